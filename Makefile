@@ -1,0 +1,32 @@
+# The three commands that users and contributors need. Each sets up .venv first, from the pinned versions in requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: compare test lint lock clean
+
+compare: .venv/.installed  ## train and compare the four strategies: make compare ARGS="--seed 0 1 2"
+	$(BIN)/headstart compare $(ARGS)
+
+test: .venv/.installed  ## the whole test suite
+	$(BIN)/pytest $(ARGS)
+
+lint: .venv/.installed  ## style, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'headstart needs Python 3.11 or newer: make PYTHON=python3.12 ...')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+lock:  ## renew requirements.lock from pyproject.toml
+	$(PYTHON) -m venv .venv/uv
+	.venv/uv/bin/pip install --quiet --disable-pip-version-check uv
+	.venv/uv/bin/uv pip compile pyproject.toml --extra cpu --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,50 @@
+"""headstart: does a pre-trained network give you a head start, and how much of it should you retrain?"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headstart.classifier import Classifier
+    from headstart.comparison import Comparison
+    from headstart.data.dataset import Dataset, Split
+    from headstart.data.load import load
+    from headstart.errors import HeadstartError
+    from headstart.experiment import compare
+    from headstart.strategies import STRATEGIES, Strategy
+
+__version__ = "0.1.0"
+__all__ = [
+    "STRATEGIES",
+    "Classifier",
+    "Comparison",
+    "Dataset",
+    "HeadstartError",
+    "Split",
+    "Strategy",
+    "compare",
+    "load",
+]
+
+_HOMES = {  # public name -> its module, imported when the name is first used: importing headstart must stay quick
+    "STRATEGIES": "strategies",
+    "Classifier": "classifier",
+    "Comparison": "comparison",
+    "Dataset": "data.dataset",
+    "HeadstartError": "errors",
+    "Split": "data.dataset",
+    "Strategy": "strategies",
+    "compare": "experiment",
+    "load": "data.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'headstart' has no attribute {name!r}")
+    return getattr(import_module(f"headstart.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

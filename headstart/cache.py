@@ -1,0 +1,54 @@
+"""Where downloads and activations are kept between runs, and how files get there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from headstart.errors import HeadstartError
+
+
+def cache_dir() -> Path:
+    """$HEADSTART_CACHE, or the place that the operating system sets aside for caches."""
+    return Path(os.environ.get("HEADSTART_CACHE") or user_cache_path("headstart"))
+
+
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """A new folder on the same disk as `beside`, so that a file made in it can be renamed to it; gone afterwards."""
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}-", dir=beside.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_room(folder: Path, limit_bytes: float, wanted_bytes: float) -> None:
+    """Clear away the entries of `folder` that were longest unused, until it has `wanted_bytes` left of its limit.
+
+    Raises HeadstartError when the disk is too full for them all the same.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = {
+        path: sum(f.stat().st_size for f in path.iterdir())
+        for path in folder.iterdir()
+        if not path.name.startswith(".")
+    }
+    for path in sorted(entries, key=lambda path: max((f.stat().st_mtime for f in path.iterdir()), default=0)):
+        if sum(entries.values()) + wanted_bytes <= limit_bytes:
+            break
+        shutil.rmtree(path)
+        del entries[path]
+    free = shutil.disk_usage(folder).free
+    if free < wanted_bytes:
+        raise HeadstartError(
+            f"{folder} has {free / 1e9:.1f} GB free and {wanted_bytes / 1e9:.1f} GB of activations are to go there: "
+            "make room, name another place in HEADSTART_CACHE, or take a smaller --image-size"
+        )

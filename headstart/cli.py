@@ -1,0 +1,165 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a command is known to be well formed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from headstart import __version__
+from headstart.errors import HeadstartError
+from headstart.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from headstart.comparison import Comparison
+
+USER_ERROR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        self.exit(USER_ERROR, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a HeadstartError is printed without a traceback and ends it with exit code 2."""
+    options = vars(make_parser().parse_args(arguments))
+    command = options.pop("command")
+    try:
+        command(**options)
+    except HeadstartError as error:
+        sys.exit(_said(f"headstart: {error}", USER_ERROR))
+    except KeyboardInterrupt:
+        sys.exit(_said("headstart: interrupted; finished runs are kept", 130))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = Parser(
+        prog="headstart",
+        description="Does a pre-trained network give you a head start on your images, and how much should you retrain?",
+    )
+    parser.add_argument("--version", action="version", version=f"headstart {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+
+    compare = commands.add_parser("compare", help="train the strategies, evaluate them alike, say which to take")
+    compare.set_defaults(command=run_compare)
+    _add_data_options(compare)
+    compare.add_argument(
+        "--strategies", nargs="+", metavar="NAME", default=list(STRATEGIES), help=", ".join(STRATEGIES)
+    )
+    compare.add_argument(
+        "--backbone",
+        metavar="NAME",
+        default="auto",
+        help="any timm model with pretrained weights; auto (the default): EfficientNetB0 if its weights can be had, "
+        "else EfficientNet-Lite0",
+    )
+    compare.add_argument("--weights", type=Path, metavar="FILE", help="a local checkpoint for the backbone named")
+    compare.add_argument("--image-size", type=_positive, metavar="N", help="pixels a side that the backbone sees")
+    compare.add_argument("--epochs", type=_positive, metavar="N", help="instead of each recipe's own number")
+    compare.add_argument(
+        "--seed", type=_seed, nargs="+", metavar="N", default=[0], help="several: a run each (default 0)"
+    )
+    compare.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
+    compare.add_argument("--output", type=Path, metavar="DIR", help="default: the next free runs/<data set>-<n>")
+
+    show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
+    show.set_defaults(command=run_show)
+    _add_data_options(show)
+    show.add_argument("--output", type=Path, metavar="FILE.png", help="default: <data set>.png")
+    return parser
+
+
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data", nargs="?", default="cifar10", metavar="DATA", help="a data set's name (default: cifar10)"
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 already lies, as batches or archive"
+    )
+    parser.add_argument("--train-limit", type=_positive, metavar="N", help="train on so many images only")
+    parser.add_argument("--offline", action="store_true", help="touch no network")
+
+
+def run_compare(*, data: str, data_dir: Path | None, train_limit: int | None, offline: bool, **options: object) -> None:
+    """`headstart compare`."""
+    from headstart.data.load import load
+    from headstart.experiment import compare
+
+    dataset = load(data, data_dir=data_dir, offline=offline, train_limit=train_limit)
+    print_table(compare(dataset, offline=offline, **options))  # type: ignore[arg-type]
+
+
+def run_show(*, data: str, data_dir: Path | None, train_limit: int | None, offline: bool, output: Path | None) -> None:
+    """`headstart show`."""
+    from headstart.data.load import load
+    from headstart.experiment import show
+
+    dataset = load(data, data_dir=data_dir, offline=offline, train_limit=train_limit)
+    print(show(dataset, output or Path(f"{dataset.name}.png")))
+
+
+def print_table(comparison: Comparison) -> None:
+    """The result on standard output: a row a strategy, which to take, why, and where everything lies."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from headstart import runs
+
+    table = Table(title=f"{comparison.dataset['name']}: {comparison.dataset['test']:,} test images")
+    columns = (
+        "strategy",
+        "accuracy",
+        "with TTA",
+        "F1",
+        "log loss",
+        "fit",
+        "of it frozen pass",
+        "parameters",
+        "trained",
+        "latency",
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column == "strategy" else "right")
+    for name, row in comparison.table().iterrows():
+        spread = f" ± {100 * row.accuracy_std:.2f}" if row.seeds > 1 else ""
+        table.add_row(
+            str(name),
+            f"{100 * row.accuracy:.2f} %{spread}",
+            f"{100 * row.accuracy_tta:.2f} %",
+            f"{row.f1_macro:.4f}",
+            f"{row.log_loss:.3f}",
+            f"{row.fit_seconds:.0f} s",
+            f"{row.frozen_seconds:.0f} s",
+            f"{row.parameters / 1e6:.2f} M",
+            f"{row.trainable_parameters / 1e6:.2f} M",
+            f"{row.latency_ms:.1f} ms",
+            style="bold" if name == comparison.recommended else None,
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"Take {comparison.recommended}. {comparison.because}", highlight=False)
+    console.print(f"Report: {comparison.folder / runs.REPORT}", highlight=False, soft_wrap=True)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 4294967295")
+    return int(text)
+
+
+def _said(line: str, code: int) -> int:
+    print(line, file=sys.stderr)
+    return code

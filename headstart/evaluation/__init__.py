@@ -1,0 +1,1 @@
+"""What logits and labels say: pure functions, no model, no device."""

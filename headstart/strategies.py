@@ -1,0 +1,154 @@
+"""The strategies: each a row of one table, told apart by data alone. Nothing here needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from headstart.errors import HeadstartError
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters whose name matches `pattern` (as in a shell) and how they are trained; what none matches is frozen.
+
+    optimizer: "adamw", "sgd" (Nesterov) or "muon". momentum: Adam's beta1 where the optimizer is AdamW.
+    """
+
+    pattern: str
+    optimizer: str
+    learning_rate: float
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the trainable part is trained.
+
+    schedule: "linear", "cosine" or "constant" over the planned epochs, after a rise over their first share `warmup`;
+    or "plateau": down to a fifth when the loss on val has not fallen for two epochs. patience: epochs without a new
+    lowest loss on val after which training stops (None: never). views: what training sees of an image, by turns.
+    translate: the most pixels an image is moved by. test_views: averaged for the score with test-time augmentation,
+    which is reported apart.
+    """
+
+    groups: tuple[Group, ...]
+    epochs: int
+    batch_size: int
+    schedule: str = "cosine"
+    warmup: float = 0.0
+    patience: int | None = None
+    label_smoothing: float = 0.0
+    views: tuple[str, ...] = ("identity", "mirror")
+    translate: int = 0
+    test_views: tuple[str, ...] = ("identity", "mirror")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a recipe gave on all of CIFAR-10: mean test accuracy and its spread over `seeds` runs, seconds to fit."""
+
+    accuracy: float
+    spread: float
+    seeds: int
+    seconds: float
+    hardware: str = "2 CPU cores with AVX512_BF16"
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One way to a classifier: `network = frozen part -> trainable part`.
+
+    network: "base-cnn" or "deep-cnn", random init, or "backbone", pre-trained. frozen_share: the share of the
+    backbone's layers that is left as it is; None where nothing is pre-trained.
+    """
+
+    name: str
+    summary: str
+    network: str
+    frozen_share: float | None
+    recipe: Recipe
+    expected: Expected | None = None
+
+
+STRATEGIES: dict[str, Strategy] = {
+    strategy.name: strategy
+    for strategy in (
+        Strategy(
+            name="base-cnn",
+            summary="a few convolutions from scratch",
+            network="base-cnn",
+            frozen_share=None,
+            recipe=Recipe(
+                groups=(Group("*", "adamw", 2e-3, weight_decay=0.01),),
+                epochs=12,
+                batch_size=256,
+                schedule="plateau",
+                patience=4,
+                translate=2,
+            ),
+        ),
+        Strategy(
+            name="deep-cnn",
+            summary="a deeper CNN from scratch",
+            network="deep-cnn",
+            frozen_share=None,
+            recipe=Recipe(
+                groups=(
+                    Group("groups.*.conv?.weight", "muon", 0.24, momentum=0.6),
+                    Group("head.weight", "sgd", 0.67, weight_decay=1e-5, momentum=0.85),
+                    Group("*.bias", "sgd", 0.053, weight_decay=1e-5, momentum=0.85),
+                ),
+                epochs=5,
+                batch_size=500,
+                schedule="linear",
+                label_smoothing=0.2,
+                translate=2,
+                test_views=("identity", "mirror", "up-left", "down-right", "mirror up-left", "mirror down-right"),
+            ),
+        ),
+        Strategy(
+            name="frozen",
+            summary="a new head on a frozen pre-trained backbone",
+            network="backbone",
+            frozen_share=1.0,
+            recipe=Recipe(
+                groups=(Group("head.*", "adamw", 2e-3, weight_decay=0.05),),
+                epochs=20,
+                batch_size=512,
+                label_smoothing=0.1,
+            ),
+        ),
+        Strategy(
+            name="last20",
+            summary="the last 20 % of a pre-trained backbone retrained, with a new head",
+            network="backbone",
+            frozen_share=0.8,
+            recipe=Recipe(
+                groups=(
+                    Group("backbone.*", "adamw", 5e-4, weight_decay=0.05),
+                    Group("head.*", "adamw", 5e-3, weight_decay=0.05),
+                ),
+                epochs=3,
+                batch_size=256,
+                warmup=0.2,
+                label_smoothing=0.1,
+            ),
+        ),
+    )
+}
+
+
+def named(names: Sequence[str]) -> list[Strategy]:
+    """The strategies of these names, in the table's order; HeadstartError names one that does not exist."""
+    if unknown := [name for name in names if name not in STRATEGIES]:
+        raise HeadstartError(f"unknown strategy {unknown[0]!r}: choose from {', '.join(STRATEGIES)}")
+    if not names:
+        raise HeadstartError(f"no strategy given: choose from {', '.join(STRATEGIES)}")
+    return [strategy for strategy in STRATEGIES.values() if strategy.name in names]
+
+
+def with_epochs(strategy: Strategy, epochs: int | None) -> Strategy:
+    """The same strategy, trained for another number of epochs (None: its own)."""
+    return strategy if epochs is None else replace(strategy, recipe=replace(strategy.recipe, epochs=epochs))

@@ -1,0 +1,1 @@
+"""One loop for every strategy: what the frozen part gives goes in, a trained trainable part comes out."""

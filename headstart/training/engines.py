@@ -1,0 +1,125 @@
+"""Running the frozen part over many images: the same numbers by whatever is quickest on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from headstart.device import stored_probe
+
+PROBE_IMAGES = 64
+EAGER_BATCH = 128
+OPENVINO_BATCH = 16
+
+Write = Callable[[int, Sequence[np.ndarray]], None]
+
+
+class Engine(Protocol):
+    """Runs images (N, H, W, C) uint8 through a module and hands on its outputs, a batch at a time, in any order:
+    `write(start, outputs)`, float arrays whose first axis begins at image `start`."""
+
+    def __call__(self, images: np.ndarray, write: Write) -> None:
+        """Run."""
+
+
+class Taps(nn.Module):
+    """A chain of modules that gives its output after each of several lengths, shortest first."""
+
+    def __init__(self, chain: nn.Sequential, cuts: Sequence[int]):
+        super().__init__()
+        bounds = [0, *cuts]
+        self.parts = nn.ModuleList(chain[a:b] for a, b in pairwise(bounds))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return a tensor a cut."""
+        outputs, x = [], images
+        for part in self.parts:
+            x = part(x)
+            outputs.append(x)
+        return tuple(outputs)
+
+
+def eager(taps: Taps, device: torch.device, bf16: bool) -> Engine:
+    """Plain PyTorch, channels last, under autocast where `bf16`."""
+    taps = taps.to(device).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def run(images: np.ndarray, write: Write) -> None:
+        for start in range(0, len(images), EAGER_BATCH):
+            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + EAGER_BATCH])).to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                outputs = taps(batch.permute(0, 3, 1, 2))
+            write(start, [output.float().cpu().numpy() for output in outputs])
+
+    return run
+
+
+def openvino(taps: Taps, image_shape: tuple[int, int, int], bf16: bool) -> Engine:
+    """OpenVINO on the CPU: the graph compiled for one image shape (H, W, C), several small batches in flight."""
+    import openvino as ov
+
+    height, width, channels = image_shape
+    example = torch.zeros(OPENVINO_BATCH, channels, height, width, dtype=torch.uint8)
+    with torch.inference_mode():
+        graph = ov.convert_model(torch.export.export(taps.eval(), (example,)))
+    config = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
+    compiled = ov.Core().compile_model(graph, "CPU", config)
+
+    def run(images: np.ndarray, write: Write) -> None:
+        def done(request: Any, start: int) -> None:
+            count = min(OPENVINO_BATCH, len(images) - start)
+            write(start, [request.get_output_tensor(i).data[:count] for i in range(len(taps.parts))])
+
+        queue = ov.AsyncInferQueue(compiled)
+        queue.set_callback(done)
+        for start in range(0, len(images), OPENVINO_BATCH):
+            batch = np.zeros(example.shape, dtype=np.uint8)  # the last one is filled up: the graph knows one size
+            some = images[start : start + OPENVINO_BATCH]
+            batch[: len(some)] = some.transpose(0, 3, 1, 2)
+            queue.start_async(batch, start)
+        queue.wait_all()
+
+    return run
+
+
+def engines(taps: Taps, image_shape: tuple[int, int, int], device: torch.device) -> dict[str, Callable[[], Engine]]:
+    """The engines that this machine has, by name, each as a function that makes it."""
+    makers: dict[str, Callable[[], Engine]] = {
+        "eager-fp32": lambda: eager(taps, device, bf16=False),
+        "eager-bf16": lambda: eager(taps, device, bf16=True),
+    }
+    if device.type == "cpu" and importlib.util.find_spec("openvino"):
+        makers["openvino-fp32"] = lambda: openvino(taps, image_shape, bf16=False)
+        makers["openvino-bf16"] = lambda: openvino(taps, image_shape, bf16=True)
+    return makers
+
+
+def choose(taps: Taps, image_shape: tuple[int, int, int], count: int, device: torch.device, key: str) -> dict[str, Any]:
+    """Which engine needs least time for `count` images, its making included.
+
+    Returns {"engine": name, "measured": {name: {"setup_seconds", "image_seconds"}}}. The measurement, on a few batches
+    of noise, is kept under `key`, so that one machine keeps its choice.
+    """
+    makers = engines(taps, image_shape, device)
+    probe = stored_probe(f"engine-{key}", lambda: {name: _measure(make, image_shape) for name, make in makers.items()})
+    measured = {name: probe[name] for name in makers if name in probe}
+    total = {name: each["setup_seconds"] + count * each["image_seconds"] for name, each in measured.items()}
+    return {"engine": min(total, key=total.__getitem__), "measured": measured}
+
+
+def _measure(make: Callable[[], Engine], image_shape: tuple[int, int, int]) -> dict[str, float]:
+    images = np.random.default_rng(0).integers(0, 256, (PROBE_IMAGES, *image_shape), dtype=np.uint8)
+    started = time.perf_counter()
+    engine = make()
+    made = time.perf_counter()
+    engine(images[:OPENVINO_BATCH], lambda start, outputs: None)  # what is slow only once
+    warm = time.perf_counter()
+    engine(images, lambda start, outputs: None)
+    return {"setup_seconds": made - started, "image_seconds": (time.perf_counter() - warm) / PROBE_IMAGES}

@@ -1,0 +1,123 @@
+"""The training loop. There is one."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from headstart.errors import HeadstartError
+from headstart.strategies import Recipe
+from headstart.training.batches import Samples, in_order, shuffled
+from headstart.training.optimizers import Schedule, make_optimizers
+from headstart.training.stopping import EarlyStopping
+
+EVALUATION_BATCH = 500
+
+Row = dict[str, Any]
+
+
+def fit(
+    model: nn.Module,
+    train: Samples,
+    val: Samples,
+    recipe: Recipe,
+    fabric: Fabric,
+    seed: int,
+    on_epoch_end: Callable[[Row], None] = lambda row: None,
+    on_batch: Callable[[int], None] = lambda images: None,
+) -> list[Row]:
+    """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val.
+
+    Returns a row an epoch: epoch, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate. Losses
+    are what is minimised, label smoothing included. A loss that is not finite ends training with the last good weights;
+    HeadstartError where there are none yet.
+    """
+    optimizers = make_optimizers(model, recipe)
+    wrapped, *optimizers = fabric.setup(model, *optimizers)
+    schedule = Schedule(optimizers, recipe, steps=recipe.epochs * max(1, len(train) // recipe.batch_size))
+    generator = torch.Generator().manual_seed(seed)
+    stopping = EarlyStopping(recipe.patience)
+    best: dict[str, Tensor] | None = None
+    history: list[Row] = []
+    while len(history) < recipe.epochs and not stopping.should_stop:
+        epoch, started, learning_rate = len(history), time.perf_counter(), optimizers[-1].param_groups[0]["lr"]
+        batches = shuffled(train, epoch, recipe.batch_size, recipe.translate, fabric.device, generator)
+        train_loss, train_accuracy = train_epoch(wrapped, batches, optimizers, schedule, recipe, fabric, on_batch)
+        val_loss, val_accuracy = score(predict(wrapped, val, fabric), val.labels, recipe.label_smoothing)
+        if not math.isfinite(train_loss + val_loss):
+            if best is None:
+                raise HeadstartError(
+                    f"the loss is {train_loss} after {epoch + 1} epochs: this learning rate is too high here"
+                )
+            break
+        history.append(
+            {
+                "epoch": epoch + 1,
+                "seconds": time.perf_counter() - started,
+                "train_loss": train_loss,
+                "train_accuracy": train_accuracy,
+                "val_loss": val_loss,
+                "val_accuracy": val_accuracy,
+                "learning_rate": learning_rate,
+            }
+        )
+        if stopping.update(val_loss):
+            best = copy.deepcopy(model.state_dict())
+        on_epoch_end(history[-1])
+        schedule.after_epoch(val_loss)
+    if best is not None:
+        model.load_state_dict(best)
+    return history
+
+
+def train_epoch(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    optimizers: list[Optimizer],
+    schedule: Schedule,
+    recipe: Recipe,
+    fabric: Fabric,
+    on_batch: Callable[[int], None],
+) -> tuple[float, float]:
+    """Train on every batch once; returns mean loss and accuracy over the samples, as they were when each was seen."""
+    model.train()
+    loss_sum, correct, count = torch.zeros((), device=fabric.device), torch.zeros((), device=fabric.device), 0
+    for inputs, labels in batches:
+        logits = model(inputs)  # (N, C)
+        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        fabric.backward(loss)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        schedule.after_step()
+        with torch.no_grad():  # summed on the device: asking for a number here would wait for it
+            loss_sum += loss * len(labels)
+            correct += (logits.argmax(dim=1) == labels).sum()
+            count += len(labels)
+        on_batch(len(labels))
+    return loss_sum.item() / count, correct.item() / count
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, samples: Samples, fabric: Fabric, view: int = 0) -> Tensor:
+    """Logits (N, C) float32, on the device, of every sample under one of its views."""
+    model.eval()
+    batches = in_order(samples, view, EVALUATION_BATCH, fabric.device)
+    with fabric.autocast():
+        return torch.cat([model(inputs).float() for inputs, _ in batches])
+
+
+def score(logits: Tensor, labels: Tensor, label_smoothing: float) -> tuple[float, float]:
+    """Mean loss, as training has it, and accuracy of logits (N, C) on labels (N,)."""
+    labels = labels.to(logits.device)
+    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing).item()
+    return loss, (logits.argmax(dim=1) == labels).float().mean().item()

@@ -1,0 +1,119 @@
+"""Which parameters are trained, by which rule, and how fast at each moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from headstart.strategies import Group, Recipe
+
+
+class Muon(Optimizer):
+    """Momentum, then the nearest orthogonal matrix in place of the gradient: for convolution filters and matrices.
+
+    Each filter bank is flattened to (out, rest), as in Jordan et al. 2024, "Muon: An optimizer for hidden layers in
+    neural networks"; torch.optim.Muon (2.15) takes plain matrices only. Weights are kept at the norm of their Dirac
+    start, sqrt(number of filters), since a BatchNorm follows: only their direction matters, and lr turns it.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.6, weight_decay: float = 0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Take one step; weights (out, ...) of two dimensions or more."""
+        for group in self.param_groups:
+            for weight in (p for p in group["params"] if p.grad is not None):
+                velocity = self.state[weight].setdefault("velocity", torch.zeros_like(weight))
+                velocity.mul_(group["momentum"]).add_(weight.grad)
+                nesterov = weight.grad.add(velocity, alpha=group["momentum"])
+                direction = orthogonalised(nesterov.flatten(1)).view_as(weight)
+                weight.mul_(math.sqrt(len(weight)) / weight.norm()).add_(direction, alpha=-group["lr"])
+
+
+def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
+    """About the nearest (semi-)orthogonal matrix: `steps` quintic Newton-Schulz iterations in bf16.
+
+    matrix: (M, N) of any float dtype, returned in the same. The coefficients are Jordan's: singular values end between
+    about 0.7 and 1.2, which serves as well as 1 and takes fewer steps.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = wide.bfloat16() / (wide.norm() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x if wide is matrix else x.T).to(matrix.dtype)
+
+
+PLATEAU_PATIENCE = 2  # epochs
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "adamw": lambda params, lr, weight_decay, momentum: AdamW(
+        params, lr=lr, weight_decay=weight_decay, betas=(momentum, 0.999)
+    ),
+    "sgd": lambda params, lr, weight_decay, momentum: SGD(
+        params, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=momentum > 0
+    ),
+    "muon": lambda params, lr, weight_decay, momentum: Muon(params, lr=lr, momentum=momentum),
+}
+
+DECAYS: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "linear": lambda progress: 1.0 - progress,
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+}
+
+
+def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
+    """One optimizer a group of the recipe. A parameter belongs to the first group whose pattern its name matches; one
+    that none matches is not trained at all."""
+    members: dict[Group, list[nn.Parameter]] = {group: [] for group in recipe.groups}
+    for name, parameter in model.named_parameters():
+        group = next((g for g in recipe.groups if fnmatchcase(name, g.pattern)), None)
+        parameter.requires_grad_(group is not None)
+        if group is not None:
+            members[group].append(parameter)
+    return [
+        OPTIMIZERS[group.optimizer](
+            parameters, lr=group.learning_rate, weight_decay=group.weight_decay, momentum=group.momentum
+        )
+        for group, parameters in members.items()
+        if parameters
+    ]
+
+
+class Schedule:
+    """Moves the learning rates: after every step along a decay, or after an epoch that brought nothing ("plateau")."""
+
+    def __init__(self, optimizers: Sequence[Optimizer], recipe: Recipe, steps: int):
+        self.each_step: list[LambdaLR] = []
+        self.each_epoch: list[ReduceLROnPlateau] = []
+        if recipe.schedule == "plateau":
+            self.each_epoch = [ReduceLROnPlateau(o, factor=0.2, patience=PLATEAU_PATIENCE) for o in optimizers]
+        else:
+            self.each_step = [LambdaLR(o, lambda step: rate_factor(recipe, step / steps)) for o in optimizers]
+
+    def after_step(self) -> None:
+        """Say that a batch was trained on."""
+        for scheduler in self.each_step:
+            scheduler.step()
+
+    def after_epoch(self, val_loss: float) -> None:
+        """Say what an epoch came to on val."""
+        for scheduler in self.each_epoch:
+            scheduler.step(val_loss)
+
+
+def rate_factor(recipe: Recipe, progress: float) -> float:
+    """What every learning rate is multiplied by when `progress` (0 to 1) of the planned steps are done."""
+    if progress < recipe.warmup:
+        return progress / recipe.warmup
+    return DECAYS[recipe.schedule](min(1.0, (progress - recipe.warmup) / (1 - recipe.warmup)))

@@ -1,0 +1,67 @@
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.data import cifar10
+from headstart.data.cifar10 import Content
+from headstart.data.load import DATASETS, load
+from headstart.errors import HeadstartError
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def small(content: Content, cache: Path, binary: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where `load("cifar10")` finds 90, 10 and 20 images."""
+    monkeypatch.setitem(DATASETS, "cifar10", partial(cifar10.load, content=content))
+    return binary
+
+
+def test_an_unknown_name_is_an_error_that_names_the_known():
+    with pytest.raises(HeadstartError, match="unknown data set 'cifar11'; known: cifar10"):
+        load("cifar11")
+
+
+def test_the_train_limit_is_stratified_and_leaves_val_and_test_whole(small: Path):
+    whole, limited = load("cifar10", data_dir=small), load("cifar10", data_dir=small, train_limit=30)
+    assert np.bincount(limited.train.labels).tolist() == [3] * 10
+    assert limited.train.images.shape == (30, 32, 32, 3)
+    assert limited.val.fingerprint == whole.val.fingerprint
+    assert limited.test.fingerprint == whole.test.fingerprint
+    known = {image.tobytes() for image in whole.train.images}
+    assert all(image.tobytes() in known for image in limited.train.images)
+
+
+def test_a_train_limit_of_all_is_no_limit(small: Path):
+    assert len(load("cifar10", data_dir=small, train_limit=90).train) == 90
+
+
+@pytest.mark.parametrize("limit", [-5, 0])
+def test_a_train_limit_of_no_images_is_refused_before_any_work(limit: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(DATASETS, "cifar10", lambda *_: pytest.fail("the data was loaded"))
+    with pytest.raises(HeadstartError, match=f"at least 1: {limit} is not"):
+        load("cifar10", train_limit=limit)
+
+
+@pytest.mark.parametrize("limit", [9, 81, 91])
+def test_a_train_limit_that_cannot_be_stratified_is_refused(small: Path, limit: int):
+    with pytest.raises(HeadstartError, match=f"between 10 .* and 80, or be all 90: {limit} does not"):
+        load("cifar10", data_dir=small, train_limit=limit)
+
+
+def test_the_splits_are_one_block_of_memory_each_that_training_may_take_over(small: Path):
+    dataset = load("cifar10", data_dir=str(small), train_limit=30)
+    for split in (dataset.train, dataset.val, dataset.test):
+        assert split.images.flags.c_contiguous and split.images.flags.writeable
+        assert (split.images.dtype, split.labels.dtype) == (np.uint8, np.int64)
+
+
+def test_importing_the_loader_imports_nothing_heavy():
+    heavy = {"torch", "torchvision", "pyarrow", "PIL", "sklearn", "huggingface_hub"}
+    code = "import sys, headstart.data.load; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert heavy.isdisjoint(imported.stdout.split())

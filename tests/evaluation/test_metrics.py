@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headstart.evaluation.metrics import calibration_error, evaluate
+
+NAMES = ("cat", "dog", "eel")
+
+
+def logits_for(predicted, confidence=5.0):
+    return confidence * np.eye(len(NAMES), dtype=np.float32)[predicted]
+
+
+def test_scores_of_a_small_example_done_by_hand():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    scores = evaluate(logits_for([0, 0, 1, 1, 1, 0]), labels, NAMES)
+    assert scores["accuracy"] == pytest.approx(4 / 6)
+    assert scores["confusion_matrix"] == [[2, 1, 0], [0, 2, 0], [1, 0, 0]]
+    cat, dog, eel = scores["per_class"]
+    assert (cat["precision"], cat["recall"], cat["support"]) == pytest.approx((2 / 3, 2 / 3, 3))
+    assert (dog["precision"], dog["recall"], dog["f1"]) == pytest.approx((2 / 3, 1, 0.8))
+    assert (eel["precision"], eel["recall"], eel["f1"]) == (0, 0, 0)
+    assert scores["recall_macro"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+
+
+def test_a_class_absent_from_test_still_counts_in_the_macro_average():
+    scores = evaluate(logits_for([0, 1]), np.array([0, 1]), NAMES)
+    assert scores["accuracy"] == 1
+    assert scores["f1_macro"] == pytest.approx(2 / 3)
+    assert len(scores["per_class"]) == len(scores["confusion_matrix"]) == 3
+
+
+def test_log_loss_is_the_mean_negative_log_probability():
+    logits = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]))
+    assert evaluate(logits, np.array([0, 2]), NAMES)["log_loss"] == pytest.approx(-(np.log(0.7) + np.log(0.1)) / 2)
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    probabilities = np.tile([0.8, 0.1, 0.1], (10, 1))
+    labels = np.array([0] * 6 + [1] * 4)
+    assert calibration_error(probabilities, labels) == pytest.approx(0.2)
+    assert calibration_error(np.tile([1.0, 0.0, 0.0], (4, 1)), np.zeros(4, int)) == 0
+
+
+def test_gaps_in_different_bins_do_not_cancel():
+    probabilities = np.array([[0.95, 0.05, 0.0]] * 10 + [[0.55, 0.45, 0.0]] * 10)
+    labels = np.array([0] * 9 + [1] + [0] * 6 + [1] * 4)  # 0.9 right at 0.95, 0.6 right at 0.55
+    assert calibration_error(probabilities, labels) == pytest.approx(0.05)

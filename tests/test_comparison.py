@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart import runs
+from headstart.comparison import ROW, compare_runs, head_start, recommend
+from headstart.errors import HeadstartError
+
+DATASET = {
+    "name": "toy",
+    "fingerprint": "f",
+    "source": "tests",
+    "class_names": ["a", "b"],
+    "train": 10,
+    "val": 5,
+    "test": 400,
+}
+LABELS = np.arange(400) % 2
+
+
+def write_run(folder: Path, strategy: str, accuracy: float, seed=0, seconds=10.0, dataset=DATASET, labels=LABELS):
+    wrong = np.random.default_rng(seed).permutation(len(labels))[: round((1 - accuracy) * len(labels))]
+    predicted = labels.copy()
+    predicted[wrong] = 1 - predicted[wrong]
+    backbone = {"name": "net", "weights": "w", "why": "y"} if strategy in ("frozen", "last20") else None
+    with runs.new_run(folder, strategy, seed) as place:
+        runs.write_predictions(place, np.eye(2)[predicted], labels, dataset["class_names"])
+        runs.write_json(place / runs.CONFIG, {"strategy": {"name": strategy}, "dataset": dataset, "backbone": backbone})
+        numbers = dict.fromkeys(ROW, 1.0) | {"accuracy": accuracy, "fit_seconds": seconds}
+        runs.write_json(place / runs.METRICS, numbers | {"strategy": strategy, "seed": seed})
+
+
+def test_the_clear_winner_is_recommended_and_the_head_start_told(tmp_path):
+    write_run(tmp_path, "deep-cnn", 0.80)
+    write_run(tmp_path, "last20", 0.95, seconds=50)
+    comparison = compare_runs(tmp_path, ["deep-cnn", "last20"])
+    assert comparison.recommended == "last20"
+    assert "95.00 %" in comparison.because
+    assert "15.00 points" in comparison.because
+    assert "head start of 15.00 points" in comparison.because
+    assert comparison.backbone["name"] == "net"
+
+
+def test_of_those_that_cannot_be_told_apart_the_quickest_is_taken(tmp_path):
+    write_run(tmp_path, "frozen", 0.9450, seconds=20)
+    write_run(tmp_path, "last20", 0.9475, seconds=100)
+    comparison = compare_runs(tmp_path)
+    assert comparison.recommended == "frozen"
+    assert "cannot tell apart" in comparison.because
+
+
+def test_no_head_start_is_said_as_plainly():
+    rng = np.random.default_rng(0)
+    good, bad = rng.random(1000) < 0.9, rng.random(1000) < 0.7
+    assert "no head start" in head_start({"deep-cnn": good, "frozen": bad}, ["frozen"])[0]
+    assert "no clear head start" in head_start({"deep-cnn": good, "frozen": good}, ["frozen"])[0]
+    assert head_start({"frozen": good}, ["frozen"]) == []
+
+
+def test_one_strategy_is_recommended_as_the_only_one():
+    name, because = recommend({"frozen": np.array([1, 0])}, {"frozen": 1.0})
+    assert name == "frozen"
+    assert "only strategy" in because
+
+
+def test_several_seeds_are_averaged_and_their_spread_told(tmp_path):
+    for seed, accuracy in enumerate((0.90, 0.92, 0.94)):
+        write_run(tmp_path, "frozen", accuracy, seed)
+    table = compare_runs(tmp_path).table()
+    assert table.loc["frozen", "accuracy"] == pytest.approx(0.92)
+    assert table.loc["frozen", "accuracy_std"] == pytest.approx(0.02)
+    assert table.loc["frozen", "seeds"] == 3
+
+
+def test_the_table_keeps_the_order_that_was_asked_for(tmp_path):
+    for name in ("frozen", "base-cnn", "last20"):
+        write_run(tmp_path, name, 0.9)
+    assert list(compare_runs(tmp_path, ["last20", "base-cnn", "frozen"]).table().index) == [
+        "last20",
+        "base-cnn",
+        "frozen",
+    ]
+
+
+def test_what_is_saved_is_the_contract(tmp_path):
+    write_run(tmp_path, "frozen", 0.9)
+    compare_runs(tmp_path).save()
+    saved = json.loads((tmp_path / runs.COMPARISON).read_text())
+    assert list(saved) == ["dataset", "backbone", "strategies", "recommended", "because"]
+    assert list(saved["strategies"][0]) == list(ROW)
+    assert (tmp_path / runs.TABLE).read_text().splitlines()[0] == ",".join(ROW)
+
+
+def test_runs_on_different_data_are_not_compared(tmp_path):
+    write_run(tmp_path, "frozen", 0.9)
+    write_run(tmp_path, "last20", 0.9, dataset=DATASET | {"fingerprint": "other"})
+    with pytest.raises(HeadstartError, match="not tested on the same data"):
+        compare_runs(tmp_path)
+
+
+def test_runs_with_other_test_labels_are_not_compared(tmp_path):
+    write_run(tmp_path, "frozen", 0.9)
+    write_run(tmp_path, "last20", 0.9, labels=1 - LABELS)
+    with pytest.raises(HeadstartError, match="tested on other labels"):
+        compare_runs(tmp_path)
+
+
+def test_an_empty_folder_is_a_clear_error(tmp_path):
+    with pytest.raises(HeadstartError, match="no finished run"):
+        compare_runs(tmp_path)

@@ -1,0 +1,125 @@
+"""The whole way, from labelled images to a run folder, with real weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import headstart as hs
+from headstart import runs
+from headstart.cli import main
+from headstart.comparison import ROW
+
+OPTIONS = ["--backbone", "tf_efficientnet_lite0.in1k", "--image-size", "64", "--offline", "--device", "cpu"]
+FIGURES = [
+    "accuracy_vs_time.png",
+    "class_balance.png",
+    "confusion_base-cnn.png",
+    "confusion_deep-cnn.png",
+    "confusion_frozen.png",
+    "confusion_last20.png",
+    "curves.png",
+    "metrics.png",
+    "samples.png",
+]
+RUN = ["config.json", "environment.json", "history.csv", "metrics.json", "model.safetensors", "predictions.npz"]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory, tiny):
+    """`headstart compare`, as a user calls it, on a tiny data set: its folder and what it printed."""
+    root = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setattr("headstart.data.load.load", lambda *args, **options: tiny)
+        main(["compare", *OPTIONS, "--epochs", "2"])
+    return root / "runs" / "tiny-1"
+
+
+def test_the_run_folder_has_exactly_its_files(compared):
+    found = sorted(str(path.relative_to(compared)) for path in compared.rglob("*") if path.is_file())
+    wanted = ["comparison.csv", "comparison.json", "report.html", *(f"figures/{name}" for name in FIGURES)]
+    wanted += [f"{strategy}/seed0/{name}" for strategy in hs.STRATEGIES for name in RUN]
+    assert found == sorted(wanted)
+
+
+def test_every_row_keeps_the_contract_and_is_a_number(compared):
+    saved = json.loads((compared / "comparison.json").read_text())
+    assert [row["strategy"] for row in saved["strategies"]] == ["base-cnn", "deep-cnn", "frozen", "last20"]
+    for row in saved["strategies"]:
+        assert list(row) == list(ROW)
+        assert all(np.isfinite(value) for key, value in row.items() if key != "strategy")
+    assert saved["recommended"] in hs.STRATEGIES
+    assert saved["dataset"].keys() == {"name", "fingerprint", "source", "class_names", "train", "val", "test"}
+    assert saved["backbone"]["name"] == "tf_efficientnet_lite0.in1k"
+
+
+def test_frozen_trains_a_head_only_and_last20_says_which_blocks(compared):
+    rows = {row["strategy"]: row for row in json.loads((compared / "comparison.json").read_text())["strategies"]}
+    assert (
+        rows["frozen"]["trainable_parameters"] < rows["last20"]["trainable_parameters"] < rows["last20"]["parameters"]
+    )
+    assert rows["base-cnn"]["frozen_seconds"] == 0 < rows["frozen"]["frozen_seconds"]
+    retrained = runs.Run(compared / "last20" / "seed0").config["retrained"]
+    assert retrained == ["blocks_5_2 (6c)", "blocks_5_3 (6d)", "blocks_6_0 (7a)", "conv_head (top conv)", "bn2"]
+    assert "blocks_5_2 (6c)" in (compared / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("strategy", hs.STRATEGIES)
+def test_a_saved_classifier_predicts_what_was_evaluated(compared, strategy, tiny):
+    run = runs.Run(compared / strategy / "seed0")
+    logits, labels, names = run.predictions()
+    classifier = hs.Classifier.load(run.folder)
+    probabilities = classifier.predict_proba(tiny.test.images)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert probabilities.shape == (30, 3)
+    np.testing.assert_allclose(probabilities, expected, atol=0.05)  # evaluated in bf16 on 16-bit activations
+    clear = np.sort(expected, axis=1)[:, -1] - np.sort(expected, axis=1)[:, -2] > 0.1
+    assert (classifier.predict(tiny.test.images)[clear] == np.array(names)[logits.argmax(axis=1)][clear]).all()
+    assert (labels == tiny.test.labels).all()
+
+
+def test_two_runs_with_one_seed_agree_bit_for_bit(compared, tiny, tmp_path):
+    again = hs.compare(
+        tiny,
+        backbone="tf_efficientnet_lite0.in1k",
+        image_size=64,
+        epochs=2,
+        offline=True,
+        device="cpu",
+        output=tmp_path / "again",
+    )
+    for run in again.runs:
+        first = compared / run.folder.relative_to(again.folder)
+        for name in ("model.safetensors", "predictions.npz"):
+            assert (run.folder / name).read_bytes() == (first / name).read_bytes(), f"{run.folder.parent.name} {name}"
+
+
+def test_the_python_interface_compares_and_predicts(tiny, tmp_path):
+    result = hs.compare(tiny, strategies=["base-cnn"], epochs=8, seed=[0, 1], device="cpu", output=tmp_path / "out")
+    table = result.table()
+    assert list(table.index) == ["base-cnn"]
+    assert table.loc["base-cnn", "seeds"] == 2
+    assert table.loc["base-cnn", "accuracy"] > 0.9
+    assert result.backbone is None
+    predicted = result.best.predict(tiny.test.images[:6])
+    assert set(predicted) <= set(tiny.class_names)
+    assert result.best.predict(tiny.test.images[0]).shape == (1,)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 32, 32, 3)), np.zeros((2, 3, 32, 32), np.uint8)])
+def test_predict_refuses_what_it_cannot_read(compared, wrong):
+    with pytest.raises(hs.HeadstartError, match="predict takes uint8 images"):
+        hs.Classifier.load(compared / "base-cnn" / "seed0").predict(wrong)
+
+
+def test_show_draws_one_picture(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("headstart.data.load.load", lambda *args, **options: tiny)
+    main(["show", "--output", str(tmp_path / "tiny.png")])
+    with Image.open(tmp_path / "tiny.png") as picture:
+        assert picture.width > 500
+    assert Path(capsys.readouterr().out.strip()) == tmp_path / "tiny.png"

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headstart import runs
+from headstart.errors import HeadstartError
+
+
+def test_a_new_comparison_takes_the_next_number(tmp_path):
+    for taken in ("cifar10-1", "cifar10-7", "cifar10-x", "other-9"):
+        (tmp_path / taken).mkdir()
+    assert runs.new_folder("cifar10", root=tmp_path).name == "cifar10-8"
+    assert runs.new_folder("birds", root=tmp_path).name == "birds-1"
+
+
+def test_a_given_folder_must_be_empty(tmp_path):
+    assert runs.new_folder("cifar10", tmp_path / "new" / "deep").is_dir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(HeadstartError, match="not an empty folder"):
+        runs.new_folder("cifar10", tmp_path / "full")
+    with pytest.raises(HeadstartError, match="not an empty folder"):
+        runs.new_folder("cifar10", tmp_path / "full" / "thesis.txt")
+
+
+def test_a_run_that_fails_half_way_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), runs.new_run(tmp_path, "frozen", 0) as folder:
+        runs.write_json(folder / runs.METRICS, {"accuracy": 1 / 0})
+    assert runs.find_runs(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_are_found_by_strategy_and_numerically_by_seed(tmp_path):
+    for seed in (10, 2, 0):
+        with runs.new_run(tmp_path, "frozen", seed) as folder:
+            runs.write_json(folder / runs.METRICS, {"seed": seed})
+    assert [run.metrics["seed"] for run in runs.find_runs(tmp_path)] == [0, 2, 10]
+
+
+def test_predictions_come_back_with_their_types(tmp_path):
+    runs.write_predictions(tmp_path, np.ones((2, 3)), np.array([0, 2], np.int32), ["a", "b", "日本"])
+    logits, labels, names = runs.Run(tmp_path).predictions()
+    assert (logits.dtype, labels.dtype) == (np.float32, np.int64)
+    assert names == ["a", "b", "日本"]
+
+
+def test_a_damaged_or_missing_file_is_named(tmp_path):
+    with pytest.raises(HeadstartError, match=r"metrics\.json is missing"):
+        _ = runs.Run(tmp_path).metrics
+    (tmp_path / runs.METRICS).write_text("{")
+    with pytest.raises(HeadstartError, match=r"metrics\.json is not valid JSON"):
+        _ = runs.Run(tmp_path).metrics
+
+
+def test_a_number_that_json_lacks_is_refused_and_the_old_file_stays(tmp_path):
+    path = tmp_path / runs.METRICS
+    runs.write_json(path, {"loss": 1.0})
+    with pytest.raises(ValueError, match="nan"):
+        runs.write_json(path, {"loss": float("nan")})
+    assert runs.read_json(path) == {"loss": 1.0}
+    assert [file.name for file in tmp_path.iterdir()] == [runs.METRICS]

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from dataclasses import replace
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from headstart.errors import HeadstartError
+from headstart.models.build import Retrained
+from headstart.models.network import Network
+from headstart.strategies import Group, Recipe
+from headstart.training.batches import Samples
+from headstart.training.fit import fit, predict, score
+
+RECIPE = Recipe(groups=(Group("*", "adamw", 1e-2),), epochs=6, batch_size=16, schedule="constant", views=("identity",))
+
+
+@pytest.fixture
+def fabric():
+    return Fabric(accelerator="cpu", devices=1, precision="32-true")
+
+
+def points(count, seed):
+    """Two classes that a line parts, as activations."""
+    x = torch.randn(count, 4, generator=torch.Generator().manual_seed(seed))
+    return Samples((x.half(),), (x[:, 0] + x[:, 1] > 0).long(), ("identity",))
+
+
+def fitted(fabric, recipe=RECIPE, seed=0, **options):
+    torch.manual_seed(seed)
+    model = nn.Sequential(OrderedDict(first=nn.Linear(4, 8), act=nn.ReLU(), last=nn.Linear(8, 2)))
+    model.register_forward_pre_hook(lambda module, args: (args[0].float(),))
+    return model, fit(model, points(128, 1), points(64, 2), recipe, fabric, seed, **options)
+
+
+def test_it_learns(fabric):
+    _, history = fitted(fabric)
+    assert history[-1]["val_accuracy"] > 0.9
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_a_row_an_epoch_has_the_contracts_columns(fabric):
+    rows = []
+    _, history = fitted(fabric, on_epoch_end=rows.append)
+    assert rows == history
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    columns = {"epoch", "seconds", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"}
+    assert all(row.keys() == columns for row in history)
+
+
+def test_it_says_after_every_batch_how_many_images_it_had(fabric):
+    counts = []
+    fitted(fabric, replace(RECIPE, epochs=1), on_batch=counts.append)
+    assert counts == [16] * 8
+
+
+def test_the_weights_of_the_best_epoch_are_restored_also_without_an_early_stop(fabric):
+    recipe = replace(RECIPE, groups=(Group("*", "sgd", 3.0),), epochs=8)  # so fast that the loss goes up and down
+    model, history = fitted(fabric, recipe)
+    val = points(64, 2)
+    loss, _ = score(predict(model, val, fabric), val.labels, 0.0)
+    losses = [row["val_loss"] for row in history]
+    assert losses.index(min(losses)) != len(losses) - 1, "choose another rate: the last epoch must not be the best"
+    assert loss == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_patience_ends_training_early(fabric):
+    _, history = fitted(fabric, replace(RECIPE, groups=(Group("*", "sgd", 0.0),), patience=2))
+    assert len(history) == 3
+
+
+def test_two_fits_with_one_seed_agree_bit_for_bit_and_another_seed_differs(fabric):
+    (a, _), (b, _), (c, _) = (fitted(fabric, seed=seed) for seed in (0, 0, 1))
+    assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    assert not torch.equal(a.last.weight, c.last.weight)
+
+
+def test_a_loss_that_is_not_finite_is_a_clear_error(fabric):
+    with pytest.raises(HeadstartError, match="learning rate is too high"):
+        fitted(fabric, replace(RECIPE, groups=(Group("*", "sgd", 1e30),)))
+
+
+def images(count):
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(count, 3, 8, 8, generator=generator), torch.arange(count) % 2
+
+
+def small_backbone():
+    return [
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    ]
+
+
+def test_frozen_means_frozen_weights_and_batchnorm_statistics(fabric):
+    backbone = small_backbone()
+    trainable = nn.Sequential(OrderedDict(backbone=Retrained(*backbone[3:]), head=nn.Linear(4, 2)))
+    network = Network(nn.Sequential(*backbone[:3]), trainable)
+    before = copy.deepcopy(network.state_dict())
+    pixels, labels = images(32)
+    network.train()
+    with torch.no_grad():
+        activations = network.frozen(pixels)
+    samples = Samples((activations,), labels, ("identity",))
+    fit(network.trainable, samples, samples, replace(RECIPE, epochs=2), fabric, seed=0)
+    network.train()
+    network(pixels)  # a training forward moves the statistics of a BatchNorm that is not frozen
+    after = network.state_dict()
+    kept = [name for name in before if name.startswith("frozen.") or "running" in name or "num_batches" in name]
+    assert len(kept) == 10
+    assert all(torch.equal(before[name], after[name]) for name in kept)
+    assert not torch.equal(before["trainable.backbone.0.weight"], after["trainable.backbone.0.weight"])
+    assert not torch.equal(before["trainable.head.weight"], after["trainable.head.weight"])
+
+
+def test_a_frozen_part_gets_no_gradient_and_stays_in_evaluation_mode():
+    network = Network(nn.Sequential(*small_backbone()), nn.Linear(4, 2))
+    for mode in (True, False, True):
+        network.train(mode)
+        assert not any(module.training for module in network.frozen.modules())
+    network(images(4)[0]).sum().backward()
+    assert all(p.grad is None for p in network.frozen.parameters())
+    assert all(p.grad is not None for p in network.trainable.parameters())

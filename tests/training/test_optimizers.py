@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from headstart.strategies import STRATEGIES, Group, Recipe
+from headstart.training.optimizers import Muon, Schedule, make_optimizers, orthogonalised, rate_factor
+
+RECIPE = Recipe(groups=(Group("*", "sgd", 1.0),), epochs=4, batch_size=8)
+
+
+def test_orthogonalised_turns_singular_values_towards_one():
+    for shape in ((16, 72), (72, 16), (32, 32)):
+        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        values = torch.linalg.svdvals(orthogonalised(matrix, steps=5))
+        assert values.min() > 0.5
+        assert values.max() < 1.4
+
+
+def test_muon_keeps_the_norm_of_a_filter_bank_and_lowers_the_loss():
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(8, 16, 3, padding=1, bias=False)
+    target, images = torch.randn(4, 16, 6, 6), torch.randn(4, 8, 6, 6)
+    optimizer = Muon(convolution.parameters(), lr=0.05)
+    losses = []
+    for _ in range(20):
+        loss = (nn.functional.normalize(convolution(images), dim=1) - target).square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert convolution.weight.norm().item() == pytest.approx(16**0.5, rel=0.1)
+
+
+def test_what_no_group_names_is_not_trained():
+    model = nn.ModuleDict({"backbone": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+    optimizers = make_optimizers(model, replace(RECIPE, groups=(Group("head.*", "adamw", 1e-3),)))
+    assert [len(group["params"]) for o in optimizers for group in o.param_groups] == [2]
+    assert not any(p.requires_grad for p in model["backbone"].parameters())
+
+
+def test_the_first_group_that_matches_takes_a_parameter():
+    model = nn.ModuleDict({"body": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+    groups = (Group("head.*", "sgd", 0.5), Group("*", "sgd", 0.1))
+    rates = {
+        o.param_groups[0]["lr"]: len(o.param_groups[0]["params"])
+        for o in make_optimizers(model, replace(RECIPE, groups=groups))
+    }
+    assert rates == {0.5: 2, 0.1: 2}
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_decay_starts_at_one_and_ends_at_zero(schedule):
+    recipe = replace(RECIPE, schedule=schedule)
+    factors = [rate_factor(recipe, step / 10) for step in range(11)]
+    assert factors[0] == 1
+    assert factors[-1] == pytest.approx(0)
+    assert factors == sorted(factors, reverse=True)
+
+
+def test_a_warm_up_rises_to_one_at_its_end():
+    recipe = replace(RECIPE, schedule="cosine", warmup=0.25)
+    assert [rate_factor(recipe, p) for p in (0, 0.125, 0.25)] == [0, 0.5, 1]
+
+
+def test_a_plateau_lowers_the_rate_only_when_the_loss_stays():
+    recipe = replace(RECIPE, schedule="plateau")
+    optimizers = make_optimizers(nn.Linear(2, 2), recipe)
+    schedule = Schedule(optimizers, recipe, steps=100)
+    rates = []
+    for loss in (3, 2, 1, 1, 1, 1, 1):
+        schedule.after_step()
+        schedule.after_epoch(loss)
+        rates.append(optimizers[0].param_groups[0]["lr"])
+    assert rates[:5] == [1] * 5
+    assert rates[5] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_shipped_recipe_names_optimizers_views_and_a_schedule_that_exist(name):
+    from headstart.training.batches import VIEWS
+    from headstart.training.optimizers import DECAYS, OPTIMIZERS
+
+    recipe = STRATEGIES[name].recipe
+    assert {group.optimizer for group in recipe.groups} <= OPTIMIZERS.keys()
+    assert recipe.schedule in {*DECAYS, "plateau"}
+    assert {*recipe.views, *recipe.test_views} <= VIEWS.keys()
