@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ from headstart.cache import cache_dir
 from headstart.errors import HeadstartError
 
 PROBE_REPEATS = 3
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
 
 
 def make_fabric(device: str = "auto") -> Fabric:
@@ -34,6 +36,8 @@ def make_fabric(device: str = "auto") -> Fabric:
         raise HeadstartError(
             "--device cuda: torch sees no CUDA device here; take --device cpu, or install a CUDA build of torch"
         )
+    if device == "cpu":
+        keep_freed_memory()
     if device == "cuda":  # a CPU is repeatable as it is
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
@@ -41,6 +45,20 @@ def make_fabric(device: str = "auto") -> Fabric:
     precision: Any = stored_probe(f"precision-{device}", lambda: _fastest_precision(device))["choice"]
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the precision is said in our own words
     return Fabric(accelerator=device, devices=1, precision=precision)
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to hand freed blocks out again instead of returning them to the kernel; elsewhere this does nothing.
+
+    By default each tensor above 32 MB is mapped anew and its pages are zeroed and faulted in at first touch, which
+    costs more than most elementwise operations do: docs/decisions/allocator.md.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # not glibc
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def seed_all(seed: int) -> None:

@@ -30,7 +30,9 @@ def bar(description: str, total: float | None) -> Iterator[Advance]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
+    with Progress(
+        *columns, console=console, transient=True, refresh_per_second=4, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task(description, total=total)
 
         def advance(amount: float) -> None:

@@ -21,7 +21,7 @@ from headstart.cli import main
         (["compare", "--device", "tpu"], "invalid choice: 'tpu'"),
         (["compare", "--data-dir", "no/such/folder"], "no/such/folder"),
         (["compare", "mnist"], "unknown data set 'mnist'"),
-        (["compare", "--backbone", "resnet17"], "no model 'resnet17'"),
+        (["compare", "--backbone", "resnet17"], "no pretrained model 'resnet17'"),
         (
             ["compare", "--backbone", "resnet18", "--weights", "nowhere.safetensors"],
             "nowhere.safetensors is not a file",

@@ -151,7 +151,7 @@ def _first_that_serves(
 def verified(records: np.ndarray, content: Content, place: Path) -> np.ndarray:
     """Return `records` (N, 3073) in the official order, or raise HeadstartError where those of `place` are others.
 
-    Batches in another order are put right: the hub has them as they lie in the official archive (4, 3, 2, 5, 1).
+    Batches in another order are put right: the hub's seem to lie as in the official archive, not by their numbers.
     """
     found = _sha256(records)
     if found == content.sha256:

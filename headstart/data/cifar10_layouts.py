@@ -85,7 +85,7 @@ def from_python(files: Files) -> np.ndarray:
 def from_parquet(files: Files) -> np.ndarray:
     """Decode the hub's two parquet files (columns `img`, a PNG each, and `label`): records (N, 3073) uint8.
 
-    The hub's rows follow the order of the files in the official archive, batch 4 first: see `cifar10.verified`.
+    Their order is the hub's, which need not be that of the batches: `cifar10.verified` puts it right.
     """
     from PIL import Image
     from pyarrow import BufferReader, parquet

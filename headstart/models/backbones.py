@@ -87,6 +87,7 @@ def load_backbone(
         except WeightsError as error:
             why = f"auto: EfficientNetB0's weights cannot be had ({error.reason}); Lite0's came with the installation"
             return _load(EFFICIENTNET_LITE0, image_size, _find_weights(EFFICIENTNET_LITE0, offline), why)
+    pretrained_config(name)  # a name that is none is told as such, before any weights are looked for
     found = (weights, f"file {weights.name}") if weights is not None else _find_weights(name, offline)
     return _load(name, image_size, found, "asked for by name")
 
@@ -103,9 +104,8 @@ class WeightsError(HeadstartError):
         self.reason = reason
 
 
-def create(name: str, image_size: int | None = None) -> tuple[nn.Module, Mapping[str, Any], int]:
-    """Build timm's model `name` without its classifier and without weights; returns it, its configuration and the
-    image size that it is to see."""
+def pretrained_config(name: str) -> dict[str, Any]:
+    """What timm knows of a model and its weights; HeadstartError, with similar names, where it knows none."""
     import timm  # costs a second and imports torchvision: only where a backbone is wanted
 
     try:
@@ -116,9 +116,17 @@ def create(name: str, image_size: int | None = None) -> tuple[nn.Module, Mapping
         close = ", ".join(get_close_matches(name.split(".")[0], timm.list_models()))
         hint = f"; similar: {close}" if close else ""
         raise HeadstartError(
-            f"timm knows no model {name!r}{hint}; timm.list_models(pretrained=True) lists them all"
-        ) from None
-    config = found.to_dict()
+            f"timm knows no pretrained model {name!r}{hint}; timm.list_models(pretrained=True) lists them all"
+        )
+    return found.to_dict()
+
+
+def create(name: str, image_size: int | None = None) -> tuple[nn.Module, Mapping[str, Any], int]:
+    """Build timm's model `name` without its classifier and without weights; returns it, its configuration and the
+    image size that it is to see."""
+    import timm
+
+    config = pretrained_config(name)
     own_size = config["input_size"][-1]
     if not config["fixed_input_size"]:
         return timm.create_model(name, num_classes=0), config, image_size or IMAGE_SIZE
@@ -192,13 +200,11 @@ def _find_weights(name: str, offline: bool) -> tuple[Path, str]:
     if architecture in PACKAGED:
         package, locator = PACKAGED[architecture]
         return Path(getattr(importlib.import_module(package), locator).get_model_file_path()), f"pip package {package}"
-    import timm
     from huggingface_hub import try_to_load_from_cache
 
-    config = timm.get_pretrained_cfg(name)
-    if config is None or not config.hf_hub_id:
-        raise WeightsError(name, "timm names no pretrained weights for it on the hub")
-    repository, file = config.hf_hub_id, "model.safetensors"
+    repository, file = pretrained_config(name)["hf_hub_id"], "model.safetensors"
+    if not repository:
+        raise WeightsError(name, "timm names no weights for it on the hub")
     cached = try_to_load_from_cache(repository, file)
     if not isinstance(cached, str):
         if offline:

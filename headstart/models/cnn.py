@@ -22,12 +22,12 @@ class BaseCNN(nn.Sequential):
         for before, after in pairwise(widths):
             layers += [
                 nn.Conv2d(before, after, 3, padding=1, bias=False),
+                nn.MaxPool2d(2),  # before the norm, which then has a quarter of the work; the result is much the same
                 nn.BatchNorm2d(after),
                 nn.ReLU(inplace=True),
-                nn.MaxPool2d(2),
             ]
         side = image_size // 8
-        layers += [nn.Flatten(), nn.Linear(128 * side * side, 128), nn.ReLU(inplace=True), nn.Dropout(0.3)]
+        layers += [nn.Flatten(), nn.Linear(128 * side * side, 128), nn.ReLU(inplace=True)]
         super().__init__(*layers, nn.Linear(128, classes))
 
 
@@ -51,7 +51,7 @@ class DeepCNN(nn.Module):
         self.preprocessing = preprocessing
         whitened = 2 * 4 * channels  # a filter and its negative for each of the 2x2 patch's values
         self.whitening = nn.Conv2d(channels, whitened, 2, bias=False).requires_grad_(False)
-        self.activation = nn.GELU()
+        self.activation = nn.SiLU(inplace=True)
         befores = (whitened, *widths)
         self.groups = nn.Sequential(*(ConvGroup(a, b) for a, b in zip(befores, widths, strict=False)))
         self.pool = nn.AdaptiveMaxPool2d(1)
@@ -83,10 +83,10 @@ class ConvGroup(nn.Sequential):
                 conv1=_dirac(nn.Conv2d(before, after, 3, padding=1, bias=False)),
                 pool=nn.MaxPool2d(2),
                 norm1=_shift_only_norm(after),
-                activation1=nn.GELU(),
+                activation1=nn.SiLU(inplace=True),
                 conv2=_dirac(nn.Conv2d(after, after, 3, padding=1, bias=False)),
                 norm2=_shift_only_norm(after),
-                activation2=nn.GELU(),
+                activation2=nn.SiLU(inplace=True),
             )
         )
 

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 class Preprocessing(nn.Module):
     """Resize to a square of `image_size` pixels (None: leave the size) and normalise: (N, C, H, W) uint8 -> float.
 
-    mean and std are fractions of full scale, one a channel. Any input size is accepted. Resizing equals Pillow's (with
-    its antialiasing when it shrinks), done as two small matrix products: on a CPU that costs a fraction of what
-    `interpolate` does on a batch, and every inference engine has it.
+    mean and std are fractions of full scale, one a channel. Any input size is accepted. Resizing equals Pillow's, its
+    antialiasing when it shrinks too, but for its rounding to 8 bits. It is done as two small matrix products: on a CPU
+    that costs a fraction of what `interpolate` does on a batch, and every inference engine has it.
     """
 
     def __init__(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +37,7 @@ class Taps(nn.Module):
         super().__init__()
         bounds = [0, *cuts]
         self.parts = nn.ModuleList(chain[a:b] for a, b in pairwise(bounds))
+        self.eval()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return a tensor a cut."""
@@ -64,27 +66,41 @@ def eager(taps: Taps, device: torch.device, bf16: bool) -> Engine:
 def openvino(taps: Taps, image_shape: tuple[int, int, int], bf16: bool) -> Engine:
     """OpenVINO on the CPU: the graph compiled for one image shape (H, W, C), several small batches in flight."""
     import openvino as ov
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
     height, width, channels = image_shape
     example = torch.zeros(OPENVINO_BATCH, channels, height, width, dtype=torch.uint8)
-    with torch.inference_mode():
-        graph = ov.convert_model(torch.export.export(taps.eval(), (example,)))
+    with torch.no_grad():
+        taps(example)  # so that the resize matrices exist: the export then takes them as constants
+        exported = torch.export.export(taps, (example,))
+    frontend = FrontEndManager().load_by_framework("pytorch")  # what ov.convert_model calls, less its telemetry
+    decoder = TorchFXPythonDecoder.from_exported_program(exported)  # held until converted: C++ calls back into it
+    graph = frontend.convert(frontend.load(decoder))
     config = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
     compiled = ov.Core().compile_model(graph, "CPU", config)
+    requests = [
+        compiled.create_infer_request() for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+    ]
 
     def run(images: np.ndarray, write: Write) -> None:
-        def done(request: Any, start: int) -> None:
-            count = min(OPENVINO_BATCH, len(images) - start)
-            write(start, [request.get_output_tensor(i).data[:count] for i in range(len(taps.parts))])
+        in_flight: deque[tuple[Any, int]] = deque()
 
-        queue = ov.AsyncInferQueue(compiled)
-        queue.set_callback(done)
-        for start in range(0, len(images), OPENVINO_BATCH):
-            batch = np.zeros(example.shape, dtype=np.uint8)  # the last one is filled up: the graph knows one size
+        def collect() -> None:
+            request, start = in_flight.popleft()
+            request.wait()
+            write(start, [tensor.data[: len(images) - start] for tensor in request.output_tensors])
+
+        for start, request in zip(range(0, len(images), OPENVINO_BATCH), cycle(requests)):
+            if len(in_flight) == len(requests):
+                collect()
             some = images[start : start + OPENVINO_BATCH]
+            batch = np.zeros(example.shape, dtype=np.uint8)  # the last one is filled up: the graph knows one size
             batch[: len(some)] = some.transpose(0, 3, 1, 2)
-            queue.start_async(batch, start)
-        queue.wait_all()
+            request.start_async([batch])
+            in_flight.append((request, start))
+        while in_flight:
+            collect()
 
     return run
 

@@ -207,6 +207,7 @@ def test_the_split_seed_fixes_the_split(binary: Path, content: Content, cache: P
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
+@pytest.mark.usefixtures("users_cache")
 def test_real_cifar_10_is_what_was_published():
     """Needs the real data: from the cache of whoever runs this, or a source that answers (about 140 MB, once)."""
     try:

@@ -76,7 +76,7 @@ def test_a_model_of_one_size_refuses_another():
 
 
 def test_an_unknown_model_is_an_error_that_names_similar_ones():
-    with pytest.raises(HeadstartError, match=r"no model 'resnet17'.*resnet18"):
+    with pytest.raises(HeadstartError, match=r"no pretrained model 'resnet17'.*resnet18"):
         create("resnet17")
 
 
