@@ -81,7 +81,7 @@ class Pretrained:
     def prepare(self, strategy: Strategy, data: Dataset) -> Prepared:
         """The backbone cut where the strategy says, with a new head; the trainable part sees cached activations."""
         cut = self.cuts[strategy.name]
-        network, spec = build.on_backbone(self.backbone, cut, len(data.class_names))
+        network, spec = build.on_backbone(self.backbone, cut, strategy.hidden, len(data.class_names))
         return Prepared(
             network,
             spec,

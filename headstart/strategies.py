@@ -61,7 +61,8 @@ class Strategy:
     """One way to a classifier: `network = frozen part -> trainable part`.
 
     network: "base-cnn" or "deep-cnn", random init, or "backbone", pre-trained. frozen_share: the share of the
-    backbone's layers that is left as it is; None where nothing is pre-trained.
+    backbone's layers that is left as it is; None where nothing is pre-trained. hidden: the width of the new head's
+    hidden layer (0: there is none).
     """
 
     name: str
@@ -69,6 +70,7 @@ class Strategy:
     network: str
     frozen_share: float | None
     recipe: Recipe
+    hidden: int = 0
     expected: Expected | None = None
 
 
@@ -97,7 +99,7 @@ STRATEGIES: dict[str, Strategy] = {
             frozen_share=None,
             recipe=Recipe(
                 groups=(
-                    Group("groups.*.conv?.weight", "muon", 0.24, momentum=0.6),
+                    Group("groups.*.conv?.weight", "muon", 0.16, momentum=0.6),
                     Group("head.weight", "sgd", 0.3, weight_decay=1e-5, momentum=0.85),
                     Group("*.bias", "sgd", 0.053, weight_decay=1e-5, momentum=0.85),
                 ),
@@ -114,6 +116,7 @@ STRATEGIES: dict[str, Strategy] = {
             summary="a new head on a frozen pre-trained backbone",
             network="backbone",
             frozen_share=1.0,
+            hidden=512,
             recipe=Recipe(
                 groups=(Group("head.*", "adamw", 2e-3, weight_decay=0.05),),
                 epochs=20,
@@ -128,10 +131,11 @@ STRATEGIES: dict[str, Strategy] = {
             frozen_share=0.8,
             recipe=Recipe(
                 groups=(
+                    Group("backbone.*.bias", "adamw", 1e-3),
                     Group("backbone.*", "adamw", 1e-3, weight_decay=0.02),
-                    Group("head.*", "adamw", 2e-3, weight_decay=0.02),
+                    Group("head.*", "adamw", 4e-3, weight_decay=0.02),
                 ),
-                epochs=3,
+                epochs=5,
                 batch_size=256,
                 warmup=0.15,
                 label_smoothing=0.1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from headstart.models import backbones
 from headstart.models.backbones import Backbone
 from headstart.models.cnn import BaseCNN, DeepCNN
+from headstart.models.matmul import as_matrix_products
 from headstart.models.network import Network
 from headstart.models.preprocessing import Preprocessing
 
@@ -34,16 +34,17 @@ class Retrained(nn.Sequential):
 
 
 class Head(nn.Sequential):
-    """What turns pooled features (N, F) into logits (N, classes)."""
+    """What turns pooled features (N, F) into logits (N, classes): a linear layer, after a hidden one where `hidden`."""
 
-    def __init__(self, features: int, classes: int, hidden: int = 512, dropout: float = 0.3):
-        super().__init__(
-            nn.Dropout(dropout),
-            nn.Linear(features, hidden),
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, classes),
-        )
+    def __init__(self, features: int, classes: int, hidden: int = 0):
+        if hidden:
+            layers = [nn.Dropout(0.3), nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Dropout(0.3)]
+        else:
+            layers = [nn.Dropout(0.2)]
+        last = nn.Linear(hidden or features, classes)
+        if not hidden:
+            nn.init.zeros_(last.weight)  # the backbone's first gradients then follow the classes, not chance
+        super().__init__(*layers, last)
 
 
 def from_scratch(kind: str, images: Tensor, classes: int) -> tuple[Network, Spec]:
@@ -58,16 +59,18 @@ def from_scratch(kind: str, images: Tensor, classes: int) -> tuple[Network, Spec
     return network, spec
 
 
-def on_backbone(backbone: Backbone, cut: int, classes: int) -> tuple[Network, Spec]:
-    """A backbone frozen up to `cut`, a copy of the rest and a random head to train."""
+def on_backbone(backbone: Backbone, cut: int, hidden: int, classes: int) -> tuple[Network, Spec]:
+    """A backbone frozen up to `cut`, a copy of the rest and a new head, `hidden` wide, to train."""
     spec = {
         "kind": "backbone",
         "name": backbone.name,
         "image_size": backbone.image_size,
         "cut": cut,
+        "hidden": hidden,
         "classes": classes,
     }
-    return _cut_network(backbone.chain, cut, backbone.num_features, classes), spec
+    head = Head(backbone.num_features, classes, hidden)
+    return _cut_network(backbone.chain, cut, head), spec
 
 
 def from_spec(spec: Spec) -> Network:
@@ -76,14 +79,18 @@ def from_spec(spec: Spec) -> Network:
         model, config, image_size = backbones.create(spec["name"], spec["image_size"])
         chain = backbones.as_chain(model, config, image_size)
         features = backbones.num_features(chain, config["input_size"][0])
-        return _cut_network(chain, spec["cut"], features, spec["classes"])
+        return _cut_network(chain, spec["cut"], Head(features, spec["classes"], spec["hidden"]))
     channels, image_size = spec["channels"], spec["image_size"]
     preprocessing = Preprocessing([0.5] * channels, [0.5] * channels, image_size)
     model = FROM_SCRATCH[spec["kind"]](preprocessing, channels, image_size, spec["classes"])
     return Network(nn.Sequential(), model).to(memory_format=torch.channels_last)
 
 
-def _cut_network(chain: nn.Sequential, cut: int, features: int, classes: int) -> Network:
-    retrained = Retrained(OrderedDict(copy.deepcopy(chain[cut:]).named_children()))
-    trainable = nn.Sequential(OrderedDict(backbone=retrained, head=Head(features, classes)))
+def _cut_network(chain: nn.Sequential, cut: int, head: Head) -> Network:
+    retrained = Retrained()
+    if cut < len(chain):
+        with torch.inference_mode():
+            activation = chain[:cut](torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+        retrained.append(as_matrix_products(chain[cut:], activation.shape[1:]))
+    trainable = nn.Sequential(OrderedDict(backbone=retrained, head=head))
     return Network(chain[:cut], trainable).to(memory_format=torch.channels_last)

@@ -57,6 +57,7 @@ class Preprocessing(nn.Module):
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # kept for training too, whoever asks first
 def resize_matrix(size: int, new_size: int, interpolation: str) -> Tensor:
     """The (new_size, size) float32 matrix that resizes a column of pixels: interpolation is linear, so its columns are
     what it makes of the unit vectors. Pillow's kernels, which torch follows only where it antialiases."""

@@ -71,7 +71,7 @@ def shuffled(
             mirrored = torch.tensor([name == "mirror" for name in samples.views])[view_of[chosen]]
             inputs = augmented(samples.inputs[0], chosen.to(device), shift.to(device), mirrored.to(device))
         else:
-            inputs = gathered(samples.inputs, view_of[chosen], chosen).to(device)
+            inputs = gathered(samples.inputs, view_of[chosen], chosen).to(device).float()
         yield inputs, samples.labels[chosen.to(samples.labels.device)].to(device)
 
 
@@ -83,7 +83,7 @@ def in_order(samples: Samples, view: int, batch_size: int, device: torch.device)
         if samples.are_images:
             yield VIEWS[samples.views[view]](samples.inputs[0][rows]), labels
         else:
-            yield samples.inputs[view][rows].to(device), labels
+            yield samples.inputs[view][rows].to(device).float(), labels
 
 
 def gathered(activations: tuple[Tensor, ...], view_of: Tensor, chosen: Tensor) -> Tensor:

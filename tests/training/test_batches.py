@@ -81,7 +81,7 @@ def test_activations_are_gathered_from_the_view_whose_turn_it_is():
     samples = Samples((plain.half(), mirror.half()), torch.arange(10), ("identity", "mirror"))
     for epoch in (0, 1):
         inputs, labels = (torch.cat(parts) for parts in zip(*epoch_of(samples, epoch), strict=True))
-        assert torch.equal(inputs[:, 0] % 100, labels.half())
+        assert torch.equal(inputs[:, 0] % 100, labels.float())
     assert len({(inputs[:, 0] >= 100).sum().item() for inputs, _ in epoch_of(samples, 0)} | {0}) > 1
 
 

@@ -33,7 +33,6 @@ def points(count, seed):
 def fitted(fabric, recipe=RECIPE, seed=0, **options):
     torch.manual_seed(seed)
     model = nn.Sequential(OrderedDict(first=nn.Linear(4, 8), act=nn.ReLU(), last=nn.Linear(8, 2)))
-    model.register_forward_pre_hook(lambda module, args: (args[0].float(),))
     return model, fit(model, points(128, 1), points(64, 2), recipe, fabric, seed, **options)
 
 
