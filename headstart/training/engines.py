@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -75,7 +76,11 @@ def openvino(taps: Taps, image_shape: tuple[int, int, int], bf16: bool) -> Engin
         taps(example)  # so that the resize matrices exist: the export then takes them as constants
         exported = torch.export.export(taps, (example,))
     frontend = FrontEndManager().load_by_framework("pytorch")  # what ov.convert_model calls, less its telemetry
-    decoder = TorchFXPythonDecoder.from_exported_program(exported)  # held until converted: C++ calls back into it
+    logging.disable(logging.WARNING)  # it reports, with tracebacks, each operation that this torch no longer decomposes
+    try:
+        decoder = TorchFXPythonDecoder.from_exported_program(exported)  # held until converted: C++ calls back into it
+    finally:
+        logging.disable(logging.NOTSET)
     graph = frontend.convert(frontend.load(decoder))
     config = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
     compiled = ov.Core().compile_model(graph, "CPU", config)
