@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from headstart.errors import HeadstartError
+
+LEFT_OVER_SECONDS = 24 * 3600  # a temporary folder that nobody has touched for so long is nobody's
 
 
 def cache_dir() -> Path:
@@ -31,21 +34,21 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
 
 
 def make_room(folder: Path, limit_bytes: float, wanted_bytes: float) -> None:
-    """Clear away the entries of `folder` that were longest unused, until it has `wanted_bytes` left of its limit.
+    """Clear away the entries of `folder` that were longest unused, until it has `wanted_bytes` left of its limit, and
+    what a killed process left half made.
 
     Raises HeadstartError when the disk is too full for them all the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    entries = {
-        path: sum(f.stat().st_size for f in path.iterdir())
-        for path in folder.iterdir()
-        if not path.name.startswith(".")
-    }
-    for path in sorted(entries, key=lambda path: max((f.stat().st_mtime for f in path.iterdir()), default=0)):
-        if sum(entries.values()) + wanted_bytes <= limit_bytes:
-            break
-        shutil.rmtree(path)
-        del entries[path]
+    sizes, used = {}, {}
+    for path in folder.iterdir():
+        files = [file.stat() for file in path.glob("*")]
+        sizes[path], used[path] = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0)
+    for path in sorted(sizes, key=lambda path: used[path]):
+        is_left_over = path.name.startswith(".") and time.time() - used[path] > LEFT_OVER_SECONDS
+        if is_left_over or (sum(sizes.values()) + wanted_bytes > limit_bytes and not path.name.startswith(".")):
+            shutil.rmtree(path, ignore_errors=True)
+            del sizes[path]
     free = shutil.disk_usage(folder).free
     if free < wanted_bytes:
         raise HeadstartError(

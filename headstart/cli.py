@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from headstart.comparison import Comparison
 
 USER_ERROR = 2
+WIDTH_OF_A_FILE = 120  # columns of the table where it goes to a file
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,15 +30,27 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; a HeadstartError is printed without a traceback and ends it with exit code 2."""
+    """Run one command. What goes wrong is one line: exit code 2 where the user can put it right, 1 where the machine
+    cannot go on (disk, permission, memory), 130 after Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = vars(make_parser().parse_args(arguments))
     command = options.pop("command")
     try:
-        command(**options)
+        command(typed=shlex.join(["headstart", *arguments]), **options)
     except HeadstartError as error:
         sys.exit(_said(f"headstart: {error}", USER_ERROR))
     except KeyboardInterrupt:
         sys.exit(_said("headstart: interrupted; finished runs are kept", 130))
+    except OSError as error:
+        sys.exit(
+            _said(
+                f"headstart: {error.strerror or error}: {error.filename or 'no file named'}; finished runs are kept", 1
+            )
+        )
+    except (MemoryError, RuntimeError) as error:
+        if type(error).__name__ not in ("MemoryError", "OutOfMemoryError"):
+            raise
+        sys.exit(_said("headstart: out of memory: take a smaller --image-size, or other strategies", 1))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -87,16 +102,20 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="touch no network")
 
 
-def run_compare(*, data: str, data_dir: Path | None, train_limit: int | None, offline: bool, **options: object) -> None:
+def run_compare(
+    *, typed: str, data: str, data_dir: Path | None, train_limit: int | None, offline: bool, **options: Any
+) -> None:
     """`headstart compare`."""
     from headstart.data.load import load
     from headstart.experiment import compare
 
-    dataset = load(data, data_dir=data_dir, offline=offline, train_limit=train_limit)
-    print_table(compare(dataset, offline=offline, **options))  # type: ignore[arg-type]
+    dataset = partial(load, data, data_dir=data_dir, offline=offline, train_limit=train_limit)
+    print_table(compare(dataset, offline=offline, command=typed, **options))
 
 
-def run_show(*, data: str, data_dir: Path | None, train_limit: int | None, offline: bool, output: Path | None) -> None:
+def run_show(
+    *, typed: str, data: str, data_dir: Path | None, train_limit: int | None, offline: bool, output: Path | None
+) -> None:
     """`headstart show`."""
     from headstart.data.load import load
     from headstart.experiment import show
@@ -107,26 +126,16 @@ def run_show(*, data: str, data_dir: Path | None, train_limit: int | None, offli
 
 def print_table(comparison: Comparison) -> None:
     """The result on standard output: a row a strategy, which to take, why, and where everything lies."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from headstart import runs
 
-    table = Table(title=f"{comparison.dataset['name']}: {comparison.dataset['test']:,} test images")
-    columns = (
-        "strategy",
-        "accuracy",
-        "with TTA",
-        "F1",
-        "log loss",
-        "fit",
-        "of it frozen pass",
-        "parameters",
-        "trained",
-        "latency",
-    )
+    table = Table(title=f"{comparison.dataset['name']}: {comparison.dataset['test']:,} test images", box=box.SIMPLE)
+    columns = ("strategy", "accuracy", "with TTA", "F1", "fit", "frozen pass", "parameters", "latency")
     for column in columns:
-        table.add_column(column, justify="left" if column == "strategy" else "right")
+        table.add_column(column, justify="left" if column == "strategy" else "right", no_wrap=True)
     for name, row in comparison.table().iterrows():
         spread = f" ± {100 * row.accuracy_std:.2f}" if row.seeds > 1 else ""
         table.add_row(
@@ -134,18 +143,16 @@ def print_table(comparison: Comparison) -> None:
             f"{100 * row.accuracy:.2f} %{spread}",
             f"{100 * row.accuracy_tta:.2f} %",
             f"{row.f1_macro:.4f}",
-            f"{row.log_loss:.3f}",
             f"{row.fit_seconds:.0f} s",
             f"{row.frozen_seconds:.0f} s",
             f"{row.parameters / 1e6:.2f} M",
-            f"{row.trainable_parameters / 1e6:.2f} M",
             f"{row.latency_ms:.1f} ms",
             style="bold" if name == comparison.recommended else None,
         )
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)
     console.print(table)
-    console.print(f"Take {comparison.recommended}. {comparison.because}", highlight=False)
-    console.print(f"Report: {comparison.folder / runs.REPORT}", highlight=False, soft_wrap=True)
+    console.print(f"Take {comparison.recommended}. {comparison.because}")
+    console.print(f"Report: {comparison.folder / runs.REPORT}", soft_wrap=True)
 
 
 def _positive(text: str) -> int:

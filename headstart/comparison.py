@@ -104,6 +104,7 @@ def compare_runs(folder: Path, order: Sequence[str] = ()) -> Comparison:
             raise HeadstartError(
                 f"{run.folder} and {found[0].folder} were not tested on the same data: compare them apart"
             )
+    backbones = [config["backbone"] for config in configs]
     rows = [{key: run.metrics[key] for key in ROW} for run in found]
     correct = _correct_by_strategy(found)
     seconds = {name: np.mean([row["fit_seconds"] for row in rows if row["strategy"] == name]) for name in correct}
@@ -112,7 +113,7 @@ def compare_runs(folder: Path, order: Sequence[str] = ()) -> Comparison:
     return Comparison(
         folder=folder,
         dataset=configs[0]["dataset"],
-        backbone=next((config["backbone"] for config in configs if config["backbone"]), None),
+        backbone=next(({key: each[key] for key in ("name", "weights", "why")} for each in backbones if each), None),
         strategies=rows,
         recommended=recommended,
         because=" ".join([because, *head_start(correct, pretrained)]),

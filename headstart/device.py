@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
 import logging
 import os
 import platform
 import time
+import warnings
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
@@ -40,9 +42,11 @@ def make_fabric(device: str = "auto") -> Fabric:
         keep_freed_memory()
     if device == "cuda":  # a CPU is repeatable as it is
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Its backward adds in any order, but to each pixel once only: our windows do not overlap.
+        warnings.filterwarnings("ignore", message="max_pool2d_with_indices_backward_cuda")
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - torch does not type it
-    precision: Any = stored_probe(f"precision-{device}", lambda: _fastest_precision(device))["choice"]
+    precision: Any = stored_probe("precision", torch.device(device), lambda: _fastest_precision(device))["choice"]
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the precision is said in our own words
     return Fabric(accelerator=device, devices=1, precision=precision)
 
@@ -92,11 +96,17 @@ def environment() -> dict[str, Any]:
     }
 
 
-def stored_probe(name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `measure` found, measured once on this machine with this torch and kept: a choice made by timing would
-    otherwise differ from run to run, and with it the results."""
-    where = f"{platform.node()}-{_processor()}-{torch.get_num_threads()}-torch{torch.__version__}"
-    path = cache_dir() / "probes" / f"{name}-{where}.json".replace("/", "_").replace(" ", "_")
+def hardware(device: torch.device) -> str:
+    """What makes the same arithmetic give the same bits, and take the same time: processor, threads, versions."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{_processor()} x{torch.get_num_threads()}"
+    return f"{name} torch {torch.__version__} openvino {_version('openvino')}"
+
+
+def stored_probe(name: str, device: torch.device, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `measure` found, measured once on such hardware and kept in the cache's folder `probes`: a choice made by
+    timing would otherwise differ from run to run, and with it the results. Delete the folder to measure anew."""
+    key = hashlib.sha256(f"{name} {hardware(device)}".encode()).hexdigest()[:12]
+    path = cache_dir() / "probes" / f"{name}-{key}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from headstart.data.load import load
 from headstart.device import describe, environment, make_fabric, precision_of, seed_all
 from headstart.errors import HeadstartError
 from headstart.evaluation.metrics import evaluate
+from headstart.models.backbones import load_backbone
 from headstart.preparation import Prepared, Pretrained, from_scratch
 from headstart.progress import bar, say
 from headstart.report import figures
@@ -35,7 +36,7 @@ SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
 
 
 def compare(
-    data: Dataset | str = "cifar10",
+    data: Dataset | Callable[[], Dataset] | str = "cifar10",
     strategies: Sequence[str] = tuple(STRATEGIES),
     *,
     backbone: str = "auto",
@@ -46,41 +47,68 @@ def compare(
     weights: str | Path | None = None,
     offline: bool = False,
     output: str | Path | None = None,
+    command: str | None = None,
 ) -> Comparison:
     """Train, evaluate and compare strategies; everything is written to a new folder, `runs/<data set>-<n>` or `output`.
 
+    data: a data set, a name for `load`, or a function that gives one, called when all else has been found good.
     strategies: names from `STRATEGIES`. backbone, image_size (pixels a side), weights, offline: see `load_backbone`.
     epochs: instead of each recipe's own number. seed: one or several; each is a run of every strategy. device: "auto",
-    "cpu" or "cuda". Raises HeadstartError for whatever of this cannot be had, before anything is trained.
+    "cpu" or "cuda". command: what was typed, kept with the runs. Raises HeadstartError for whatever of this cannot be
+    had, before anything is trained.
     """
-    if epochs is not None and epochs < 1:
-        raise HeadstartError(f"epochs must be 1 or more, not {epochs}")
-    if image_size is not None and image_size < SMALLEST_IMAGE:
-        raise HeadstartError(f"image size must be {SMALLEST_IMAGE} pixels or more, not {image_size}")
+    seeds = [seed] if isinstance(seed, int) else list(seed)
     chosen = [with_epochs(strategy, epochs) for strategy in named(strategies)]
+    output = None if output is None else Path(output)
+    _refuse_impossible(epochs, image_size, seeds, output)
     fabric = make_fabric(device)
-    data = load(data, offline=offline) if isinstance(data, str) else data
+    pretrained = None
+    if any(strategy.frozen_share is not None for strategy in chosen):
+        pretrained = load_backbone(backbone, image_size, None if weights is None else Path(weights), offline)
+    if isinstance(data, str):
+        data = load(data, offline=offline)
+    elif callable(data):
+        data = data()
     say(f"{data.name}: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test images, {data.source}")
     say(f"on {describe(fabric)}, {precision_of(fabric)}")
-    weights = None if weights is None else Path(weights)
-    pretrained = Pretrained.load(chosen, data, fabric.device, backbone, image_size, weights, offline)
-    folder = runs.new_folder(data.name, None if output is None else Path(output))
-    for each_seed in [seed] if isinstance(seed, int) else seed:
+    frozen = Pretrained(pretrained, chosen, data, fabric.device) if pretrained is not None else None
+    folder = runs.new_folder(data.name, output)
+    for each_seed in seeds:
         for strategy in chosen:
             seed_all(each_seed)
-            if pretrained is None or strategy.frozen_share is None:
+            if frozen is None or strategy.frozen_share is None:
                 prepared = from_scratch(strategy, data, fabric.device)
             else:
-                prepared = pretrained.prepare(strategy, data)
-            run(strategy, prepared, data, each_seed, fabric, folder)
+                prepared = frozen.prepare(strategy, data)
+            run(strategy, prepared, data, each_seed, fabric, folder, command)
     comparison = compare_runs(folder, order=[strategy.name for strategy in chosen])
     comparison.save()
     write_report(comparison, data)
     return comparison
 
 
-def run(strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric: Fabric, comparison: Path) -> None:
+def _refuse_impossible(epochs: int | None, image_size: int | None, seeds: list[int], output: Path | None) -> None:
+    if epochs is not None and epochs < 1:
+        raise HeadstartError(f"epochs must be 1 or more, not {epochs}")
+    if image_size is not None and image_size < SMALLEST_IMAGE:
+        raise HeadstartError(f"image size must be {SMALLEST_IMAGE} pixels or more, not {image_size}")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise HeadstartError(f"seeds must be one or more different numbers, not {seeds}")
+    if output is not None:
+        runs.refuse_taken(output)
+
+
+def run(
+    strategy: Strategy,
+    prepared: Prepared,
+    data: Dataset,
+    seed: int,
+    fabric: Fabric,
+    comparison: Path,
+    command: str | None,
+) -> None:
     """Train a prepared network, evaluate it on test, and write the run's folder."""
+    prepared.network.to(fabric.device)
     history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric)
     logits, scores = test(strategy, prepared, data, fabric)
     network = prepared.network
@@ -95,14 +123,15 @@ def run(strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric
             "fit_seconds": frozen_seconds + training_seconds,
             "frozen_seconds": frozen_seconds,
             "epochs": len(history),
-            "images_per_second": len(history) * len(data.train) / training_seconds,
+            "images_per_second": float(np.mean([row["images_per_second"] for row in history])),
             "parameters": parameters,
             "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
             "size_mb": (folder / runs.MODEL).stat().st_size / 1e6,
             "latency_ms": classifier.latency_ms(data.test.images[0]),
         }
         runs.write_json(folder / runs.METRICS, metrics)
-        runs.write_json(folder / runs.CONFIG, config_of(strategy, prepared, data, seed, fabric))
+        config = config_of(strategy, prepared, data, seed, fabric)
+        runs.write_json(folder / runs.CONFIG, {**config, "command": command})
         runs.write_json(folder / runs.ENVIRONMENT, environment())
         runs.write_history(folder, history)
         runs.write_predictions(folder, logits, data.test.labels, data.class_names)
@@ -183,5 +212,6 @@ def show(data: Dataset, path: Path, seed: int = 0) -> Path:
         mirrored = torch.rand(len(chosen), generator=generator) < 0.5
         variants.append(augmented(originals, torch.arange(len(chosen)), shift, mirrored))
     pixels = torch.stack([originals, *variants], dim=1).permute(0, 1, 3, 4, 2).numpy()  # (N, 1 + K, H, W, C)
+    path.parent.mkdir(parents=True, exist_ok=True)
     figures.show(data, (pixels[:, 0], pixels[:, 1:]), path)
     return path

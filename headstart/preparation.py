@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from headstart.data.dataset import Dataset, Split
 from headstart.models import build
-from headstart.models.backbones import Backbone, load_backbone
+from headstart.models.backbones import Backbone
 from headstart.models.network import Network
 from headstart.progress import say
 from headstart.strategies import Strategy
@@ -45,38 +44,20 @@ class Pretrained:
     """The backbone that several strategies share, and the one pass that runs their frozen parts."""
 
     def __init__(self, backbone: Backbone, strategies: Sequence[Strategy], data: Dataset, device: torch.device):
-        """Find where each strategy cuts the backbone; HeadstartError where it cannot be cut there."""
+        """Find where each strategy cuts the backbone, and how the frozen part will run, and say so.
+
+        Raises HeadstartError where the backbone cannot be cut there.
+        """
         self.backbone = backbone
         self.cuts = {each.name: backbone.cut(each.frozen_share) for each in strategies if each.frozen_share is not None}
-        views = {view for each in strategies if each.name in self.cuts for view in each.recipe.views}
-        count = len(views) * len(data.train) + len(data.val) + len(data.test)
-        self.frozen_pass = FrozenPass(backbone.chain, list(self.cuts.values()), data.image_shape, count, device)
-
-    @classmethod
-    def load(
-        cls,
-        strategies: Sequence[Strategy],
-        data: Dataset,
-        device: torch.device,
-        name: str,
-        image_size: int | None,
-        weights: Path | None,
-        offline: bool,
-    ) -> Pretrained | None:
-        """Load the backbone and say which it is and how its frozen part will run; None where no strategy wants one."""
-        if all(strategy.frozen_share is None for strategy in strategies):
-            return None
-        backbone = load_backbone(name, image_size, weights, offline)
+        self.frozen_pass = FrozenPass(backbone.chain, list(self.cuts.values()), data.image_shape, device)
         say(f"backbone: {backbone.name} at {backbone.image_size} px, weights from {backbone.weights} ({backbone.why})")
-        pretrained = cls(backbone, strategies, data, device)
-        measured = pretrained.frozen_pass.choice["measured"]
-        rates = ", ".join(f"{name} {1 / each['image_seconds']:,.0f}" for name, each in measured.items())
-        say(f"frozen pass by {pretrained.frozen_pass.choice['engine']} (images/s measured: {rates})")
-        for strategy, cut in pretrained.cuts.items():
-            say(
-                f"{strategy} retrains {', '.join(backbone.pieces_from(cut)) or 'no piece of it'}, and trains a new head"
-            )
-        return pretrained
+        rates = ", ".join(
+            f"{name} {1 / m['image_seconds']:,.0f}" for name, m in self.frozen_pass.choice["measured"].items()
+        )
+        say(f"frozen pass by {self.frozen_pass.choice['engine']} (images/s measured: {rates})")
+        for name, cut in self.cuts.items():
+            say(f"{name} retrains {', '.join(backbone.pieces_from(cut)) or 'no piece of it'}, and trains a new head")
 
     def prepare(self, strategy: Strategy, data: Dataset) -> Prepared:
         """The backbone cut where the strategy says, with a new head; the trainable part sees cached activations."""

@@ -72,13 +72,10 @@ class Run:
 def new_folder(dataset: str, output: Path | None = None, root: Path = Path("runs")) -> Path:
     """Make an empty folder for a comparison: `output`, or the next free number under `root`.
 
-    Raises HeadstartError when `output` already holds something: no run is ever overwritten.
+    Raises HeadstartError when `output` already holds something.
     """
     if output is not None:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise HeadstartError(
-                f"{output} is not an empty folder: name a new one with --output, nothing is overwritten"
-            )
+        refuse_taken(output)
         output.mkdir(parents=True, exist_ok=True)
         return output
     root.mkdir(parents=True, exist_ok=True)
@@ -91,6 +88,12 @@ def new_folder(dataset: str, output: Path | None = None, root: Path = Path("runs
             return folder
         except FileExistsError:
             number += 1
+
+
+def refuse_taken(output: Path) -> None:
+    """Raise HeadstartError when `output` is a file, or a folder that holds something: no run is ever overwritten."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise HeadstartError(f"{output} is not an empty folder: name a new one with --output, nothing is overwritten")
 
 
 @contextmanager

@@ -4,47 +4,80 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from headstart.cli import main
+
+
+LITE0 = "tf_efficientnet_lite0.in1k"
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["compare", "--strategies", "last21"], "unknown strategy 'last21': choose from base-cnn, deep-cnn"),
-        (["compare", "--epochs", "-1"], "'-1' is not a whole number of 1 or more"),
-        (["compare", "--epochs", "0"], "'0' is not a whole number of 1 or more"),
-        (["compare", "--image-size", "0"], "'0' is not a whole number of 1 or more"),
-        (["compare", "--image-size", "8"], "image size must be 32 pixels or more"),
-        (["compare", "--train-limit", "many"], "'many' is not a whole number of 1 or more"),
-        (["compare", "--seed", "-3"], "'-3' is not a whole number from 0"),
-        (["compare", "--device", "tpu"], "invalid choice: 'tpu'"),
-        (["compare", "--data-dir", "no/such/folder"], "no/such/folder"),
-        (["compare", "mnist"], "unknown data set 'mnist'"),
-        (["compare", "--backbone", "resnet17"], "no pretrained model 'resnet17'"),
-        (
-            ["compare", "--backbone", "resnet18", "--weights", "nowhere.safetensors"],
-            "nowhere.safetensors is not a file",
-        ),
-        (["compare", "--weights", "w.safetensors"], "needs --backbone NAME"),
-        (["compere"], "invalid choice: 'compere'"),
-        ([], "required: COMMAND"),
-        (["show", "--epochs", "3"], "unrecognized arguments: --epochs"),
+        ("compare --strategies last21", "unknown strategy 'last21': choose from base-cnn, deep-cnn"),
+        ("compare --epochs -1", "'-1' is not a whole number of 1 or more"),
+        ("compare --epochs 0", "'0' is not a whole number of 1 or more"),
+        ("compare --image-size 0", "'0' is not a whole number of 1 or more"),
+        ("compare --image-size 8", "image size must be 32 pixels or more"),
+        ("compare --train-limit many", "'many' is not a whole number of 1 or more"),
+        ("compare --seed -3", "'-3' is not a whole number from 0"),
+        ("compare --seed 1 1", "seeds must be one or more different numbers"),
+        ("compare --device tpu", "invalid choice: 'tpu'"),
+        ("compare --backbone resnet17", "no pretrained model 'resnet17'"),
+        ("compare --backbone resnet18 --weights nowhere.safetensors", "nowhere.safetensors is not a file"),
+        (f"compare --backbone {LITE0} --weights resnet.safetensors", "resnet.safetensors does not fit tf_efficientnet"),
+        ("compare --weights w.safetensors", "needs --backbone NAME"),
+        ("compare --output full", "full is not an empty folder"),
+        ("compere", "invalid choice: 'compere'"),
+        ("", "required: COMMAND"),
+        ("show --epochs 3", "unrecognized arguments: --epochs"),
+        ("compare --data-dir no/such/folder --strategies base-cnn", "no/such/folder"),
+        ("compare mnist --strategies base-cnn", "unknown data set 'mnist'"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_bad_argument_ends_in_one_clear_line_and_exit_code_2(arguments, said, capfd, monkeypatch, tiny, tmp_path):
+def test_a_bad_argument_ends_in_one_clear_line_and_exit_code_2(arguments, said, capfd, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    if "mnist" not in arguments and "--data-dir" not in arguments:
-        monkeypatch.setattr("headstart.data.load.load", lambda *args, **options: tiny)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    save_file({"fc.weight": torch.zeros(2, 2)}, "resnet.safetensors")
+    if "such" not in said + arguments and "mnist" not in arguments:
+        monkeypatch.setattr(
+            "headstart.data.load.load", lambda *args, **options: pytest.fail("data was asked for first")
+        )
     with pytest.raises(SystemExit) as ended:
-        main(arguments)
+        main(arguments.split())
     complaint = [line for line in capfd.readouterr().err.splitlines() if line.startswith("headstart")]
     assert ended.value.code == 2
     assert len(complaint) == 1
     assert said in complaint[0]
-    assert "Traceback" not in complaint[0]
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(28, "No space left on device", "somewhere"), 1, "No space left on device: somewhere"),
+        (torch.OutOfMemoryError("CUDA out of memory"), 1, "out of memory: take a smaller --image-size"),
+        (KeyboardInterrupt(), 130, "interrupted; finished runs are kept"),
+    ],
+)
+def test_a_machine_that_cannot_go_on_is_one_line_too(error, code, said, capfd, monkeypatch):
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr("headstart.data.load.load", fail)
+    with pytest.raises(SystemExit) as ended:
+        main(["show"])
+    assert ended.value.code == code
+    assert said in capfd.readouterr().err
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr("headstart.data.load.load", lambda *args, **options: [][1])
+    with pytest.raises(IndexError):
+        main(["show"])
 
 
 def test_the_module_is_the_command():

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 import headstart as hs
 from headstart import runs
+from headstart.cache import cache_dir
 from headstart.cli import main
 from headstart.comparison import ROW
+from headstart.models.backbones import load_backbone
 
-OPTIONS = ["--backbone", "tf_efficientnet_lite0.in1k", "--image-size", "64", "--offline", "--device", "cpu"]
+LITE0 = "tf_efficientnet_lite0.in1k"
+OPTIONS = ["--backbone", LITE0, "--image-size", "64", "--offline", "--device", "cpu"]
 FIGURES = [
     "accuracy_vs_time.png",
     "class_balance.png",
@@ -55,7 +61,8 @@ def test_every_row_keeps_the_contract_and_is_a_number(compared):
         assert all(np.isfinite(value) for key, value in row.items() if key != "strategy")
     assert saved["recommended"] in hs.STRATEGIES
     assert saved["dataset"].keys() == {"name", "fingerprint", "source", "class_names", "train", "val", "test"}
-    assert saved["backbone"]["name"] == "tf_efficientnet_lite0.in1k"
+    assert saved["backbone"].keys() == {"name", "weights", "why"}
+    assert saved["backbone"]["name"] == LITE0
 
 
 def test_frozen_trains_a_head_only_and_last20_says_which_blocks(compared):
@@ -66,7 +73,9 @@ def test_frozen_trains_a_head_only_and_last20_says_which_blocks(compared):
     assert rows["base-cnn"]["frozen_seconds"] == 0 < rows["frozen"]["frozen_seconds"]
     retrained = runs.Run(compared / "last20" / "seed0").config["retrained"]
     assert retrained == ["blocks_5_2 (6c)", "blocks_5_3 (6d)", "blocks_6_0 (7a)", "conv_head (top conv)", "bn2"]
-    assert "blocks_5_2 (6c)" in (compared / "report.html").read_text(encoding="utf-8")
+    page = (compared / "report.html").read_text(encoding="utf-8")
+    assert "blocks_5_2 (6c)" in page
+    assert f"headstart compare --backbone {LITE0} --image-size 64" in page
 
 
 @pytest.mark.parametrize("strategy", hs.STRATEGIES)
@@ -83,20 +92,39 @@ def test_a_saved_classifier_predicts_what_was_evaluated(compared, strategy, tiny
     assert (labels == tiny.test.labels).all()
 
 
+@pytest.fixture
+def another_cache(tmp_path, monkeypatch):
+    """A cache that holds this machine's measurements, and nothing that was computed."""
+    shutil.copytree(cache_dir() / "probes", tmp_path / "cache" / "probes")
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("another_cache")
 def test_two_runs_with_one_seed_agree_bit_for_bit(compared, tiny, tmp_path):
-    again = hs.compare(
-        tiny,
-        backbone="tf_efficientnet_lite0.in1k",
-        image_size=64,
-        epochs=2,
-        offline=True,
-        device="cpu",
-        output=tmp_path / "again",
-    )
+    options = {"backbone": LITE0, "image_size": 64, "epochs": 2, "offline": True, "device": "cpu"}
+    again = hs.compare(tiny, output=tmp_path / "again", **options)
     for run in again.runs:
         first = compared / run.folder.relative_to(again.folder)
         for name in ("model.safetensors", "predictions.npz"):
             assert (run.folder / name).read_bytes() == (first / name).read_bytes(), f"{run.folder.parent.name} {name}"
+
+
+@pytest.mark.parametrize("strategy", ["frozen", "last20"])
+def test_the_frozen_part_is_saved_as_it_came_batchnorm_statistics_too(compared, strategy):
+    saved = load_file(compared / strategy / "seed0" / "model.safetensors")
+    original = load_backbone(LITE0, 64, offline=True).chain.state_dict()
+    frozen = {name.removeprefix("frozen."): value for name, value in saved.items() if name.startswith("frozen.")}
+    assert sum("running_mean" in name for name in frozen) > 30
+    assert all(torch.equal(value, original[name]) for name, value in frozen.items())
+    assert frozen.keys() == original.keys() if strategy == "frozen" else frozen.keys() < original.keys()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_all_strategies_run_on_cuda_from_a_cold_and_from_a_warm_cache(tiny, tmp_path):
+    for turn in ("cold", "warm"):
+        options = {"backbone": LITE0, "image_size": 64, "epochs": 1, "offline": True, "device": "cuda"}
+        result = hs.compare(tiny, output=tmp_path / turn, **options)
+        assert result.best.predict(tiny.test.images).shape == (30,)
 
 
 def test_the_python_interface_compares_and_predicts(tiny, tmp_path):

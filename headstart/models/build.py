@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from typing import Any
 
@@ -13,7 +14,7 @@ from headstart.models import backbones
 from headstart.models.backbones import Backbone
 from headstart.models.cnn import BaseCNN, DeepCNN
 from headstart.models.matmul import as_matrix_products
-from headstart.models.network import Network
+from headstart.models.network import Network, Readout
 from headstart.models.preprocessing import Preprocessing
 
 Spec = dict[str, Any]
@@ -34,17 +35,22 @@ class Retrained(nn.Sequential):
 
 
 class Head(nn.Sequential):
-    """What turns pooled features (N, F) into logits (N, classes): a linear layer, after a hidden one where `hidden`."""
+    """What turns features (N, F) into logits (N, classes): a linear layer, after a hidden one where `hidden` is set."""
 
     def __init__(self, features: int, classes: int, hidden: int = 0):
-        if hidden:
-            layers = [nn.Dropout(0.3), nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Dropout(0.3)]
+        if hidden:  # features of several stages differ in scale: normalised together, not one by one (measured)
+            super().__init__(
+                nn.LayerNorm(features, elementwise_affine=False),
+                nn.Linear(features, hidden),
+                nn.BatchNorm1d(hidden),
+                nn.ReLU(inplace=True),
+                nn.Dropout(0.5),
+                nn.Linear(hidden, classes),
+            )
         else:
-            layers = [nn.Dropout(0.2)]
-        last = nn.Linear(hidden or features, classes)
-        if not hidden:
+            last = nn.Linear(features, classes)
             nn.init.zeros_(last.weight)  # the backbone's first gradients then follow the classes, not chance
-        super().__init__(*layers, last)
+            super().__init__(nn.Dropout(0.2), last)
 
 
 def from_scratch(kind: str, images: Tensor, classes: int) -> tuple[Network, Spec]:
@@ -69,8 +75,7 @@ def on_backbone(backbone: Backbone, cut: int, hidden: int, classes: int) -> tupl
         "hidden": hidden,
         "classes": classes,
     }
-    head = Head(backbone.num_features, classes, hidden)
-    return _cut_network(backbone.chain, cut, head), spec
+    return _cut_network(backbone.chain, cut, hidden, classes), spec
 
 
 def from_spec(spec: Spec) -> Network:
@@ -78,19 +83,20 @@ def from_spec(spec: Spec) -> Network:
     if spec["kind"] == "backbone":
         model, config, image_size = backbones.create(spec["name"], spec["image_size"])
         chain = backbones.as_chain(model, config, image_size)
-        features = backbones.num_features(chain, config["input_size"][0])
-        return _cut_network(chain, spec["cut"], Head(features, spec["classes"], spec["hidden"]))
+        return _cut_network(chain, spec["cut"], spec["hidden"], spec["classes"])
     channels, image_size = spec["channels"], spec["image_size"]
     preprocessing = Preprocessing([0.5] * channels, [0.5] * channels, image_size)
     model = FROM_SCRATCH[spec["kind"]](preprocessing, channels, image_size, spec["classes"])
     return Network(nn.Sequential(), model).to(memory_format=torch.channels_last)
 
 
-def _cut_network(chain: nn.Sequential, cut: int, head: Head) -> Network:
+def _cut_network(chain: Readout, cut: int, hidden: int, classes: int) -> Network:
+    frozen, rest = copy.deepcopy(chain).split(cut)  # a network of its own: it will be trained, and move to a device
     retrained = Retrained()
-    if cut < len(chain):
-        with torch.inference_mode():
-            activation = chain[:cut](torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
-        retrained.append(as_matrix_products(chain[cut:], activation.shape[1:]))
-    trainable = nn.Sequential(OrderedDict(backbone=retrained, head=head))
-    return Network(chain[:cut], trainable).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        activation = frozen(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+        if len(rest):
+            retrained.append(as_matrix_products(rest, activation.shape[1:]))
+        features = retrained(activation).shape[1]
+    trainable = nn.Sequential(OrderedDict(backbone=retrained, head=Head(features, classes, hidden)))
+    return Network(frozen, trainable).to(memory_format=torch.channels_last)

@@ -54,13 +54,12 @@ class DeepCNN(nn.Module):
         self.activation = nn.SiLU(inplace=True)
         befores = (whitened, *widths)
         self.groups = nn.Sequential(*(ConvGroup(a, b) for a, b in zip(befores, widths, strict=False)))
-        self.pool = nn.AdaptiveMaxPool2d(1)
         self.head = nn.Linear(widths[-1], classes, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify a batch."""
         x = self.activation(self.whitening(self.preprocessing(images)))
-        return self.head(self.pool(self.groups(x)).flatten(1)) * self.LOGIT_SCALE
+        return self.head(self.groups(x).amax(dim=(2, 3))) * self.LOGIT_SCALE
 
     @torch.no_grad()
     def whiten(self, images: Tensor) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,7 +169,6 @@ def _provenance(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _strategy_facts(name: str, configs: list[dict[str, Any]]) -> dict[str, Any]:
     first = configs[0]
-    recipe = first.get("recipe") or first["strategy"].get("recipe", {})
     return {
         "name": name,
         "summary": first["strategy"]["summary"],
@@ -180,7 +178,7 @@ def _strategy_facts(name: str, configs: list[dict[str, Any]]) -> dict[str, Any]:
         "precision": _distinct(config["precision"] for config in configs),
         "backbone": first["backbone"]["name"] if first["backbone"] else "",
         "settings": {
-            "Recipe": _flat(recipe),
+            "Recipe": _flat(first["strategy"]["recipe"]),
             "Strategy": _flat(
                 {key: first["strategy"][key] for key in first["strategy"] if key not in ("name", "summary", "recipe")}
             ),
@@ -197,10 +195,7 @@ def _environment(comparison: Comparison) -> dict[str, str]:
 
 
 def _commands(comparison: Comparison) -> list[str]:
-    commands = [run.config.get("command") for run in comparison.runs]
-    return list(
-        dict.fromkeys(shlex.join(command) if isinstance(command, list) else command for command in commands if command)
-    )
+    return list(dict.fromkeys(run.config["command"] for run in comparison.runs if run.config["command"]))
 
 
 def _flat(content: Mapping[Any, Any], above: str = "") -> dict[str, str]:

@@ -9,20 +9,21 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from headstart.cache import cache_dir, make_room, temporary_folder
 from headstart.data.dataset import Split
+from headstart.device import hardware
 from headstart.errors import HeadstartError
+from headstart.models.network import Readout, Taps
 from headstart.progress import bar
 from headstart.training.batches import VIEWS, Samples
-from headstart.training.engines import Engine, Taps, choose, engines
+from headstart.training.engines import Engine, choose, engines
 
 CACHE_BYTES = 20e9  # what the activations of all data sets and backbones may take on disk together
 VALUES = "activations.npy"
@@ -43,47 +44,35 @@ class FrozenPass:
     """Runs a frozen chain over images once a view and keeps what it gives after each of several lengths (`cuts`).
 
     Strategies that freeze different shares of one backbone are cuts of one pass: the shorter ones cost nothing more.
-    count: about how many images are to come, which the choice of an engine depends on.
     """
 
     def __init__(
-        self,
-        chain: nn.Sequential,
-        cuts: Sequence[int],
-        image_shape: tuple[int, int, int],
-        count: int,
-        device: torch.device,
-    ):
-        self.chain, self.cuts, self.image_shape = chain, sorted(set(cuts)), image_shape
-        self.count, self.device = count, device
-
-    @cached_property
-    def taps(self) -> Taps:
-        """The chain, giving its output at every cut."""
-        return Taps(self.chain, self.cuts)
+        self, chain: Readout, cuts: Sequence[int], image_shape: tuple[int, int, int], device: torch.device
+    ) -> None:
+        self.chain, self.cuts, self.image_shape, self.device = chain, sorted(set(cuts)), image_shape, device
+        self._fingerprints: dict[int, str] = {}
 
     @cached_property
     def choice(self) -> dict[str, Any]:
-        """The engine to use, by name, and the measured seconds behind it."""
-        key = hashlib.sha256(f"{self.fingerprint(self.cuts[-1])} {self.cuts} {self.image_shape}".encode()).hexdigest()[
-            :12
-        ]
-        return choose(self.taps, self.image_shape, self.count, self.device, f"{self.device.type}-{key}")
+        """The engine to use, by name, and the measured seconds behind it. It does not depend on the cuts."""
+        key = hashlib.sha256(f"{self.fingerprint(len(self.chain))} {self.image_shape}".encode()).hexdigest()[:12]
+        return choose(Taps(self.chain, [len(self.chain)]), self.image_shape, self.device, key)
 
     @cached_property
     def engine(self) -> Engine:
         """The chosen engine, made when it is first needed: where all is cached, never."""
-        return engines(self.taps, self.image_shape, self.device)[self.choice["engine"]]()
+        return engines(Taps(self.chain, self.cuts), self.image_shape, self.device)[self.choice["engine"]]()
 
-    @cache  # noqa: B019 - lives as long as one comparison
     def fingerprint(self, cut: int) -> str:
         """SHA-256 of the chain's first `cut` pieces: their structure (preprocessing and image size too) and weights."""
-        part = self.chain[:cut]
-        digest = hashlib.sha256(repr(part).encode())
-        for name, value in part.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.cpu().contiguous().numpy().data)
-        return digest.hexdigest()
+        if cut not in self._fingerprints:
+            part, _ = self.chain.split(cut)
+            digest = hashlib.sha256(repr(part).encode())
+            for name, value in part.state_dict().items():
+                digest.update(name.encode())
+                digest.update(value.contiguous().numpy().data)
+            self._fingerprints[cut] = digest.hexdigest()
+        return self._fingerprints[cut]
 
     def samples(self, split: Split, views: tuple[str, ...], cut: int) -> tuple[Samples, float]:
         """The split as the part after `cut` sees it, and the seconds that making it took, now or when it was cached."""
@@ -100,47 +89,51 @@ class FrozenPass:
         return Activations(values, json.loads((place / META).read_text(encoding="utf-8"))["seconds"])
 
     def _place(self, split: Split, view: str, cut: int) -> Path:
-        key = [self.fingerprint(cut), view, split.fingerprint, self.choice["engine"], "float16"]
+        made_by = [self.choice["engine"], hardware(self.device)]
+        key = [self.fingerprint(cut), view, split.fingerprint, "float16", *made_by]
         return cache_dir() / "activations" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
 
     def _run(self, split: Split, view: str) -> None:
         """Fill the cache for one split and view, at every cut; each gets there whole or not at all."""
-        with torch.inference_mode():
-            tapped = self.taps.cpu()(torch.zeros(1, self.image_shape[2], *self.image_shape[:2], dtype=torch.uint8))
-        shapes = [(len(split), *output.shape[1:]) for output in tapped]
+        started = time.perf_counter()
+        shapes: list[tuple[int, ...]] = []
+        self.engine(split.images[:1], lambda _, outputs: shapes.extend((len(split), *o.shape[1:]) for o in outputs))
         places = [self._place(split, view, cut) for cut in self.cuts]
         make_room(places[0].parent, CACHE_BYTES, sum(2 * math.prod(shape) for shape in shapes))
         with ExitStack() as stack:
             folders = [stack.enter_context(temporary_folder(place)) for place in places]
-            values = [
-                np.lib.format.open_memmap(folder / VALUES, "w+", dtype=np.float16, shape=shape)
-                for folder, shape in zip(folders, shapes, strict=True)
-            ]
-            started = time.perf_counter()
-            self._fill(values, split.images, view)
+            self._fill([folder / VALUES for folder in folders], shapes, split.images, view)
             seconds = time.perf_counter() - started
-            for folder, place, kept in zip(folders, places, values, strict=True):
-                kept.flush()
+            for folder, place in zip(folders, places, strict=True):
                 (folder / META).write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
-                if not place.exists():
+                try:
                     folder.rename(place)
+                except OSError:
+                    if not place.exists():  # else it was there before, or another process has just made the same
+                        raise
 
-    def _fill(self, values: Sequence[np.ndarray], images: np.ndarray, view: str) -> None:
-        """Write what every cut gives for images (N, H, W, C) uint8 under one view into arrays (N, ...) float16."""
+    def _fill(self, paths: Sequence[Path], shapes: Sequence[tuple[int, ...]], images: np.ndarray, view: str) -> None:
+        """Write what every cut gives for images (N, H, W, C) uint8 under one view: a file each, (N, ...) float16."""
+        files = [
+            np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=shape)
+            for path, shape in zip(paths, shapes, strict=True)
+        ]
         largest = 0.0
         with bar(f"frozen pass, {view} view, {self.choice['engine']}", len(images)) as advance:
             for chunk in range(0, len(images), CHUNK):
 
                 def write(start: int, outputs: Sequence[np.ndarray], chunk: int = chunk) -> None:
                     nonlocal largest
-                    for kept, output in zip(values, outputs, strict=True):
-                        largest = max(largest, float(np.abs(output).max()))
+                    for kept, output in zip(files, outputs, strict=True):
+                        largest = float(np.maximum(largest, np.abs(output).max()))  # unlike max(), keeps a NaN
                         kept[chunk + start : chunk + start + len(output)] = output.clip(-HALF_MAX, HALF_MAX)
                     advance(len(outputs[0]))
 
                 self.engine(viewed(images[chunk : chunk + CHUNK], view), write)
         if not largest <= HALF_MAX:  # not "greater": NaN must not pass
             raise HeadstartError(f"the frozen part gives values up to {largest:.3g}, too large for a 16-bit cache")
+        for kept in files:
+            kept.flush()
 
 
 def viewed(images: np.ndarray, view: str) -> np.ndarray:

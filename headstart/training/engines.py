@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import cycle, pairwise
+from itertools import cycle
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from headstart.device import stored_probe
+from headstart.models.network import Taps
+from headstart.progress import say
 
 PROBE_IMAGES = 64
 EAGER_BATCH = 128
@@ -31,27 +33,9 @@ class Engine(Protocol):
         """Run."""
 
 
-class Taps(nn.Module):
-    """A chain of modules that gives its output after each of several lengths, shortest first."""
-
-    def __init__(self, chain: nn.Sequential, cuts: Sequence[int]):
-        super().__init__()
-        bounds = [0, *cuts]
-        self.parts = nn.ModuleList(chain[a:b] for a, b in pairwise(bounds))
-        self.eval()
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return a tensor a cut."""
-        outputs, x = [], images
-        for part in self.parts:
-            x = part(x)
-            outputs.append(x)
-        return tuple(outputs)
-
-
 def eager(taps: Taps, device: torch.device, bf16: bool) -> Engine:
     """Plain PyTorch, channels last, under autocast where `bf16`."""
-    taps = taps.to(device).to(memory_format=torch.channels_last)
+    taps = copy.deepcopy(taps).to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def run(images: np.ndarray, write: Write) -> None:
@@ -122,17 +106,29 @@ def engines(taps: Taps, image_shape: tuple[int, int, int], device: torch.device)
     return makers
 
 
-def choose(taps: Taps, image_shape: tuple[int, int, int], count: int, device: torch.device, key: str) -> dict[str, Any]:
-    """Which engine needs least time for `count` images, its making included.
+def choose(taps: Taps, image_shape: tuple[int, int, int], device: torch.device, key: str) -> dict[str, Any]:
+    """Which engine is quickest on this machine.
 
     Returns {"engine": name, "measured": {name: {"setup_seconds", "image_seconds"}}}. The measurement, on a few batches
-    of noise, is kept under `key`, so that one machine keeps its choice.
+    of noise, is kept under `key`, so that one machine keeps its choice. An engine that cannot run the network is left
+    out; PyTorch's own can run any.
     """
-    makers = engines(taps, image_shape, device)
-    probe = stored_probe(f"engine-{key}", lambda: {name: _measure(make, image_shape) for name, make in makers.items()})
-    measured = {name: probe[name] for name in makers if name in probe}
-    total = {name: each["setup_seconds"] + count * each["image_seconds"] for name, each in measured.items()}
-    return {"engine": min(total, key=total.__getitem__), "measured": measured}
+
+    def measure() -> dict[str, Any]:
+        measured = {}
+        for name, make in engines(taps, image_shape, device).items():
+            try:
+                measured[name] = _measure(make, image_shape)
+            except Exception as error:
+                if name.startswith("eager"):
+                    raise
+                say(f"{name} cannot run this network: {(str(error).splitlines() or [type(error).__name__])[0][:120]}")
+        return measured
+
+    available = engines(taps, image_shape, device)
+    probe = stored_probe(f"engine-{key}", device, measure)
+    measured = {name: each for name, each in probe.items() if name in available}
+    return {"engine": min(measured, key=lambda name: measured[name]["image_seconds"]), "measured": measured}
 
 
 def _measure(make: Callable[[], Engine], image_shape: tuple[int, int, int]) -> dict[str, float]:

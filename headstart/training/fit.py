@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from headstart.errors import HeadstartError
+from headstart.models.preprocessing import Preprocessing
 from headstart.strategies import Recipe
 from headstart.training.batches import Samples, in_order, shuffled
 from headstart.training.optimizers import Schedule, make_optimizers
@@ -37,9 +38,10 @@ def fit(
 ) -> list[Row]:
     """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val.
 
-    Returns a row an epoch: epoch, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate. Losses
-    are what is minimised, label smoothing included. A loss that is not finite ends training with the last good weights;
-    HeadstartError where there are none yet.
+    Returns a row an epoch: epoch, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the
+    recipe's last group, as the epoch began), images_per_second (of training alone). Losses are what is minimised, label
+    smoothing included. A loss that is not finite ends training with the last good weights; HeadstartError where there
+    are none yet.
     """
     optimizers = make_optimizers(model, recipe)
     wrapped, *optimizers = fabric.setup(model, *optimizers)
@@ -50,15 +52,17 @@ def fit(
     history: list[Row] = []
     while len(history) < recipe.epochs and not stopping.should_stop:
         epoch, started, learning_rate = len(history), time.perf_counter(), optimizers[-1].param_groups[0]["lr"]
+        see_at(model, recipe.zoom[epoch * len(recipe.zoom) // recipe.epochs])
         batches = shuffled(train, epoch, recipe.batch_size, recipe.translate, fabric.device, generator)
-        train_loss, train_accuracy = train_epoch(wrapped, batches, optimizers, schedule, recipe, fabric, on_batch)
+        train_loss, train_accuracy, count = train_epoch(
+            wrapped, batches, optimizers, schedule, recipe, fabric, on_batch
+        )
+        train_seconds = time.perf_counter() - started
         val_loss, val_accuracy = score(predict(wrapped, val, fabric), val.labels, recipe.label_smoothing)
         if not math.isfinite(train_loss + val_loss):
-            if best is None:
-                raise HeadstartError(
-                    f"the loss is {train_loss} after {epoch + 1} epochs: this learning rate is too high here"
-                )
-            break
+            if best is not None:
+                break
+            raise HeadstartError("the loss is not finite after the first epoch: the learning rate is too high here")
         history.append(
             {
                 "epoch": epoch + 1,
@@ -68,15 +72,24 @@ def fit(
                 "val_loss": val_loss,
                 "val_accuracy": val_accuracy,
                 "learning_rate": learning_rate,
+                "images_per_second": count / train_seconds,
             }
         )
         if stopping.update(val_loss):
             best = copy.deepcopy(model.state_dict())
         on_epoch_end(history[-1])
         schedule.after_epoch(val_loss)
+    see_at(model, 1.0)
     if best is not None:
         model.load_state_dict(best)
     return history
+
+
+def see_at(model: nn.Module, zoom: float) -> None:
+    """Let a network see its images at a share `zoom` of their size: a matter of its preprocessing."""
+    for module in model.modules():
+        if isinstance(module, Preprocessing):
+            module.zoom = zoom
 
 
 def train_epoch(
@@ -87,8 +100,8 @@ def train_epoch(
     recipe: Recipe,
     fabric: Fabric,
     on_batch: Callable[[int], None],
-) -> tuple[float, float]:
-    """Train on every batch once; returns mean loss and accuracy over the samples, as they were when each was seen."""
+) -> tuple[float, float, int]:
+    """Train on every batch once; returns mean loss and accuracy (of each image as it was seen) and their number."""
     model.train()
     loss_sum, correct, count = torch.zeros((), device=fabric.device), torch.zeros((), device=fabric.device), 0
     for inputs, labels in batches:
@@ -104,7 +117,7 @@ def train_epoch(
             correct += (logits.argmax(dim=1) == labels).sum()
             count += len(labels)
         on_batch(len(labels))
-    return loss_sum.item() / count, correct.item() / count
+    return loss_sum.item() / count, correct.item() / count, count
 
 
 @torch.inference_mode()

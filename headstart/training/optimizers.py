@@ -31,7 +31,9 @@ class Muon(Optimizer):
         """Take one step; weights (out, ...) of two dimensions or more."""
         for group in self.param_groups:
             for weight in (p for p in group["params"] if p.grad is not None):
-                velocity = self.state[weight].setdefault("velocity", torch.zeros_like(weight))
+                if "velocity" not in self.state[weight]:
+                    self.state[weight]["velocity"] = torch.zeros_like(weight)
+                velocity = self.state[weight]["velocity"]
                 velocity.mul_(group["momentum"]).add_(weight.grad)
                 nesterov = weight.grad.add(velocity, alpha=group["momentum"])
                 direction = orthogonalised(nesterov.flatten(1)).view_as(weight)
@@ -99,7 +101,7 @@ class Schedule:
         if recipe.schedule == "plateau":
             self.each_epoch = [ReduceLROnPlateau(o, factor=0.2, patience=PLATEAU_PATIENCE) for o in optimizers]
         else:
-            self.each_step = [LambdaLR(o, lambda step: rate_factor(recipe, step / steps)) for o in optimizers]
+            self.each_step = [LambdaLR(o, lambda step: rate_factor(recipe, step, steps)) for o in optimizers]
 
     def after_step(self) -> None:
         """Say that a batch was trained on."""
@@ -112,8 +114,9 @@ class Schedule:
             scheduler.step(val_loss)
 
 
-def rate_factor(recipe: Recipe, progress: float) -> float:
-    """What every learning rate is multiplied by when `progress` (0 to 1) of the planned steps are done."""
-    if progress < recipe.warmup:
-        return progress / recipe.warmup
-    return DECAYS[recipe.schedule](min(1.0, (progress - recipe.warmup) / (1 - recipe.warmup)))
+def rate_factor(recipe: Recipe, step: int, steps: int) -> float:
+    """What every learning rate is multiplied by for step number `step`, from 0, of so many planned."""
+    rising = recipe.warmup * steps
+    if step < rising:
+        return min(1.0, (step + 1) / rising)  # never 0: the first step counts too
+    return DECAYS[recipe.schedule]((min(step, steps) - rising) / (steps - rising))

@@ -8,7 +8,9 @@ import pytest
 from headstart.data import cifar10
 from headstart.data.cifar10 import Content, Source
 from headstart.data.download import Patience
+from headstart.data.load import load
 from headstart.errors import HeadstartError
+from headstart.experiment import compare
 
 COPY = "import shutil, sys; shutil.copytree(sys.argv[2], sys.argv[1], dirs_exist_ok=True)"
 BREAK_OFF = "import pathlib, sys; pathlib.Path(sys.argv[1], 'data_batch_1.bin').write_bytes(bytes(5000)); "
@@ -220,3 +222,13 @@ def test_real_cifar_10_is_what_was_published():
     pixels = sum(split.images.sum(axis=0, dtype=np.uint32).sum(axis=(0, 1)) for split in (dataset.train, dataset.val))
     published_mean = [0.49139968, 0.48215841, 0.44653091]
     np.testing.assert_allclose(pixels / (50_000 * 1024 * 255), published_mean, atol=5e-9)
+
+
+@pytest.mark.usefixtures("users_cache")
+def test_a_moment_of_training_on_real_cifar_10_beats_chance(tmp_path: Path):
+    try:
+        dataset = load("cifar10", train_limit=4000)
+    except HeadstartError as error:
+        pytest.skip(f"no source of CIFAR-10 answers here: {error}")
+    result = compare(dataset, ["base-cnn"], epochs=2, device="cpu", output=tmp_path / "run")
+    assert result.strategies[0]["accuracy"] > 0.25  # by chance 0.1

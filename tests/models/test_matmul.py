@@ -89,3 +89,9 @@ def test_where_a_norm_comes_before_its_convolution_nothing_is_folded():
     torch.testing.assert_close(same(x), pieces(x))
     assert isinstance(same[0].norm, nn.BatchNorm2d)
     assert same[0] is not pieces[0]
+
+
+def test_whether_to_fold_depends_on_the_structure_alone():
+    """Else a network would be built otherwise when it is loaded: fresh statistics make any fold look right."""
+    fresh = as_matrix_products(nn.Sequential(NormFirst()).eval(), torch.Size((4, 3, 3)))
+    assert isinstance(fresh[0].norm, nn.BatchNorm2d)

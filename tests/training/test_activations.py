@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections import OrderedDict
 
 import numpy as np
@@ -10,10 +12,11 @@ from torch import nn
 
 from headstart.data.dataset import Split
 from headstart.errors import HeadstartError
+from headstart.models.network import Readout, Taps
 from headstart.models.preprocessing import Preprocessing
 from headstart.training import activations
 from headstart.training.activations import FrozenPass
-from headstart.training.engines import Taps, eager, engines
+from headstart.training.engines import eager, engines
 
 CPU = torch.device("cpu")
 
@@ -27,7 +30,7 @@ def chain(seed=0, image_size=16, scale=1.0):
     )
     with torch.no_grad():
         pieces["first"][0].weight.mul_(scale)
-    return nn.Sequential(pieces).requires_grad_(False).eval()
+    return Readout(nn.Sequential(pieces).requires_grad_(False).eval(), pools=(2,))
 
 
 def images(count=20, seed=0, size=12):
@@ -42,7 +45,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def frozen_pass(chain, cuts=(2, 3)):
-    return FrozenPass(chain, cuts, (12, 12, 3), count=20, device=CPU)
+    return FrozenPass(chain, cuts, (12, 12, 3), CPU)
 
 
 def test_a_cached_activation_equals_the_recomputed_one(cache):
@@ -54,7 +57,7 @@ def test_a_cached_activation_equals_the_recomputed_one(cache):
         for kept, again, seen in zip(made.inputs, read.inputs, (pixels, pixels.flip(-1)), strict=True):
             assert torch.equal(kept, again)
             with torch.inference_mode():
-                torch.testing.assert_close(kept.float(), network[:cut](seen), rtol=2e-2, atol=2e-2)
+                torch.testing.assert_close(kept.float(), network.split(cut)[0](seen), rtol=2e-2, atol=2e-2)
 
 
 def test_one_pass_serves_every_cut_and_view_once(cache, monkeypatch):
@@ -97,10 +100,47 @@ def test_the_seconds_of_a_pass_are_remembered(cache):
     assert made == read > 0
 
 
-def test_a_pass_that_fails_leaves_nothing_behind(cache):
+@pytest.mark.parametrize("scale", [1e6, float("nan")])
+def test_a_pass_that_fails_leaves_nothing_behind(cache, scale):
     with pytest.raises(HeadstartError, match="too large for a 16-bit cache"):
-        frozen_pass(chain(scale=1e6)).samples(images(), ("identity",), 2)
+        frozen_pass(chain(scale=scale)).samples(images(), ("identity",), 2)
     assert list(cache.iterdir()) == []
+
+
+def test_another_engine_or_other_hardware_is_another_key(cache, monkeypatch):
+    one, split = frozen_pass(chain()), images()
+    place = one._place(split, "identity", 2)
+    one.choice = {"engine": "another", "measured": {}}
+    assert one._place(split, "identity", 2) != place
+    one.choice = frozen_pass(chain()).choice
+    assert one._place(split, "identity", 2) == place
+    monkeypatch.setattr(activations, "hardware", lambda device: "another machine")
+    assert one._place(split, "identity", 2) != place
+
+
+def test_what_a_killed_process_left_is_cleared_away(cache):
+    for name, age in ((".left", 2 * 24 * 3600), (".in-use", 60)):
+        (cache / name).mkdir(parents=True)
+        (cache / name / "activations.npy").write_bytes(b"half")
+        os.utime(cache / name / "activations.npy", (time.time() - age,) * 2)
+    frozen_pass(chain()).samples(images(), ("identity",), 2)
+    assert not (cache / ".left").exists()
+    assert (cache / ".in-use").exists()
+
+
+class Fickle(nn.Module):
+    """Decides by its data: no engine but PyTorch's own can run it."""
+
+    def forward(self, x):
+        return x + 1 if x.mean() > 1e9 else x
+
+
+def test_a_network_that_only_pytorch_can_run_is_run_by_pytorch(cache):
+    odd = Readout(nn.Sequential(OrderedDict(chain().named_children(), fickle=Fickle())).eval(), pools=())
+    one = FrozenPass(odd, [4], (12, 12, 3), CPU)
+    samples, _ = one.samples(images(), ("identity",), 4)
+    assert one.choice["engine"].startswith("eager")
+    assert samples.inputs[0].shape == (20, 8)
 
 
 def test_the_longest_unused_activations_make_room(cache, monkeypatch):
@@ -129,7 +169,7 @@ def test_every_engine_agrees_with_eager_fp32(name):
     taps = Taps(chain(), [2, 3])
 
     def outputs(engine):
-        found = [np.full((37, 6, 16, 16), np.nan, np.float32), np.full((37, 8), np.nan, np.float32)]
+        found = [np.full((37, 6, 16, 16), np.nan, np.float32), np.full((37, 6 + 8), np.nan, np.float32)]
 
         def write(start, outputs):
             for whole, part in zip(found, outputs, strict=True):

@@ -4,14 +4,17 @@ import copy
 from collections import OrderedDict
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from headstart.data.dataset import Split
 from headstart.errors import HeadstartError
 from headstart.models.build import Retrained
 from headstart.models.network import Network
+from headstart.models.preprocessing import Preprocessing
 from headstart.strategies import Group, Recipe
 from headstart.training.batches import Samples
 from headstart.training.fit import fit, predict, score
@@ -47,8 +50,8 @@ def test_a_row_an_epoch_has_the_contracts_columns(fabric):
     _, history = fitted(fabric, on_epoch_end=rows.append)
     assert rows == history
     assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
-    columns = {"epoch", "seconds", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"}
-    assert all(row.keys() == columns for row in history)
+    columns = "epoch seconds train_loss train_accuracy val_loss val_accuracy learning_rate images_per_second"
+    assert all(list(row) == columns.split() for row in history)
 
 
 def test_it_says_after_every_batch_how_many_images_it_had(fabric):
@@ -81,6 +84,54 @@ def test_two_fits_with_one_seed_agree_bit_for_bit_and_another_seed_differs(fabri
 def test_a_loss_that_is_not_finite_is_a_clear_error(fabric):
     with pytest.raises(HeadstartError, match="learning rate is too high"):
         fitted(fabric, replace(RECIPE, groups=(Group("*", "sgd", 1e30),)))
+
+
+def test_a_loss_that_is_not_finite_later_keeps_the_last_good_weights(fabric):
+    rows = []
+
+    def spoil(row):
+        rows.append(row)
+        if len(rows) == 2:  # after two good epochs the model breaks
+            with torch.no_grad():
+                model[0].weight.fill_(float("nan"))
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    history = fit(model, points(128, 1), points(64, 2), RECIPE, fabric, 0, spoil)
+    val = points(64, 2)
+    loss, _ = score(predict(model, val, fabric), val.labels, 0.0)
+    assert len(history) == 2
+    assert loss == pytest.approx(min(row["val_loss"] for row in history), rel=1e-5)
+
+
+def test_a_single_step_with_a_warm_up_moves_the_weights(fabric):
+    torch.manual_seed(0)
+    model = nn.Linear(4, 2)
+    before = model.weight.clone()
+    fit(model, points(16, 1), points(16, 2), replace(RECIPE, epochs=1, warmup=0.2), fabric, 0)
+    assert not torch.equal(model.weight, before)
+
+
+def test_zoom_shows_smaller_images_first_and_whole_ones_in_the_end(fabric):
+    seen = []
+
+    class Looking(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.preprocessing, self.head = Preprocessing([0.5] * 3, [0.5] * 3, 16), nn.Linear(3, 2)
+
+        def forward(self, pixels):
+            x = self.preprocessing(pixels)
+            if self.training:
+                seen.append(x.shape[-1])
+            return self.head(x.mean((2, 3)))
+
+    split = Split(np.zeros((16, 16, 16, 3), np.uint8), np.arange(16) % 2)
+    samples = Samples.of_images(split, ("identity",), torch.device("cpu"))
+    model = Looking()
+    fit(model, samples, samples, replace(RECIPE, epochs=4, zoom=(0.5, 0.75)), fabric, 0)
+    assert seen == [8, 8, 12, 12]
+    assert model.preprocessing(samples.inputs[0]).shape[-1] == 16
 
 
 def images(count):

@@ -56,15 +56,16 @@ def test_the_first_group_that_matches_takes_a_parameter():
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_a_decay_starts_at_one_and_ends_at_zero(schedule):
     recipe = replace(RECIPE, schedule=schedule)
-    factors = [rate_factor(recipe, step / 10) for step in range(11)]
+    factors = [rate_factor(recipe, step, 10) for step in range(11)]
     assert factors[0] == 1
     assert factors[-1] == pytest.approx(0)
     assert factors == sorted(factors, reverse=True)
 
 
-def test_a_warm_up_rises_to_one_at_its_end():
+def test_a_warm_up_rises_to_one_and_wastes_no_step():
     recipe = replace(RECIPE, schedule="cosine", warmup=0.25)
-    assert [rate_factor(recipe, p) for p in (0, 0.125, 0.25)] == [0, 0.5, 1]
+    assert [rate_factor(recipe, step, 16) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+    assert rate_factor(recipe, 0, 1) == 1
 
 
 def test_a_plateau_lowers_the_rate_only_when_the_loss_stays():
