@@ -30,8 +30,7 @@ class Recipe:
     or "plateau": down to a fifth when the loss on val has not fallen for three epochs. patience: epochs without a new
     lowest loss on val after which training stops (None: never). views: what training sees of an image, by turns.
     translate: the most pixels an image is moved by. test_views: averaged for the score with test-time augmentation,
-    which is reported apart. zoom: sizes at which images are seen for equal parts of the epochs, one after another, as
-    shares of their own: small ones cost less and teach nearly as much early on. Only where a network takes any size.
+    which is reported apart.
     """
 
     groups: tuple[Group, ...]
@@ -43,7 +42,6 @@ class Recipe:
     label_smoothing: float = 0.0
     views: tuple[str, ...] = ("identity", "mirror")
     translate: int = 0
-    zoom: tuple[float, ...] = (1.0,)
     test_views: tuple[str, ...] = ("identity", "mirror")
 
 
@@ -105,7 +103,7 @@ STRATEGIES: dict[str, Strategy] = {
                     Group("head.weight", "sgd", 0.3, weight_decay=1e-5, momentum=0.85),
                     Group("*.bias", "sgd", 0.053, weight_decay=1e-5, momentum=0.85),
                 ),
-                epochs=6,
+                epochs=8,
                 batch_size=500,
                 schedule="linear",
                 label_smoothing=0.2,

@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 
 from headstart.cli import main
 
-
 LITE0 = "tf_efficientnet_lite0.in1k"
 
 

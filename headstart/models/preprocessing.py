@@ -23,7 +23,6 @@ class Preprocessing(nn.Module):
     ):
         super().__init__()
         self.image_size, self.interpolation = image_size, interpolation
-        self.zoom = 1.0  # a share of the size, while training sees smaller images; it is no property of the weights
         self.register_buffer("mean", 255 * torch.tensor(mean).view(1, -1, 1, 1), persistent=True)
         self.register_buffer("std", 255 * torch.tensor(std).view(1, -1, 1, 1), persistent=True)
         self.mean: Tensor
@@ -33,11 +32,11 @@ class Preprocessing(nn.Module):
         """Return (N, C, image_size, image_size) float32 from (N, C, H, W) uint8."""
         normalised = (images.to(self.mean.dtype) - self.mean) / self.std
         height, width = images.shape[-2:]
-        size = (round(self.zoom * (self.image_size or height)), round(self.zoom * (self.image_size or width)))
-        if size == (height, width):
+        size = self.image_size
+        if size is None or (height, width) == (size, size):
             return normalised
-        rows = resize_matrix(height, size[0], self.interpolation).to(normalised)
-        columns = resize_matrix(width, size[1], self.interpolation).to(normalised)
+        rows = resize_matrix(height, size, self.interpolation).to(normalised)
+        columns = resize_matrix(width, size, self.interpolation).to(normalised)
         return rows @ normalised @ columns.T  # (S, H) @ (N, C, H, W) @ (W, S)
 
     @torch.no_grad()

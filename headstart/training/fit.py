@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from headstart.errors import HeadstartError
-from headstart.models.preprocessing import Preprocessing
 from headstart.strategies import Recipe
 from headstart.training.batches import Samples, in_order, shuffled
 from headstart.training.optimizers import Schedule, make_optimizers
@@ -52,7 +51,6 @@ def fit(
     history: list[Row] = []
     while len(history) < recipe.epochs and not stopping.should_stop:
         epoch, started, learning_rate = len(history), time.perf_counter(), optimizers[-1].param_groups[0]["lr"]
-        see_at(model, recipe.zoom[epoch * len(recipe.zoom) // recipe.epochs])
         batches = shuffled(train, epoch, recipe.batch_size, recipe.translate, fabric.device, generator)
         train_loss, train_accuracy, count = train_epoch(
             wrapped, batches, optimizers, schedule, recipe, fabric, on_batch
@@ -79,17 +77,9 @@ def fit(
             best = copy.deepcopy(model.state_dict())
         on_epoch_end(history[-1])
         schedule.after_epoch(val_loss)
-    see_at(model, 1.0)
     if best is not None:
         model.load_state_dict(best)
     return history
-
-
-def see_at(model: nn.Module, zoom: float) -> None:
-    """Let a network see its images at a share `zoom` of their size: a matter of its preprocessing."""
-    for module in model.modules():
-        if isinstance(module, Preprocessing):
-            module.zoom = zoom
 
 
 def train_epoch(

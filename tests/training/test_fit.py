@@ -4,17 +4,14 @@ import copy
 from collections import OrderedDict
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from headstart.data.dataset import Split
 from headstart.errors import HeadstartError
 from headstart.models.build import Retrained
 from headstart.models.network import Network
-from headstart.models.preprocessing import Preprocessing
 from headstart.strategies import Group, Recipe
 from headstart.training.batches import Samples
 from headstart.training.fit import fit, predict, score
@@ -110,28 +107,6 @@ def test_a_single_step_with_a_warm_up_moves_the_weights(fabric):
     before = model.weight.clone()
     fit(model, points(16, 1), points(16, 2), replace(RECIPE, epochs=1, warmup=0.2), fabric, 0)
     assert not torch.equal(model.weight, before)
-
-
-def test_zoom_shows_smaller_images_first_and_whole_ones_in_the_end(fabric):
-    seen = []
-
-    class Looking(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.preprocessing, self.head = Preprocessing([0.5] * 3, [0.5] * 3, 16), nn.Linear(3, 2)
-
-        def forward(self, pixels):
-            x = self.preprocessing(pixels)
-            if self.training:
-                seen.append(x.shape[-1])
-            return self.head(x.mean((2, 3)))
-
-    split = Split(np.zeros((16, 16, 16, 3), np.uint8), np.arange(16) % 2)
-    samples = Samples.of_images(split, ("identity",), torch.device("cpu"))
-    model = Looking()
-    fit(model, samples, samples, replace(RECIPE, epochs=4, zoom=(0.5, 0.75)), fabric, 0)
-    assert seen == [8, 8, 12, 12]
-    assert model.preprocessing(samples.inputs[0]).shape[-1] == 16
 
 
 def images(count):
