@@ -35,15 +35,13 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
 
 def make_room(folder: Path, limit_bytes: float, wanted_bytes: float) -> None:
     """Clear away the entries of `folder` that were longest unused, until it has `wanted_bytes` left of its limit, and
-    what a killed process left half made.
+    what a killed process left half made. An entry was last used when it was last modified.
 
     Raises HeadstartError when the disk is too full for them all the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sizes, used = {}, {}
-    for path in folder.iterdir():
-        files = [file.stat() for file in path.glob("*")]
-        sizes[path], used[path] = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0)
+    sizes = {path: sum(file.stat().st_size for file in path.glob("*")) for path in folder.iterdir()}
+    used = {path: path.stat().st_mtime for path in sizes}
     for path in sorted(sizes, key=lambda path: used[path]):
         is_left_over = path.name.startswith(".") and time.time() - used[path] > LEFT_OVER_SECONDS
         if is_left_over or (sum(sizes.values()) + wanted_bytes > limit_bytes and not path.name.startswith(".")):

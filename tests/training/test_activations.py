@@ -122,7 +122,7 @@ def test_what_a_killed_process_left_is_cleared_away(cache):
     for name, age in ((".left", 2 * 24 * 3600), (".in-use", 60)):
         (cache / name).mkdir(parents=True)
         (cache / name / "activations.npy").write_bytes(b"half")
-        os.utime(cache / name / "activations.npy", (time.time() - age,) * 2)
+        os.utime(cache / name, (time.time() - age,) * 2)
     frozen_pass(chain()).samples(images(), ("identity",), 2)
     assert not (cache / ".left").exists()
     assert (cache / ".in-use").exists()
@@ -150,6 +150,8 @@ def test_the_longest_unused_activations_make_room(cache, monkeypatch):
     size = sum(file.stat().st_size for file in cache.rglob("*.npy"))
     monkeypatch.setattr(activations, "CACHE_BYTES", 2.5 * size)
     one.samples(second, ("identity",), 2)
+    for when, split in enumerate((first, second)):  # clocks are coarse
+        os.utime(one._place(split, "identity", 2), (when, when))
     one.samples(first, ("identity",), 2)  # used again: the second is now the older
     one.samples(third, ("identity",), 2)
     assert {path for path in cache.iterdir() if path.is_dir()} == {one._place(s, "identity", 2) for s in (first, third)}
