@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -80,6 +81,12 @@ def make_parser() -> argparse.ArgumentParser:
     compare.add_argument("--epochs", type=_positive, metavar="N", help="instead of each recipe's own number")
     compare.add_argument(
         "--seed", type=_seed, nargs="+", metavar="N", default=[0], help="several: a run each (default 0)"
+    )
+    compare.add_argument(
+        "--time-limit",
+        type=_seconds,
+        metavar="TIME",
+        help="for the whole comparison, as 90s, 10m or 1h30m: epochs and image size are planned to fit",
     )
     compare.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
     compare.add_argument("--output", type=Path, metavar="DIR", help="default: the next free runs/<data set>-<n>")
@@ -159,6 +166,16 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    seconds = (
+        sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+    )
+    if seconds == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m or 1h30m")
+    return seconds
 
 
 def _seed(text: str) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from headstart import runs
+from headstart import planning, runs
 from headstart.classifier import Classifier
 from headstart.comparison import Comparison, compare_runs
 from headstart.data.dataset import Dataset
@@ -47,6 +47,7 @@ def compare(
     weights: str | Path | None = None,
     offline: bool = False,
     output: str | Path | None = None,
+    time_limit: float | None = None,
     command: str | None = None,
 ) -> Comparison:
     """Train, evaluate and compare strategies; everything is written to a new folder, `runs/<data set>-<n>` or `output`.
@@ -54,13 +55,14 @@ def compare(
     data: a data set, a name for `load`, or a function that gives one, called when all else has been found good.
     strategies: names from `STRATEGIES`. backbone, image_size (pixels a side), weights, offline: see `load_backbone`.
     epochs: instead of each recipe's own number. seed: one or several; each is a run of every strategy. device: "auto",
-    "cpu" or "cuda". command: what was typed, kept with the runs. Raises HeadstartError for whatever of this cannot be
-    had, before anything is trained.
+    "cpu" or "cuda". time_limit: seconds for all of it, shared equally between the strategies: their epochs, and the
+    image size where none is given, are planned to fit. command: what was typed, kept with the runs. Raises
+    HeadstartError for whatever of this cannot be had, before anything is trained.
     """
     seeds = [seed] if isinstance(seed, int) else list(seed)
     chosen = [with_epochs(strategy, epochs) for strategy in named(strategies)]
     output = None if output is None else Path(output)
-    _refuse_impossible(epochs, image_size, seeds, output)
+    _refuse_impossible(epochs, image_size, seeds, output, time_limit)
     fabric = make_fabric(device)
     pretrained = None
     if any(strategy.frozen_share is not None for strategy in chosen):
@@ -72,22 +74,40 @@ def compare(
     say(f"{data.name}: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test images, {data.source}")
     say(f"on {describe(fabric)}, {precision_of(fabric)}")
     frozen = Pretrained(pretrained, chosen, data, fabric.device) if pretrained is not None else None
+    if time_limit is not None and frozen is not None and image_size is None and frozen.backbone.takes_any_size:
+        size = planning.affordable_size(time_limit, chosen, data, frozen)
+        if size != frozen.backbone.image_size:
+            smaller = load_backbone(frozen.backbone.name, size, None if weights is None else Path(weights), offline)
+            frozen = Pretrained(smaller, chosen, data, fabric.device)
+
+    def prepare(strategy: Strategy) -> Prepared:
+        if frozen is None or strategy.frozen_share is None:
+            return from_scratch(strategy, data, fabric.device)
+        return frozen.prepare(strategy, data)
+
+    plans: dict[str, planning.Plan] = {}
+    if time_limit is not None:
+        plans = planning.plan(time_limit, chosen, prepare, data, frozen, len(seeds), fabric)
+        chosen = [with_epochs(strategy, plans[strategy.name].epochs) for strategy in chosen]
     folder = runs.new_folder(data.name, output)
     for each_seed in seeds:
         for strategy in chosen:
             seed_all(each_seed)
-            if frozen is None or strategy.frozen_share is None:
-                prepared = from_scratch(strategy, data, fabric.device)
-            else:
-                prepared = frozen.prepare(strategy, data)
-            run(strategy, prepared, data, each_seed, fabric, folder, command)
+            extra = {"command": command, "plan": asdict(plans[strategy.name]) if plans else None}
+            run(strategy, prepare(strategy), data, each_seed, fabric, folder, extra)
     comparison = compare_runs(folder, order=[strategy.name for strategy in chosen])
     comparison.save()
     write_report(comparison, data)
     return comparison
 
 
-def _refuse_impossible(epochs: int | None, image_size: int | None, seeds: list[int], output: Path | None) -> None:
+def _refuse_impossible(
+    epochs: int | None, image_size: int | None, seeds: list[int], output: Path | None, time_limit: float | None
+) -> None:
+    if time_limit is not None and not time_limit > 0:
+        raise HeadstartError(f"the time limit must be more than 0 seconds, not {time_limit}")
+    if time_limit is not None and epochs is not None:
+        raise HeadstartError("a time limit plans the epochs: give one of the two, not both")
     if epochs is not None and epochs < 1:
         raise HeadstartError(f"epochs must be 1 or more, not {epochs}")
     if image_size is not None and image_size < SMALLEST_IMAGE:
@@ -105,9 +125,9 @@ def run(
     seed: int,
     fabric: Fabric,
     comparison: Path,
-    command: str | None,
+    asked: dict[str, Any],
 ) -> None:
-    """Train a prepared network, evaluate it on test, and write the run's folder."""
+    """Train a prepared network, evaluate it on test, and write the run's folder; `asked` goes into its config too."""
     prepared.network.to(fabric.device)
     history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric)
     logits, scores = test(strategy, prepared, data, fabric)
@@ -131,7 +151,7 @@ def run(
         }
         runs.write_json(folder / runs.METRICS, metrics)
         config = config_of(strategy, prepared, data, seed, fabric)
-        runs.write_json(folder / runs.CONFIG, {**config, "command": command})
+        runs.write_json(folder / runs.CONFIG, config | asked)
         runs.write_json(folder / runs.ENVIRONMENT, environment())
         runs.write_history(folder, history)
         runs.write_predictions(folder, logits, data.test.labels, data.class_names)

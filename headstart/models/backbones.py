@@ -42,6 +42,7 @@ class Backbone:
     sha256: str
     chain: Readout
     image_size: int
+    takes_any_size: bool
 
     def cut(self, frozen_share: float) -> int:
         """How many pieces of the chain are frozen, so that about `frozen_share` of its weighted layers are.
@@ -200,7 +201,7 @@ def _load(name: str, image_size: int | None, found: tuple[Path, str], why: str) 
     _assign(model, _read(path), path, name, config.get("classifier") or ())
     chain = as_chain(model, config, image_size)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Backbone(name, source, why, sha256, chain, image_size)
+    return Backbone(name, source, why, sha256, chain, image_size, not config["fixed_input_size"])
 
 
 def _find_weights(name: str, offline: bool) -> tuple[Path, str]:

@@ -19,7 +19,7 @@ def unloaded(name, image_size=64) -> Backbone:
     """A backbone with random weights, to look at its structure alone."""
     model, config, size = create(name, image_size)
     chain = as_chain(model, config, size)
-    return Backbone(name, "none", "test", "", chain, size)
+    return Backbone(name, "none", "test", "", chain, size, True)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_model_that_is_a_chain_is_cut_and_gives_what_it_gave_whole(name):
     with torch.inference_mode():
         final = model.eval()(chain.preprocessing(pixels))
         assert torch.equal(chain(pixels)[:, -final.shape[1] :], final)
-    backbone = Backbone(name, "", "", "", chain, size)
+    backbone = Backbone(name, "", "", "", chain, size, True)
     assert 0 < backbone.cut(0.5) < backbone.cut(0.8) < len(chain)
 
 

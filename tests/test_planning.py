@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+import headstart as hs
+from headstart import planning, runs
+from headstart.cli import make_parser
+from headstart.planning import Plan, epochs_within, size_within
+
+
+def test_as_many_whole_epochs_as_fit_and_one_at_least():
+    assert epochs_within(100, 30) == 3
+    assert epochs_within(90, 30) == 3
+    assert epochs_within(10, 30) == 1
+    assert epochs_within(-10, 30) == 1
+
+
+def test_the_image_size_shrinks_until_the_pass_takes_half_of_the_time():
+    assert size_within(200, 100, 160) == 160
+    assert size_within(199, 100, 160) == 128
+    assert size_within(40, 100, 160) == 64  # (96 / 160) ** 2 * 100 is 36, (64 / 160) ** 2 * 100 is 16
+
+
+def test_no_size_is_small_enough_then_the_smallest_is_taken():
+    assert size_within(1, 1000, 224) == 64
+
+
+def test_a_size_below_all_others_stays():
+    assert size_within(1, 1000, 48) == 48
+
+
+def test_a_plan_counts_the_pass_once_and_the_rest_for_every_seed():
+    assert Plan("frozen", epochs=3, epoch_seconds=2, pass_seconds=10, test_seconds=1).seconds(seeds=2) == 10 + 2 * (
+        6 + 1
+    )
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h5s", 7205)])
+def test_times_are_read(text, seconds):
+    assert make_parser().parse_args(["compare", "--time-limit", text]).time_limit == seconds
+
+
+def test_a_limit_becomes_a_plan_that_is_shown_kept_and_followed(tiny, tmp_path, capfd):
+    result = hs.compare(
+        tiny,
+        ["base-cnn", "frozen"],
+        backbone="tf_efficientnet_lite0.in1k",
+        time_limit=6,
+        offline=True,
+        device="cpu",
+        output=tmp_path / "out",
+    )
+    shown = capfd.readouterr().err
+    assert "plan for 6 s" in shown
+    for run in result.runs:
+        plan = run.config["plan"]
+        assert plan["strategy"] in shown
+        assert run.config["strategy"]["recipe"]["epochs"] == plan["epochs"] >= 1
+        assert run.metrics["epochs"] <= plan["epochs"]
+
+
+def test_measuring_leaves_the_network_as_it_was(tiny):
+    from headstart.device import make_fabric
+    from headstart.preparation import from_scratch
+
+    strategy, fabric = hs.STRATEGIES["base-cnn"], make_fabric("cpu")
+    prepared = from_scratch(strategy, tiny, fabric.device)
+    before = {name: value.clone() for name, value in prepared.network.state_dict().items()}
+    epoch_seconds, test_seconds = planning.measure(strategy, prepared, tiny, fabric)
+    assert epoch_seconds > 0 < test_seconds
+    assert all((value == before[name]).all() for name, value in prepared.network.state_dict().items())
+
+
+def test_without_a_limit_there_is_no_plan(tiny, tmp_path):
+    result = hs.compare(tiny, ["base-cnn"], epochs=1, device="cpu", output=tmp_path / "out")
+    assert runs.Run(result.runs[0].folder).config["plan"] is None
