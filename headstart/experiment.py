@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ def compare(
         size = planning.affordable_size(time_limit, chosen, data, frozen)
         if size != frozen.backbone.image_size:
             smaller = load_backbone(frozen.backbone.name, size, None if weights is None else Path(weights), offline)
+            smaller = replace(smaller, why=frozen.backbone.why)
             frozen = Pretrained(smaller, chosen, data, fabric.device)
 
     def prepare(strategy: Strategy) -> Prepared:
