@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from headstart.data.dataset import Dataset, Split
 
@@ -16,6 +17,12 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def same_chance():
+    """Every test draws the same numbers each time, alone or in company."""
+    torch.manual_seed(0)
 
 
 def coloured_split(count: int, size: int, seed: int) -> Split:

@@ -251,8 +251,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format has its own kinds of damage
         raise HeadstartError(
-            f"{path} cannot be read as weights ({type(error).__name__}): give a safetensors file, or a PyTorch checkpoint "
-            "that holds nothing but tensors"
+            f"{path} cannot be read as weights ({type(error).__name__}): give a safetensors file, or a PyTorch "
+            "checkpoint that holds nothing but tensors"
         ) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):

@@ -41,7 +41,7 @@ class Depthwise(nn.Conv2d):
         pixels = height * width
         if pixels > LARGEST_MAP:
             return super().forward(x)
-        taps = _taps(height, width, self.kernel_size[0]).to(x.device)  # (k * k, P * P)
+        taps = _taps(height, width, self.kernel_size[0]).to(self.weight)  # (k * k, P * P)
         matrices = (self.weight.flatten(1) @ taps).view(channels, pixels, pixels)
         columns = x.permute(1, 2, 3, 0).reshape(channels, pixels, count)
         assert self.bias is not None
