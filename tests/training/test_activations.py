@@ -102,8 +102,10 @@ def test_the_seconds_of_a_pass_are_remembered(cache):
 
 @pytest.mark.parametrize("scale", [1e6, float("nan")])
 def test_a_pass_that_fails_leaves_nothing_behind(cache, scale):
+    one = frozen_pass(chain(scale=scale))
+    one.choice = {"engine": "eager-fp32", "measured": {}}  # others may turn NaN into 0: their ReLU is max(0, x)
     with pytest.raises(HeadstartError, match="too large for a 16-bit cache"):
-        frozen_pass(chain(scale=scale)).samples(images(), ("identity",), 2)
+        one.samples(images(), ("identity",), 2)
     assert list(cache.iterdir()) == []
 
 
