@@ -62,24 +62,23 @@ def compare(
     seeds = [seed] if isinstance(seed, int) else list(seed)
     chosen = [with_epochs(strategy, epochs) for strategy in named(strategies)]
     output = None if output is None else Path(output)
+    weights = None if weights is None else Path(weights)
     _refuse_impossible(epochs, image_size, seeds, output, time_limit)
     fabric = make_fabric(device)
-    pretrained = None
-    if any(strategy.frozen_share is not None for strategy in chosen):
-        pretrained = load_backbone(backbone, image_size, None if weights is None else Path(weights), offline)
+    transfers = any(strategy.frozen_share is not None for strategy in chosen)
+    pretrained = load_backbone(backbone, image_size, weights, offline) if transfers else None
     if isinstance(data, str):
         data = load(data, offline=offline)
     elif callable(data):
         data = data()
     say(f"{data.name}: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test images, {data.source}")
     say(f"on {describe(fabric)}, {precision_of(fabric)}")
-    frozen = Pretrained(pretrained, chosen, data, fabric.device) if pretrained is not None else None
-    if time_limit is not None and frozen is not None and image_size is None and frozen.backbone.takes_any_size:
+    frozen = None if pretrained is None else Pretrained(pretrained, chosen, data, fabric.device)
+    if frozen is not None and time_limit is not None and image_size is None and frozen.backbone.takes_any_size:
         size = planning.affordable_size(time_limit, chosen, data, frozen)
         if size != frozen.backbone.image_size:
-            smaller = load_backbone(frozen.backbone.name, size, None if weights is None else Path(weights), offline)
-            smaller = replace(smaller, why=frozen.backbone.why)
-            frozen = Pretrained(smaller, chosen, data, fabric.device)
+            smaller = load_backbone(frozen.backbone.name, size, weights, offline)
+            frozen = Pretrained(replace(smaller, why=frozen.backbone.why), chosen, data, fabric.device)
 
     def prepare(strategy: Strategy) -> Prepared:
         if frozen is None or strategy.frozen_share is None:

