@@ -28,9 +28,9 @@ class Recipe:
 
     schedule: "linear", "cosine" or "constant" over the planned epochs, after a rise over their first share `warmup`;
     or "plateau": down to a fifth when the loss on val has not fallen for three epochs. patience: epochs without a new
-    lowest loss on val after which training stops (None: never). views: what training sees of an image, by turns.
-    translate: the most pixels an image is moved by. test_views: averaged for the score with test-time augmentation,
-    which is reported apart.
+    lowest loss on val after which training stops (None: never). mixup: Beta's parameter for mixing inputs in pairs (0:
+    not mixed). views: what training sees of an image, by turns. translate: the most pixels an image is moved by.
+    test_views: averaged for the score with test-time augmentation, which is reported apart.
     """
 
     groups: tuple[Group, ...]
@@ -40,6 +40,7 @@ class Recipe:
     warmup: float = 0.0
     patience: int | None = None
     label_smoothing: float = 0.0
+    mixup: float = 0.0
     views: tuple[str, ...] = ("identity", "mirror")
     translate: int = 0
     test_views: tuple[str, ...] = ("identity", "mirror")
@@ -106,7 +107,7 @@ STRATEGIES: dict[str, Strategy] = {
                     Group("head.weight", "sgd", 0.3, weight_decay=1e-5, momentum=0.85),
                     Group("*.bias", "sgd", 26.0, weight_decay=4e-5, momentum=0.85),
                 ),
-                epochs=10,
+                epochs=11,
                 batch_size=500,
                 schedule="linear",
                 label_smoothing=0.2,
@@ -145,6 +146,7 @@ STRATEGIES: dict[str, Strategy] = {
                 batch_size=256,
                 warmup=0.15,
                 label_smoothing=0.1,
+                mixup=0.4,
             ),
             expected=Expected(accuracy=0.9491, accuracy_tta=0.9528, seconds=837),
         ),

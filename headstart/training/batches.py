@@ -88,6 +88,20 @@ def in_order(samples: Samples, view: int, batch_size: int, device: torch.device)
             yield samples.inputs[view][rows].to(device).float(), labels
 
 
+def mixed(inputs: Tensor, labels: Tensor, alpha: float) -> tuple[Tensor, list[tuple[Tensor, float]]]:
+    """Mix every input (N, ...) with another of its batch; returns them and what to learn: labels (N,) and their share.
+
+    The larger share, one a batch, belongs to the input itself: mixup, Zhang et al. 2018 (arXiv 1710.09412), with Beta's
+    parameter `alpha`; applied to activations it is manifold mixup, Verma et al. 2019 (arXiv 1806.05236). alpha 0: none.
+    """
+    if alpha == 0:
+        return inputs, [(labels, 1.0)]
+    share = torch.distributions.Beta(alpha, alpha).sample().item()
+    share = max(share, 1 - share)
+    others = torch.randperm(len(labels)).to(labels.device)
+    return inputs[others].float().lerp(inputs.float(), share), [(labels, share), (labels[others], 1 - share)]
+
+
 def gathered(activations: tuple[Tensor, ...], view_of: Tensor, chosen: Tensor) -> Tensor:
     """Row `chosen[i]` of the activations of view `view_of[i]`, for each i: (B, ...) from V tensors (N, ...)."""
     rows = torch.empty(len(chosen), *activations[0].shape[1:], dtype=activations[0].dtype, device=activations[0].device)

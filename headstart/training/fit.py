@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from headstart.errors import HeadstartError
 from headstart.strategies import Recipe
-from headstart.training.batches import Samples, in_order, shuffled
+from headstart.training.batches import Samples, in_order, mixed, shuffled
 from headstart.training.optimizers import Schedule, make_optimizers
 from headstart.training.stopping import EarlyStopping
 
@@ -95,8 +95,12 @@ def train_epoch(
     model.train()
     loss_sum, correct, count = torch.zeros((), device=fabric.device), torch.zeros((), device=fabric.device), 0
     for inputs, labels in batches:
+        inputs, targets = mixed(inputs, labels, recipe.mixup)
         logits = model(inputs)  # (N, C)
-        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        losses = [
+            share * F.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing) for target, share in targets
+        ]
+        loss = torch.stack(losses).sum()
         fabric.backward(loss)
         for optimizer in optimizers:
             optimizer.step()

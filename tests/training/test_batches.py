@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from headstart.data.dataset import Split
-from headstart.training.batches import VIEWS, Samples, augmented, in_order, shuffled
+from headstart.training.batches import VIEWS, Samples, augmented, in_order, mixed, shuffled
 
 CPU = torch.device("cpu")
 
@@ -94,3 +95,19 @@ def test_evaluation_sees_every_image_in_order_under_one_view(view):
     images = torch.from_numpy(split.images).permute(0, 3, 1, 2)
     assert torch.equal(inputs, images.flip(-1) if view else images)
     assert labels.tolist() == list(range(7))
+
+
+def test_mixup_blends_inputs_in_pairs_and_their_labels_by_the_same_share():
+    torch.manual_seed(0)
+    labels = torch.arange(16)
+    inputs = F.one_hot(labels, 16) * 200  # each input says whose it is
+    blended, [(own, share), (others, rest)] = mixed(inputs.byte(), labels, 0.4)
+    assert share >= rest > 0 and share + rest == pytest.approx(1)
+    assert own.equal(labels) and others.sort().values.equal(labels) and not others.equal(labels)
+    torch.testing.assert_close(blended, inputs * share + F.one_hot(others, 16) * 200 * rest)
+
+
+def test_without_mixup_inputs_and_labels_stay_as_they_are():
+    inputs, labels = torch.rand(4, 2), torch.arange(4)
+    same, targets = mixed(inputs, labels, 0.0)
+    assert same is inputs and targets == [(labels, 1.0)]
