@@ -1,0 +1,112 @@
+"""What an image costs, and how much memory all of them take, as their number grows: both should be flat.
+
+Each number of images has a process and an empty cache of its own. CIFAR-10's 60,000 images are cut, or repeated beyond
+that. The backbone runs at 96 pixels, to be done in minutes. Timed once each: the frozen pass over every image, and one
+epoch of base-cnn, frozen and last20. Peak memory is what stays with the process (anonymous pages, half a second apart):
+cached activations are read from a file that the system drops from memory when it likes.
+
+`bench/scaling.py 5000 60000` takes these numbers instead.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+COUNTS = (5_000, 15_000, 60_000, 300_000)
+PIXELS = 96
+STRATEGIES_TIMED = ("base-cnn", "frozen", "last20")
+PHASES = ("frozen pass", *STRATEGIES_TIMED)
+
+
+def measure(count: int) -> list[float]:
+    """Seconds of each of PHASES on `count` images, then the peak of memory in GiB and that of the images alone."""
+    from headstart.data.dataset import Dataset, Split
+    from headstart.data.load import load
+    from headstart.device import make_fabric, seed_all
+    from headstart.models.backbones import load_backbone
+    from headstart.preparation import Pretrained, from_scratch
+    from headstart.strategies import named, with_epochs
+    from headstart.training.fit import fit
+
+    peak = PeakMemory()
+    cifar10 = load("cifar10")
+    known = [cifar10.train, cifar10.val, cifar10.test]
+    repeats = np.arange(count) % sum(map(len, known))
+    images = np.concatenate([split.images for split in known])[repeats]
+    train = Split(images, np.concatenate([split.labels for split in known])[repeats])
+    few = Split(images[:500], train.labels[:500])
+    data = Dataset("scaling", train, few, few, cifar10.class_names, "", "CIFAR-10, cut or repeated")
+    del cifar10, known
+
+    os.environ["HEADSTART_CACHE"] = os.environ["SCALING_CACHE"]  # from here on: an empty cache
+    seed_all(0)
+    fabric, strategies = make_fabric("cpu"), [with_epochs(each, 1) for each in named(STRATEGIES_TIMED)]
+    frozen = Pretrained(load_backbone("auto", PIXELS, None), strategies, data, fabric.device)
+    frozen.prepare(strategies[-1], data).samples(few, ("identity",))  # the engine is made
+    seconds = []
+    for strategy in strategies:
+        pretrained = strategy.frozen_share is not None
+        prepared = frozen.prepare(strategy, data) if pretrained else from_scratch(strategy, data, fabric.device)
+        samples, _ = prepared.samples(train, ("identity",))
+        val, _ = prepared.samples(few, ("identity",))
+        started = time.perf_counter()
+        fit(prepared.network.trainable, samples, val, strategy.recipe, fabric, 0)
+        seconds.append(time.perf_counter() - started)
+    _, pass_seconds = frozen.prepare(strategies[-1], data).samples(train, ("identity",))
+    return [pass_seconds, *seconds, peak.gib(), images.nbytes / 2**30]
+
+
+class PeakMemory:
+    """Watches this process's anonymous memory from now on."""
+
+    def __init__(self) -> None:
+        self.kib = 0
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+
+    def _watch(self) -> None:
+        while not self.done.wait(0.5):
+            lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+            self.kib = max(self.kib, next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")))
+
+    def gib(self) -> float:
+        """The most there was."""
+        self.done.set()
+        self.thread.join()
+        return self.kib / 2**20
+
+
+def main() -> None:
+    """Print a line a number of images: microseconds an image for each phase, ratios to the first line, memory."""
+    if sys.argv[1:2] == ["measure"]:
+        print(*measure(int(sys.argv[2])))
+        return
+    print(f"{'microseconds an image':>21}", *(f"{phase:>18}" for phase in PHASES), f"{'peak GiB':>10}{'of images':>10}")
+    first: list[float] = []
+    for count in [int(argument) for argument in sys.argv[1:]] or COUNTS:
+        with tempfile.TemporaryDirectory() as cache:
+            done = subprocess.run(
+                [sys.executable, __file__, "measure", str(count)],
+                env=os.environ | {"SCALING_CACHE": cache},
+                check=True,
+                text=True,
+                stdout=subprocess.PIPE,
+            )
+        *seconds, peak, own = map(float, done.stdout.splitlines()[-1].split())
+        each = [1e6 * s / count for s in seconds]
+        first = first or each
+        cells = (f"{cost:10,.0f} ({cost / at_first:.2f}x)" for cost, at_first in zip(each, first, strict=True))
+        print(f"{count:21,}", *(f"{cell:>18}" for cell in cells), f"{peak:10.1f}{own:10.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
