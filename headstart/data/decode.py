@@ -1,0 +1,122 @@
+"""From the bytes of an image file to pixels. Everything that reads a user's images does it by `decode`."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from headstart.errors import HeadstartError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+MAX_PIXELS = 100_000_000  # of one image: beyond it a file of a few bytes could take all memory
+BACKGROUND = (255, 255, 255)  # white: what shows through transparent pixels, as on a page
+
+# What the bytes of files begin with that are often found among images, or under an image's name.
+OTHERS = {
+    b"<svg": "an SVG drawing",
+    b"<?xml": "an XML or SVG file",
+    b"<!doctype": "an HTML page",
+    b"<html": "an HTML page",
+    b"%pdf": "a PDF document",
+    b"pk\x03\x04": "a ZIP archive",
+    b"8bps": "a Photoshop file",
+    b"\x00\x00\x01\x00": "a Windows icon",
+    b"\x00\x05\x16\x07": "a macOS resource fork",
+    b"version https://git-lfs": "a Git LFS pointer: fetch the file itself with `git lfs pull`",
+}
+HEIF_BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF", b"avif": "AVIF", b"avis": "AVIF"}
+
+
+class DecodeError(HeadstartError):
+    """These bytes give no image; the message says why, and names no file."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """pixels: (H, W, 3) uint8, upright. format: one of FORMATS. notices: what was done to get there, in words."""
+
+    pixels: np.ndarray
+    format: str
+    notices: tuple[str, ...]
+
+
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Decode a whole image file: its first frame, upright as its EXIF orientation says, in 8-bit RGB.
+
+    The format is told by content. Transparent pixels show BACKGROUND; 16 bits are scaled to 8; greyscale, palettes and
+    CMYK are converted. Raises DecodeError, and nothing else, for whatever does not decode to its last byte, is in
+    another format, has more than `max_pixels`, or values whose range is not known (32-bit integers, floats).
+    """
+    if not data:
+        raise DecodeError("the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata, and of size, which is looked at below
+            return _decode(data, max_pixels)
+    except DecodeError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise DecodeError(_what_else(data)) from None
+    except Image.DecompressionBombError:
+        raise DecodeError(f"more than {max_pixels:,} pixels") from None
+    except Exception as error:  # damaged bytes make Pillow's readers raise almost anything
+        raise DecodeError(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from None
+
+
+def _decode(data: bytes, max_pixels: int) -> Decoded:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise DecodeError(f"{width:,} x {height:,} pixels, more than {max_pixels:,}")
+        notices = []
+        if (frames := getattr(image, "n_frames", 1)) > 1:
+            notices.append(f"first of {frames} frames")
+        image.load()
+        upright, turned = _upright(image)
+        if turned:
+            notices.append("turned upright")
+        rgb, how = _rgb(upright)
+        return Decoded(np.asarray(rgb), str(image.format), (*notices, *how))
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """The image as its EXIF orientation says; unreadable EXIF says nothing."""
+    try:
+        orientation = image.getexif().get(0x0112, 1)
+        return ImageOps.exif_transpose(image), orientation in range(2, 9)
+    except Exception:  # as above: its bytes may be anything
+        return image, False
+
+
+def _rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """In mode RGB, and what that took."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image, ()
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        opaque = bool((np.asarray(image.getchannel("A")) == 255).all())
+        below = Image.new("RGBA", image.size, BACKGROUND)
+        return Image.alpha_composite(below, image).convert("RGB"), (() if opaque else ("transparent",))
+    if image.mode.startswith("I;16"):
+        eight = (np.asarray(image).astype(np.uint32) + 128) // 257
+        return Image.fromarray(eight.astype(np.uint8)).convert("RGB"), ("16-bit", "grey")
+    if image.mode in ("I", "F"):
+        raise DecodeError(f"32-bit {'integers' if image.mode == 'I' else 'floats'}, whose range is not known")
+    notice = {"L": "grey", "1": "grey", "CMYK": "CMYK"}.get(image.mode)
+    return image.convert("RGB"), ((notice,) if notice else ())
+
+
+def _what_else(data: bytes) -> str:
+    """What these bytes are, where that is known, given that they are no image of FORMATS."""
+    known = ", ".join(FORMATS)
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+        return f"a picture in {HEIF_BRANDS[data[8:12]]}, which is not read: convert it to one of {known}"
+    start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for signature, what in OTHERS.items():
+        if start.startswith(signature):
+            return f"{what}, no image"
+    return f"no image in any of {known}"

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from headstart.data.decode import BACKGROUND, DecodeError, decode
+
+SMOOTH = np.add.outer(np.arange(40) * 3, np.arange(60) * 2).astype(np.uint8)  # (H, W): survives JPEG
+COLOURED = np.stack([SMOOTH, 255 - SMOOTH, SMOOTH // 2], axis=-1)
+
+
+def encoded(image, format, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG"])
+def test_every_format_is_told_by_its_content(format):
+    decoded = decode(encoded(Image.fromarray(COLOURED), format))
+    assert decoded.format == format
+    assert decoded.pixels.shape == (40, 60, 3) and decoded.pixels.dtype == np.uint8
+    assert np.abs(decoded.pixels.astype(int) - COLOURED).mean() < 8  # a GIF's palette is the coarsest
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "GIF"])
+def test_a_file_cut_short_is_refused_wherever_it_was_cut(format):
+    whole = encoded(Image.fromarray(COLOURED), format)
+    for length in range(0, len(whole) // 2, max(1, len(whole) // 40)):
+        with pytest.raises(DecodeError):
+            decode(whole[:length])
+
+
+def test_cmyk_becomes_rgb():
+    decoded = decode(encoded(Image.fromarray(COLOURED).convert("CMYK"), "JPEG", quality=95))
+    assert "CMYK" in decoded.notices
+    assert np.abs(decoded.pixels.astype(int) - COLOURED).mean() < 10
+
+
+def test_sixteen_bits_are_scaled_not_clipped():
+    deep = SMOOTH.astype(np.uint16) * 257
+    decoded = decode(encoded(Image.fromarray(deep), "PNG"))
+    assert np.array_equal(decoded.pixels, np.repeat(SMOOTH[..., None], 3, axis=-1))
+    assert "16-bit" in decoded.notices
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_values_of_unknown_range_are_refused(dtype):
+    with pytest.raises(DecodeError, match="range is not known"):
+        decode(encoded(Image.fromarray(SMOOTH.astype(dtype)), "TIFF"))
+
+
+def test_what_is_transparent_shows_the_background_not_its_hidden_colour():
+    image = Image.fromarray(COLOURED).convert("RGBA")
+    image.putalpha(Image.fromarray(np.where(np.arange(60) < 30, 0, 255).astype(np.uint8)[None].repeat(40, 0)))
+    decoded = decode(encoded(image, "PNG"))
+    assert (decoded.pixels[:, :30] == BACKGROUND).all()
+    assert np.array_equal(decoded.pixels[:, 30:], COLOURED[:, 30:])
+    assert "transparent" in decoded.notices
+
+
+def test_a_palette_with_a_transparent_colour_shows_the_background():
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.putpixel((0, 0), 0)
+    decoded = decode(encoded(image, "PNG", transparency=0))
+    assert tuple(decoded.pixels[0, 0]) == BACKGROUND
+    assert tuple(decoded.pixels[1, 1]) == (0, 255, 0)
+
+
+def test_grey_with_alpha_is_composited_too():
+    image = Image.merge("LA", [Image.fromarray(SMOOTH), Image.new("L", (60, 40), 0)])
+    assert (decode(encoded(image, "PNG")).pixels == BACKGROUND).all()
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
+def test_of_an_animation_the_first_frame_is_taken_and_said_so(format):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:], lossless=True)
+    decoded = decode(data)
+    assert np.abs(decoded.pixels.astype(int) - [255, 0, 0]).max() < 5
+    assert "first of 2 frames" in decoded.notices
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_turned_as_its_exif_says(orientation):
+    upright = Image.fromarray(COLOURED)
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Image.Transpose that a camera's orientation undoes
+    stored = upright if orientation == 1 else upright.transpose(Image.Transpose(undo[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode(encoded(stored, "PNG", exif=exif))
+    assert np.array_equal(decoded.pixels, COLOURED)
+    assert ("turned upright" in decoded.notices) == (orientation > 1)
+
+
+def test_a_header_that_promises_too_many_pixels_is_refused_before_they_are_made():
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    with pytest.raises(DecodeError, match="pixels"):
+        decode(bomb)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><title>404</title>", "HTML"),
+        (b'<?xml version="1.0"?><svg/>', "SVG"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\x00\x05\x16\x07" + bytes(40), "resource fork"),
+        (b"just some words", "no image in any of JPEG"),
+    ],
+)
+def test_what_is_no_image_is_named_where_it_is_known(data, said):
+    with pytest.raises(DecodeError, match=said):
+        decode(data)
+
+
+@given(st.data())
+def test_damaged_bytes_give_an_image_or_a_decode_error(data):
+    whole = bytearray(SEEDS[data.draw(st.sampled_from(sorted(SEEDS)))])
+    for _ in range(data.draw(st.integers(1, 8))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        decoded = decode(bytes(whole), max_pixels=1_000_000)
+    except DecodeError as error:
+        assert "\n" not in str(error)
+    else:
+        assert decoded.pixels.ndim == 3 and decoded.pixels.dtype == np.uint8
+
+
+SEEDS = {format: encoded(Image.fromarray(COLOURED), format) for format in ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG")}
