@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headstart.classifier import Classifier
     from headstart.comparison import Comparison
+    from headstart.data.arrays import from_arrays
+    from headstart.data.audit import Audit, check
     from headstart.data.dataset import Dataset, Split
     from headstart.data.load import load
     from headstart.errors import HeadstartError
@@ -17,25 +19,31 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "STRATEGIES",
+    "Audit",
     "Classifier",
     "Comparison",
     "Dataset",
     "HeadstartError",
     "Split",
     "Strategy",
+    "check",
     "compare",
+    "from_arrays",
     "load",
 ]
 
 _HOMES = {  # public name -> its module, imported when the name is first used: importing headstart must stay quick
     "STRATEGIES": "strategies",
+    "Audit": "data.audit",
     "Classifier": "classifier",
     "Comparison": "comparison",
     "Dataset": "data.dataset",
     "HeadstartError": "errors",
     "Split": "data.dataset",
     "Strategy": "strategies",
+    "check": "data.audit",
     "compare": "experiment",
+    "from_arrays": "data.arrays",
     "load": "data.load",
 }
 

@@ -6,13 +6,17 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_cache_path
 
 from headstart.errors import HeadstartError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEFT_OVER_SECONDS = 24 * 3600  # a temporary folder that nobody has touched for so long is nobody's
 
@@ -50,6 +54,21 @@ def make_room(folder: Path, limit_bytes: float, wanted_bytes: float) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted_bytes:
         raise HeadstartError(
-            f"{folder} has {free / 1e9:.1f} GB free and {wanted_bytes / 1e9:.1f} GB of activations are to go there: "
+            f"{folder} has {free / 1e9:.1f} GB free and {wanted_bytes / 1e9:.1f} GB are to go there: "
             "make room, name another place in HEADSTART_CACHE, or take a smaller --image-size"
         )
+
+
+def kept_table(kind: str, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The table that `make` gives, kept in the cache's folder `kind` under a key of all that it is made from."""
+    import pandas as pd  # half a second: only for those who keep tables
+
+    path = cache_dir() / kind / f"{key}.parquet"
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError):  # not there, or damaged: pyarrow's errors are ValueErrors
+        table = make()
+    with temporary_folder(path) as folder:
+        table.to_parquet(folder / path.name)
+        (folder / path.name).replace(path)
+    return table

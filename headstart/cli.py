@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from headstart import __version__
+from headstart.data.load import MAX_BAD
 from headstart.errors import HeadstartError
-from headstart.strategies import STRATEGIES
+from headstart.strategies import CLASS_WEIGHTS, STRATEGIES
 
 if TYPE_CHECKING:
     from headstart.comparison import Comparison
 
-USER_ERROR = 2
+FINDINGS, USER_ERROR = 1, 2
+EXAMPLES = 3  # that are shown of a finding
 WIDTH_OF_A_FILE = 120  # columns of the table where it goes to a file
 
 
@@ -77,7 +79,9 @@ def make_parser() -> argparse.ArgumentParser:
         "else EfficientNet-Lite0",
     )
     compare.add_argument("--weights", type=Path, metavar="FILE", help="a local checkpoint for the backbone named")
-    compare.add_argument("--image-size", type=_positive, metavar="N", help="pixels a side that the backbone sees")
+    compare.add_argument(
+        "--image-size", type=_positive, metavar="N", help="pixels a side that the networks see (default: see README)"
+    )
     compare.add_argument("--epochs", type=_positive, metavar="N", help="instead of each recipe's own number")
     compare.add_argument(
         "--seed", type=_seed, nargs="+", metavar="N", default=[0], help="several: a run each (default 0)"
@@ -88,8 +92,21 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help="for the whole comparison, as 90s, 10m or 1h30m: epochs and image size are planned to fit",
     )
+    compare.add_argument(
+        "--class-weights",
+        choices=CLASS_WEIGHTS,
+        default="none",
+        help="balanced: every class counts the same in training, however few images it has",
+    )
+    compare.add_argument("--strict", action="store_true", help="stop where the check of the images finds a fault")
+    _add_max_bad(compare)
     compare.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
     compare.add_argument("--output", type=Path, metavar="DIR", help="default: the next free runs/<data set>-<n>")
+
+    check = commands.add_parser("check", help="look a data set over: exit code 0 where it is clean, 1 with findings")
+    check.set_defaults(command=run_check)
+    _add_place(check)
+    check.add_argument("--json", type=Path, metavar="FILE", help="write all findings there")
 
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
@@ -98,26 +115,73 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_data_options(parser: argparse.ArgumentParser) -> None:
+def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "data", nargs="?", default="cifar10", metavar="DATA", help="a data set's name (default: cifar10)"
+        "data",
+        nargs="?",
+        default="cifar10",
+        metavar="DATA",
+        help="cifar10 (default), a folder (<class>/... or {train,val,test}/<class>/...) or a CSV (path,label[,split])",
     )
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 already lies, as batches or archive"
     )
-    parser.add_argument("--train-limit", type=_positive, metavar="N", help="train on so many images only")
     parser.add_argument("--offline", action="store_true", help="touch no network")
 
 
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    _add_place(parser)
+    parser.add_argument("--train-limit", type=_positive, metavar="N", help="train on so many images only")
+
+
+def _add_max_bad(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-bad",
+        type=_share,
+        metavar="SHARE",
+        default=MAX_BAD,
+        help="stop where more of the files cannot be read (default: 1%%)",
+    )
+
+
 def run_compare(
-    *, typed: str, data: str, data_dir: Path | None, train_limit: int | None, offline: bool, **options: Any
+    *,
+    typed: str,
+    data: str,
+    data_dir: Path | None,
+    train_limit: int | None,
+    offline: bool,
+    max_bad: float,
+    image_size: int | None,
+    **options: Any,
 ) -> None:
     """`headstart compare`."""
     from headstart.data.load import load
     from headstart.experiment import compare
 
-    dataset = partial(load, data, data_dir=data_dir, offline=offline, train_limit=train_limit)
-    print_table(compare(dataset, offline=offline, command=typed, **options))
+    dataset = partial(
+        load,
+        data,
+        data_dir=data_dir,
+        offline=offline,
+        train_limit=train_limit,
+        image_size=image_size,
+        max_bad=max_bad,
+    )
+    print_table(compare(dataset, offline=offline, image_size=image_size, command=typed, **options))
+
+
+def run_check(*, typed: str, data: str, data_dir: Path | None, offline: bool, json: Path | None) -> None:
+    """`headstart check`: what was found on standard output; exit code 1 where a person should look at it."""
+    from headstart import runs
+    from headstart.data.audit import check
+
+    found = check(data, data_dir=data_dir, offline=offline)
+    if json is not None:
+        runs.write_json(json, found.as_json())
+    print("\n".join(found.lines(examples=EXAMPLES)))
+    if found.faults:
+        sys.exit(FINDINGS)
 
 
 def run_show(
@@ -159,6 +223,9 @@ def print_table(comparison: Comparison) -> None:
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)
     console.print(table)
     console.print(f"Take {comparison.recommended}. {comparison.because}")
+    if comparison.without_leaks:
+        scores = ", ".join(f"{name} {100 * row['accuracy']:.2f} %" for name, row in comparison.without_leaks.items())
+        console.print(f"Without the {comparison.leaked:,} test images that have duplicates in train or val: {scores}.")
     console.print(f"Report: {comparison.folder / runs.REPORT}", soft_wrap=True)
 
 
@@ -166,6 +233,14 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def _share(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text)
+    share = float(match[1]) / (100 if match[2] else 1) if match else 2
+    if share > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 1% or 0.01")
+    return share
 
 
 def _seconds(text: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ import pandas as pd
 
 from headstart import runs
 from headstart.errors import HeadstartError
+from headstart.evaluation.label_noise import label_suspects
+from headstart.evaluation.metrics import evaluate, mean_logits
 from headstart.evaluation.statistics import Difference, paired_difference
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ ROW = (  # the keys of a row of comparison.json: a contract
     "images_per_second",
     "accuracy_tta",
 )
+SCORES = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
+MOST_SUSPECTS = 48
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,10 @@ class Comparison:
     """Several strategies on one data set, measured alike.
 
     dataset: name, fingerprint, source, class_names and the sizes of train, val and test. backbone: name, weights and
-    why, or None when no strategy needed one. strategies: a dict a run, with the keys of `ROW`.
+    why, or None when no strategy needed one. strategies: a dict a run, with the keys of `ROW`. leaked: how many test
+    images have duplicates in train or val. without_leaks: strategy -> its scores on the others, means over its seeds.
+    label_suspects: images of val and test whose label the most accurate strategy disbelieves: dicts of split, row,
+    file, label, suggested and confidence (of what is suggested).
     """
 
     folder: Path
@@ -52,6 +59,9 @@ class Comparison:
     strategies: list[dict[str, Any]]
     recommended: str
     because: str
+    leaked: int = 0
+    without_leaks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    label_suspects: Sequence[Mapping[str, Any]] = ()
 
     @property
     def runs(self) -> list[runs.Run]:
@@ -75,6 +85,9 @@ class Comparison:
             "strategies": self.strategies,
             "recommended": self.recommended,
             "because": self.because,
+            "leaked_test_images": self.leaked,
+            "without_leaks": self.without_leaks,
+            "label_suspects": self.label_suspects,
         }
         runs.write_json(self.folder / runs.COMPARISON, content)
         runs.write_text(self.folder / runs.TABLE, pd.DataFrame(self.strategies).to_csv(index=False))
@@ -84,7 +97,7 @@ class Comparison:
         """The recommended strategy's classifier, of its first seed, ready to predict."""
         from headstart.classifier import Classifier  # the only thing here that needs torch
 
-        return Classifier.load(next(run.folder for run in self.runs if run.folder.parent.name == self.recommended))
+        return Classifier.load(next(run.folder for run in self.runs if run.strategy == self.recommended))
 
 
 def compare_runs(folder: Path, order: Sequence[str] = ()) -> Comparison:
@@ -97,7 +110,7 @@ def compare_runs(folder: Path, order: Sequence[str] = ()) -> Comparison:
     if not found:
         raise HeadstartError(f"{folder} holds no finished run: nothing to compare")
     places = {name: place for place, name in enumerate(order)}
-    found.sort(key=lambda run: places.get(run.folder.parent.name, len(places)))
+    found.sort(key=lambda run: places.get(run.strategy, len(places)))
     configs = [run.config for run in found]
     for run, config in zip(found, configs, strict=True):
         if config["dataset"] != configs[0]["dataset"]:
@@ -110,6 +123,9 @@ def compare_runs(folder: Path, order: Sequence[str] = ()) -> Comparison:
     seconds = {name: np.mean([row["fit_seconds"] for row in rows if row["strategy"] == name]) for name in correct}
     recommended, because = recommend(correct, seconds)
     pretrained = [name for name in correct if any(c["strategy"]["name"] == name and c["backbone"] for c in configs)]
+    audit = runs.read_json(folder / runs.AUDIT) if (folder / runs.AUDIT).exists() else {}
+    leaked = np.array(audit.get("leaked_test_images", []), dtype=int)
+    most_accurate = max(correct, key=lambda name: correct[name].mean())
     return Comparison(
         folder=folder,
         dataset=configs[0]["dataset"],
@@ -117,7 +133,43 @@ def compare_runs(folder: Path, order: Sequence[str] = ()) -> Comparison:
         strategies=rows,
         recommended=recommended,
         because=" ".join([because, *head_start(correct, pretrained)]),
+        leaked=len(leaked),
+        without_leaks=_without(leaked, found) if len(leaked) else {},
+        label_suspects=_suspects([run for run in found if run.strategy == most_accurate], audit.get("files", {})),
     )
+
+
+def _without(leaked: np.ndarray, found: Sequence[runs.Run]) -> dict[str, dict[str, float]]:
+    """Strategy -> its scores on the test images that are not `leaked`, means over its seeds."""
+    scores: dict[str, list[dict[str, Any]]] = {}
+    for run in found:
+        logits, labels, names = run.predictions()
+        kept = np.delete(np.arange(len(labels)), leaked)
+        scores.setdefault(run.strategy, []).append(evaluate(logits[kept], labels[kept], names))
+    return {
+        name: {key: float(np.mean([seed[key] for seed in seeds])) for key in SCORES} for name, seeds in scores.items()
+    }
+
+
+def _suspects(seeds: Sequence[runs.Run], files: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """Rows of `label_suspects`, the likeliest MOST_SUSPECTS, by the mean probabilities of a strategy's seeds."""
+    parts = {split: [run.predictions(split) for run in seeds] for split in ("val", "test")}
+    labels = np.concatenate([predictions[0][1] for predictions in parts.values()])
+    names = parts["test"][0][2]
+    logits = np.concatenate([mean_logits([each[0] for each in predictions]) for predictions in parts.values()])
+    places = [(split, row) for split, predictions in parts.items() for row in range(len(predictions[0][1]))]
+    return [
+        {
+            "split": split,
+            "row": row,
+            "file": files[split][row] if split in files else None,
+            "label": names[labels[index]],
+            "suggested": names[int(logits[index].argmax())],
+            "confidence": float(np.exp(logits[index].max())),
+        }
+        for index in label_suspects(logits, labels)[:MOST_SUSPECTS].tolist()
+        for split, row in [places[index]]
+    ]
 
 
 def _correct_by_strategy(found: list[runs.Run]) -> dict[str, np.ndarray]:
@@ -129,7 +181,7 @@ def _correct_by_strategy(found: list[runs.Run]) -> dict[str, np.ndarray]:
         if labels_of_all is not None and not np.array_equal(labels, labels_of_all):
             raise HeadstartError(f"{run.folder} was tested on other labels than the runs beside it")
         labels_of_all = labels
-        correct.setdefault(run.folder.parent.name, []).append(logits.argmax(axis=1) == labels)
+        correct.setdefault(run.strategy, []).append(logits.argmax(axis=1) == labels)
     return {name: np.mean(hits, axis=0) for name, hits in correct.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -15,20 +16,22 @@ from lightning_fabric import Fabric
 from headstart import planning, runs
 from headstart.classifier import Classifier
 from headstart.comparison import Comparison, compare_runs
+from headstart.data.audit import Audit, audit
 from headstart.data.dataset import Dataset
 from headstart.data.load import load
 from headstart.device import describe, environment, make_fabric, precision_of, seed_all
 from headstart.errors import HeadstartError
 from headstart.evaluation.metrics import evaluate
 from headstart.models.backbones import load_backbone
-from headstart.preparation import Prepared, Pretrained, from_scratch
+from headstart.preparation import FROM_SCRATCH_SIZE, Prepared, Pretrained, from_scratch
 from headstart.progress import bar, say
 from headstart.report import figures
 from headstart.report.html import write_report
-from headstart.strategies import STRATEGIES, Strategy, named, with_epochs
+from headstart.strategies import STRATEGIES, Strategy, named, with_class_weights, with_enough_steps, with_epochs
 from headstart.training.batches import augmented
 from headstart.training.fit import Row, fit, predict
 
+MOST_LINES = 20  # epochs of a run that the screen tells of
 SHOWN_IMAGES = 4
 SHOWN_VARIANTS = 8
 SHOWN_TRANSLATE = STRATEGIES["deep-cnn"].recipe.translate
@@ -48,30 +51,37 @@ def compare(
     offline: bool = False,
     output: str | Path | None = None,
     time_limit: float | None = None,
+    class_weights: str = "none",
+    strict: bool = False,
     command: str | None = None,
 ) -> Comparison:
     """Train, evaluate and compare strategies; everything is written to a new folder, `runs/<data set>-<n>` or `output`.
 
-    data: a data set, a name for `load`, or a function that gives one, called when all else has been found good.
-    strategies: names from `STRATEGIES`. backbone, image_size (pixels a side), weights, offline: see `load_backbone`.
-    epochs: instead of each recipe's own number. seed: one or several; each is a run of every strategy. device: "auto",
-    "cpu" or "cuda". time_limit: seconds for all of it, shared equally between the strategies: their epochs, and the
-    image size where none is given, are planned to fit. command: what was typed, kept with the runs. Raises
-    HeadstartError for whatever of this cannot be had, before anything is trained.
+    data: a data set, a name or place for `load`, or a function that gives one, called when all else has been found
+    good. strategies: names from `STRATEGIES`. backbone, weights, offline: see `load_backbone`. image_size: pixels a
+    side that every network sees (default: what `load_backbone` says, and 64 from scratch, where images are never made
+    larger). epochs: instead of each recipe's own number, which few images raise (`with_enough_steps`). seed: one or
+    several; each is a run of every strategy. device: "auto", "cpu" or "cuda". time_limit: seconds for all of it, shared
+    equally between the strategies: their epochs, and the image size where none is given, are planned to fit.
+    class_weights: "none" or "balanced". strict: stop where `audit` finds a fault. command: what was typed, kept with
+    the runs. Raises HeadstartError for whatever of this cannot be had, before anything is trained.
     """
     seeds = [seed] if isinstance(seed, int) else list(seed)
-    chosen = [with_epochs(strategy, epochs) for strategy in named(strategies)]
+    chosen = [with_class_weights(with_epochs(strategy, epochs), class_weights) for strategy in named(strategies)]
     output = None if output is None else Path(output)
     weights = None if weights is None else Path(weights)
     _refuse_impossible(epochs, image_size, seeds, output, time_limit)
     fabric = make_fabric(device)
     transfers = any(strategy.frozen_share is not None for strategy in chosen)
     pretrained = load_backbone(backbone, image_size, weights, offline) if transfers else None
-    if isinstance(data, str):
-        data = load(data, offline=offline)
+    if isinstance(data, str | Path):
+        data = load(data, offline=offline, image_size=image_size)
     elif callable(data):
         data = data()
     say(f"{data.name}: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test images, {data.source}")
+    found = examine(data, strict)
+    if epochs is None:
+        chosen = [with_enough_steps(strategy, len(data.train)) for strategy in chosen]
     say(f"on {describe(fabric)}, {precision_of(fabric)}")
     frozen = None if pretrained is None else Pretrained(pretrained, chosen, data, fabric.device)
     if frozen is not None and time_limit is not None and image_size is None and frozen.backbone.takes_any_size:
@@ -82,7 +92,7 @@ def compare(
 
     def prepare(strategy: Strategy) -> Prepared:
         if frozen is None or strategy.frozen_share is None:
-            return from_scratch(strategy, data, fabric.device)
+            return from_scratch(strategy, data, fabric.device, image_size or FROM_SCRATCH_SIZE)
         return frozen.prepare(strategy, data)
 
     plans: dict[str, planning.Plan] = {}
@@ -90,6 +100,7 @@ def compare(
         plans = planning.plan(time_limit, chosen, prepare, data, frozen, len(seeds), fabric)
         chosen = [with_epochs(strategy, plans[strategy.name].epochs) for strategy in chosen]
     folder = runs.new_folder(data.name, output)
+    runs.write_json(folder / runs.AUDIT, found.as_json())
     for each_seed in seeds:
         for strategy in chosen:
             seed_all(each_seed)
@@ -99,6 +110,19 @@ def compare(
     comparison.save()
     write_report(comparison, data)
     return comparison
+
+
+def examine(data: Dataset, strict: bool) -> Audit:
+    """Audit a data set and say what was found; HeadstartError for a fault where `strict`."""
+    found = audit(data)
+    for line in found.lines(examples=1):
+        say(line)
+    if strict and found.faults:
+        raise HeadstartError(
+            f"--strict: {data.name} has {len(found.faults)} faults, the first: {found.faults[0].said}; "
+            "`headstart check` tells all"
+        )
+    return found
 
 
 def _refuse_impossible(
@@ -130,6 +154,7 @@ def run(
     """Train a prepared network, evaluate it on test, and write the run's folder; `asked` goes into its config too."""
     prepared.network.to(fabric.device)
     history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric)
+    val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
     logits, scores = test(strategy, prepared, data, fabric)
     network = prepared.network
     classifier = Classifier(network, data.class_names)
@@ -154,7 +179,9 @@ def run(
         runs.write_json(folder / runs.CONFIG, config | asked)
         runs.write_json(folder / runs.ENVIRONMENT, environment())
         runs.write_history(folder, history)
-        runs.write_predictions(folder, logits, data.test.labels, data.class_names)
+        runs.write_predictions(
+            folder, data.class_names, test=(logits, data.test.labels), val=(val_logits, data.val.labels)
+        )
     say(
         f"{strategy.name} (seed {seed}): {100 * metrics['accuracy']:.2f} % on test, "
         f"{100 * metrics['accuracy_tta']:.2f} % averaged over {len(strategy.recipe.test_views)} views; "
@@ -169,11 +196,14 @@ def train(
     train_samples, train_seconds = prepared.samples(data.train, strategy.recipe.views)
     val_samples, val_seconds = prepared.samples(data.val, ("identity",))
 
+    epochs = strategy.recipe.epochs
+
     def tell(row: Row) -> None:
-        say(
-            f"{strategy.name} epoch {row['epoch']}/{strategy.recipe.epochs}: loss {row['train_loss']:.3f}, "
-            f"val loss {row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"
-        )
+        if row["epoch"] % math.ceil(epochs / MOST_LINES) == 0:
+            say(
+                f"{strategy.name} epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.3f}, val loss "
+                f"{row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"
+            )
 
     started = time.perf_counter()
     with bar(f"training {strategy.name}", strategy.recipe.epochs * len(data.train)) as advance:

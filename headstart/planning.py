@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from lightning_fabric import Fabric
 
-from headstart.data.dataset import Dataset, Split
+from headstart.data.dataset import Dataset
 from headstart.preparation import Prepared, Pretrained
 from headstart.progress import say
 from headstart.strategies import Strategy, with_epochs
@@ -146,9 +146,12 @@ def measure(strategy: Strategy, prepared: Prepared, data: Dataset, fabric: Fabri
 def noise(prepared: Prepared, data: Dataset, count: int, views: tuple[str, ...]) -> Samples:
     """So many samples as the trainable part will see them, of random content."""
     labels = torch.arange(count) % len(data.class_names)
-    pixels = torch.randint(0, 256, (count, *data.image_shape), dtype=torch.uint8)
     if not len(prepared.network.frozen):
-        return Samples.of_images(Split(pixels.numpy(), labels.numpy()), views, torch.device("cpu"))
+        side = prepared.spec["image_size"]
+        pixels = torch.randint(0, 256, (count, side, side, prepared.spec["channels"]), dtype=torch.uint8)
+        return Samples.of_images(pixels.numpy(), labels.numpy(), views, torch.device("cpu"))
     with torch.no_grad():
-        shape = prepared.network.frozen(pixels[:1].permute(0, 3, 1, 2)).shape[1:]
+        shape = prepared.network.frozen(torch.zeros(1, *data.image_shape, dtype=torch.uint8).permute(0, 3, 1, 2)).shape[
+            1:
+        ]
     return Samples(tuple(torch.randn(count, *shape).half() for _ in views), labels, views)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from headstart.data.dataset import Dataset, Split
+from headstart.data.resized import images_at
 from headstart.models import build
 from headstart.models.backbones import Backbone
 from headstart.models.network import Network
@@ -16,6 +17,8 @@ from headstart.progress import say
 from headstart.strategies import Strategy
 from headstart.training.activations import FrozenPass
 from headstart.training.batches import Samples
+
+FROM_SCRATCH_SIZE = 64  # pixels a side at most: a network that starts at random pays for each pixel in every epoch
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,19 @@ class Prepared:
     retrained: list[str] = field(default_factory=list)
 
 
-def from_scratch(strategy: Strategy, data: Dataset, device: torch.device) -> Prepared:
-    """A random network whose frozen part is empty: its trainable part sees the images themselves."""
-    images = torch.from_numpy(data.train.images).permute(0, 3, 1, 2)
+def from_scratch(
+    strategy: Strategy, data: Dataset, device: torch.device, image_size: int = FROM_SCRATCH_SIZE
+) -> Prepared:
+    """A random network whose frozen part is empty: its trainable part sees the images themselves, in squares of
+    `image_size` pixels a side, or of their own size where that is smaller."""
+    side = min(image_size, max(data.image_shape[:2]))
+    images = torch.from_numpy(images_at(data.train, side)).permute(0, 3, 1, 2)
     network, spec = build.from_scratch(strategy.network, images, len(data.class_names))
-    return Prepared(network, spec, lambda split, views: (Samples.of_images(split, views, device), 0.0))
+
+    def samples(split: Split, views: tuple[str, ...]) -> tuple[Samples, float]:
+        return Samples.of_images(images_at(split, side), split.labels, views, device), 0.0
+
+    return Prepared(network, spec, samples)
 
 
 class Pretrained:

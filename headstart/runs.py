@@ -1,7 +1,7 @@
 """The run folder: the only seam after training, and the only file that knows its file names.
 
     runs/cifar10-1/
-      comparison.json  comparison.csv  report.html
+      comparison.json  comparison.csv  audit.json  report.html
       <strategy>/seed<n>/  config.json history.csv metrics.json predictions.npz model.safetensors environment.json
       figures/             *.png
 
@@ -27,6 +27,7 @@ from headstart.errors import HeadstartError
 
 COMPARISON = "comparison.json"
 TABLE = "comparison.csv"
+AUDIT = "audit.json"
 REPORT = "report.html"
 FIGURES = "figures"
 CONFIG = "config.json"
@@ -42,6 +43,11 @@ class Run:
     """One strategy trained with one seed, as its folder tells it. Nothing here needs a model or torch."""
 
     folder: Path
+
+    @property
+    def strategy(self) -> str:
+        """The strategy's name."""
+        return self.folder.parent.name
 
     @property
     def config(self) -> dict[str, Any]:
@@ -63,10 +69,11 @@ class Run:
         """The file of trained weights."""
         return self.folder / MODEL
 
-    def predictions(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Logits (N, C) float32 and labels (N,) int64 on test, and the C class names."""
+    def predictions(self, split: str = "test") -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Logits (N, C) float32 and labels (N,) int64 on "test" or "val", and the C class names."""
+        prefix = "" if split == "test" else f"{split}_"
         with np.load(self.folder / PREDICTIONS, allow_pickle=False) as saved:
-            return saved["logits"], saved["labels"], [str(name) for name in saved["class_names"]]
+            return saved[f"{prefix}logits"], saved[f"{prefix}labels"], [str(name) for name in saved["class_names"]]
 
 
 def new_folder(dataset: str, output: Path | None = None, root: Path = Path("runs")) -> Path:
@@ -116,12 +123,20 @@ def _natural(path: Path) -> list[int | str]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
 
 
-def write_predictions(folder: Path, logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> None:
-    """Keep logits (N, C), labels (N,) and class names: all that a score can be recomputed from."""
+def write_predictions(
+    folder: Path,
+    class_names: Sequence[str],
+    *,
+    test: tuple[np.ndarray, np.ndarray],
+    val: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """Keep logits (N, C) and labels (N,) of test and val, and class names: all that a score can be recomputed from."""
     np.savez(
         folder / PREDICTIONS,
-        logits=logits.astype(np.float32),
-        labels=labels.astype(np.int64),
+        logits=test[0].astype(np.float32),
+        labels=test[1].astype(np.int64),
+        val_logits=val[0].astype(np.float32),
+        val_labels=val[1].astype(np.int64),
         class_names=np.array(class_names, dtype=np.str_),
     )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from headstart.errors import HeadstartError
+
+LEAST_STEPS = 300  # docs/decisions/small-data.md
+CLASS_WEIGHTS = ("none", "balanced")
 
 
 @dataclass(frozen=True)
@@ -29,18 +33,22 @@ class Recipe:
     schedule: "linear", "cosine" or "constant" over the planned epochs, after a rise over their first share `warmup`;
     or "plateau": down to a fifth when the loss on val has not fallen for three epochs. patience: epochs without a new
     lowest loss on val after which training stops (None: never). mixup: Beta's parameter for mixing inputs in pairs (0:
-    not mixed). views: what training sees of an image, by turns. translate: the most pixels an image is moved by.
+    not mixed). class_weights: "balanced" gives every class the same weight in the loss, however few images it has.
+    least_steps: of few images more epochs are trained, until so many batches were seen (see `with_enough_steps`).
+    views: what training sees of an image, by turns. translate: the most pixels an image is moved by.
     test_views: averaged for the score with test-time augmentation, which is reported apart.
     """
 
     groups: tuple[Group, ...]
     epochs: int
     batch_size: int
+    least_steps: int = LEAST_STEPS
     schedule: str = "cosine"
     warmup: float = 0.0
     patience: int | None = None
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    class_weights: str = "none"
     views: tuple[str, ...] = ("identity", "mirror")
     translate: int = 0
     test_views: tuple[str, ...] = ("identity", "mirror")
@@ -166,3 +174,20 @@ def named(names: Sequence[str]) -> list[Strategy]:
 def with_epochs(strategy: Strategy, epochs: int | None) -> Strategy:
     """The same strategy, trained for another number of epochs (None: its own)."""
     return strategy if epochs is None else replace(strategy, recipe=replace(strategy.recipe, epochs=epochs))
+
+
+def with_enough_steps(strategy: Strategy, images: int) -> Strategy:
+    """The same strategy, trained for as many epochs as `images` training images need: of few, an epoch is soon over."""
+    recipe = strategy.recipe
+    epochs = math.ceil(recipe.least_steps / max(1, images // recipe.batch_size))
+    if epochs <= recipe.epochs:
+        return strategy
+    patience = recipe.patience and math.ceil(recipe.patience * epochs / recipe.epochs)
+    return replace(strategy, recipe=replace(recipe, epochs=epochs, patience=patience))
+
+
+def with_class_weights(strategy: Strategy, class_weights: str) -> Strategy:
+    """The same strategy, with classes weighted so in the loss: "none" or "balanced"."""
+    if class_weights not in CLASS_WEIGHTS:
+        raise HeadstartError(f"class weights are {' or '.join(CLASS_WEIGHTS)}, not {class_weights!r}")
+    return replace(strategy, recipe=replace(strategy.recipe, class_weights=class_weights))

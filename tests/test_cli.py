@@ -36,7 +36,10 @@ LITE0 = "tf_efficientnet_lite0.in1k"
         ("", "required: COMMAND"),
         ("show --epochs 3", "unrecognized arguments: --epochs"),
         ("compare --data-dir no/such/folder --strategies base-cnn", "no/such/folder"),
-        ("compare mnist --strategies base-cnn", "unknown data set 'mnist'"),
+        (
+            "compare mnist --strategies base-cnn",
+            "'mnist' is neither a folder or CSV of images nor a known data set: cifar10",
+        ),
     ],
 )
 def test_a_bad_argument_ends_in_one_clear_line_and_exit_code_2(arguments, said, capfd, monkeypatch, tmp_path):

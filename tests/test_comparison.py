@@ -28,7 +28,8 @@ def write_run(folder: Path, strategy: str, accuracy: float, seed=0, seconds=10.0
     predicted[wrong] = 1 - predicted[wrong]
     backbone = {"name": "net", "weights": "w", "why": "y"} if strategy in ("frozen", "last20") else None
     with runs.new_run(folder, strategy, seed) as place:
-        runs.write_predictions(place, np.eye(2)[predicted], labels, dataset["class_names"])
+        predictions = (np.eye(2)[predicted], labels)
+        runs.write_predictions(place, dataset["class_names"], test=predictions, val=predictions)
         runs.write_json(place / runs.CONFIG, {"strategy": {"name": strategy}, "dataset": dataset, "backbone": backbone})
         numbers = dict.fromkeys(ROW, 1.0) | {"accuracy": accuracy, "fit_seconds": seconds}
         runs.write_json(place / runs.METRICS, numbers | {"strategy": strategy, "seed": seed})
@@ -90,7 +91,8 @@ def test_what_is_saved_is_the_contract(tmp_path):
     write_run(tmp_path, "frozen", 0.9)
     compare_runs(tmp_path).save()
     saved = json.loads((tmp_path / runs.COMPARISON).read_text())
-    assert list(saved) == ["dataset", "backbone", "strategies", "recommended", "because"]
+    later = ["leaked_test_images", "without_leaks", "label_suspects"]
+    assert list(saved) == ["dataset", "backbone", "strategies", "recommended", "because", *later]
     assert list(saved["strategies"][0]) == list(ROW)
     assert (tmp_path / runs.TABLE).read_text().splitlines()[0] == ",".join(ROW)
 

@@ -48,7 +48,13 @@ def compared(tmp_path_factory, tiny):
 
 def test_the_run_folder_has_exactly_its_files(compared):
     found = sorted(str(path.relative_to(compared)) for path in compared.rglob("*") if path.is_file())
-    wanted = ["comparison.csv", "comparison.json", "report.html", *(f"figures/{name}" for name in FIGURES)]
+    wanted = [
+        "audit.json",
+        "comparison.csv",
+        "comparison.json",
+        "report.html",
+        *(f"figures/{name}" for name in FIGURES),
+    ]
     wanted += [f"{strategy}/seed0/{name}" for strategy in hs.STRATEGIES for name in RUN]
     assert found == sorted(wanted)
 

@@ -39,10 +39,13 @@ def test_runs_are_found_by_strategy_and_numerically_by_seed(tmp_path):
 
 
 def test_predictions_come_back_with_their_types(tmp_path):
-    runs.write_predictions(tmp_path, np.ones((2, 3)), np.array([0, 2], np.int32), ["a", "b", "日本"])
-    logits, labels, names = runs.Run(tmp_path).predictions()
-    assert (logits.dtype, labels.dtype) == (np.float32, np.int64)
-    assert names == ["a", "b", "日本"]
+    test, val = ((np.full((2, 3), value), np.array([0, 2], np.int32)) for value in (1, 2))
+    runs.write_predictions(tmp_path, ["a", "b", "日本"], test=test, val=val)
+    for split, value in (("test", 1), ("val", 2)):
+        logits, labels, names = runs.Run(tmp_path).predictions(split)
+        assert (logits.dtype, labels.dtype) == (np.float32, np.int64)
+        assert (logits == value).all()
+        assert names == ["a", "b", "日本"]
 
 
 def test_a_damaged_or_missing_file_is_named(tmp_path):

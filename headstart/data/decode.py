@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -14,6 +15,7 @@ from headstart.errors import HeadstartError
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 100_000_000  # of one image: beyond it a file of a few bytes could take all memory
 BACKGROUND = (255, 255, 255)  # white: what shows through transparent pixels, as on a page
+PADDING = (124, 116, 104)  # beside a picture that is no square: the mean colour of ImageNet's photographs
 
 # What the bytes of files begin with that are often found among images, or under an image's name.
 OTHERS = {
@@ -65,6 +67,41 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
         raise DecodeError(f"more than {max_pixels:,} pixels") from None
     except Exception as error:  # damaged bytes make Pillow's readers raise almost anything
         raise DecodeError(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from None
+
+
+def fitted(pixels: np.ndarray, side: int) -> np.ndarray:
+    """The whole picture (H, W, 3) uint8 in the middle of a square (side, side, 3): resized so that its long side fits,
+    by Pillow's bicubic kernel; PADDING on the other sides. Nothing is cut off and nothing is stretched."""
+    height, width = pixels.shape[:2]
+    rows, columns = inside(height, width, side)
+    new_height, new_width = rows.stop - rows.start, columns.stop - columns.start
+    if (new_height, new_width) != (height, width):
+        image = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BICUBIC)
+        pixels = np.asarray(image)
+    square = np.full((side, side, 3), PADDING, np.uint8)
+    square[rows, columns] = pixels
+    return square
+
+
+def inside(height: int, width: int, side: int) -> tuple[slice, slice]:
+    """The rows and columns of a square of `side` pixels that `fitted` gives to a picture of so many pixels."""
+    scale = side / max(height, width)
+    new_height, new_width = (max(1, round(scale * length)) for length in (height, width))
+    top, left = (side - new_height) // 2, (side - new_width) // 2
+    return slice(top, top + new_height), slice(left, left + new_width)
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Width and height in pixels as an image file's header says, not turned upright; None where there is no telling."""
+    try:
+        if not path.is_file():
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as image:
+                return image.size
+    except Exception:  # damaged headers make Pillow's readers raise almost anything
+        return None
 
 
 def _decode(data: bytes, max_pixels: int) -> Decoded:

@@ -1,7 +1,8 @@
-"""The one way to labelled images: `load(name)`, whatever the data set and wherever it lies."""
+"""The one way to labelled images: `load(data)`, a data set by its name or a user's own by its folder or CSV."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,34 +14,57 @@ from headstart.errors import HeadstartError
 Loader = Callable[[Path | None, bool, int], Dataset]
 """(data_dir, offline, split_seed) -> Dataset"""
 
+MAX_BAD = 0.01  # the share of a user's files that may be unreadable before that stops everything
 DATASETS: dict[str, Loader] = {"cifar10": cifar10.load}
 
 
 def load(
-    name: str,
+    data: str | Path,
     *,
     data_dir: str | Path | None = None,
     offline: bool = False,
     train_limit: int | None = None,
     split_seed: int = 0,
+    image_size: int | None = None,
+    max_bad: float = MAX_BAD,
 ) -> Dataset:
-    """Load a data set by name, split into train, val and test: images (N, H, W, 3) uint8, labels (N,) int64.
+    """Load a data set, split into train, val and test: images (N, H, W, 3) uint8, labels (N,) int64.
 
-    data_dir: a folder or archive that has the data already. offline: touch no network.
+    data: the name of a data set, or a folder of images (photos/<class>/**, or photos/{train,val,test}/<class>/**), or a
+    CSV with the columns path, label and, if wanted, split. data_dir: a folder or archive that has a data set of that
+    name already. offline: touch no network.
     train_limit: train on so many images only, a stratified choice; val and test stay whole.
-    split_seed: fixes which images are set aside for val, and which ones a limit keeps. It is not the training seed:
-    runs with different training seeds share one split, and so one pass through the frozen part, and stay paired.
+    split_seed: fixes which images are set aside for val (and for test where none is given), and which ones a limit
+    keeps. It is not the training seed: runs with different training seeds share one split, and so one pass through the
+    frozen part, and stay paired.
+    image_size: the most pixels a side that a user's images are kept at (default 224). max_bad: the share of a user's
+    files that may be unreadable.
 
     Raises HeadstartError for an unknown name, an impossible `train_limit`, and data that cannot be had.
     """
-    if name not in DATASETS:
-        raise HeadstartError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     if train_limit is not None and train_limit < 1:
         raise HeadstartError(f"the train limit is a number of images, at least 1: {train_limit} is not")
-    dataset = DATASETS[name](None if data_dir is None else Path(data_dir), offline, split_seed)
+    if data in DATASETS:
+        dataset = DATASETS[str(data)](None if data_dir is None else Path(data_dir), offline, split_seed)
+    else:
+        dataset = _load_own(Path(data), data_dir, split_seed, image_size, max_bad)
     if train_limit is None or train_limit == len(dataset.train):
         return dataset
     return replace(dataset, train=_limited(dataset.train, train_limit, split_seed, dataset.class_names))
+
+
+def _load_own(
+    place: Path, data_dir: str | Path | None, split_seed: int, image_size: int | None, max_bad: float
+) -> Dataset:
+    if not os.path.lexists(place):
+        raise HeadstartError(
+            f"{str(place)!r} is neither a folder or CSV of images nor a known data set: {', '.join(DATASETS)}"
+        )
+    if data_dir is not None:
+        raise HeadstartError(f"--data-dir says where {' or '.join(DATASETS)} lies; {place} is a folder of its own")
+    from headstart.data import folder  # pandas, Pillow, joblib: not for commands that need none of them
+
+    return folder.load(place, split_seed, image_size=image_size, max_bad=max_bad)
 
 
 def _limited(train: Split, limit: int, seed: int, class_names: tuple[str, ...]) -> Split:
@@ -53,4 +77,4 @@ def _limited(train: Split, limit: int, seed: int, class_names: tuple[str, ...]) 
             f"or be all {len(train):,}: {limit:,} does not"
         )
     _, kept = stratified(train.labels, limit, seed)
-    return Split(train.images[kept], train.labels[kept])
+    return train.take(kept)

@@ -1,11 +1,16 @@
-"""Which images train, and which ones every choice is made on: stratified and seeded."""
+"""Which images train, which ones every choice is made on, and which are kept for the end: stratified and seeded."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from headstart.data.listing import shown
 from headstart.errors import HeadstartError
+
+SHARES = {"test": 0.15, "val": 0.10}  # of the images that are to be split; the rest is train
 
 
 def stratified(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -25,3 +30,34 @@ def stratified(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np
         )
     rest, chosen = train_test_split(np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed)
     return np.sort(rest), np.sort(chosen)
+
+
+def cut_missing(
+    splits: np.ndarray, labels: np.ndarray, contents: np.ndarray, seed: int, class_names: Sequence[str]
+) -> np.ndarray:
+    """Give every image a split: (N,) "train", "val" or "test". Splits that are there stay as they are; val and test,
+    where they are missing, are cut class by class from train (or from the images that have no split) by SHARES.
+
+    splits: (N,) "train", "val", "test" or "". labels: (N,) int. contents: (N,) equal for identical images, which stay
+    together. Raises HeadstartError where a class has too few different images to be in each split.
+    """
+    splits = np.where(splits == "", "train", splits).astype("<U5")
+    missing = [name for name in SHARES if name not in splits]
+    pool = np.flatnonzero(splits == "train")
+    _, firsts, group_of = np.unique(contents[pool], return_index=True, return_inverse=True)
+    group_labels = labels[pool][firsts]
+    counts = np.bincount(group_labels, minlength=len(class_names))
+    if missing and counts.min() < 1 + len(missing):
+        needed = " and ".join(["one for train", *(f"one for {name}" for name in missing)])
+        raise HeadstartError(
+            f"class {shown(class_names[int(counts.argmin())])!r} has too few different images: {counts.min()}, and "
+            f"{1 + len(missing)} are needed ({needed}); add images, or leave the class out"
+        )
+    generator = np.random.default_rng(seed)
+    for label in range(len(class_names)):
+        groups = generator.permutation(np.flatnonzero(group_labels == label))
+        for name in missing:
+            size = max(1, round(SHARES[name] * counts[label]))
+            chosen, groups = groups[:size], groups[size:]
+            splits[pool[np.isin(group_of, chosen)]] = name
+    return splits

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 CALIBRATION_BINS = 15
@@ -48,3 +48,9 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     gap_sums = np.abs(np.bincount(bin_of, weights=confidence - correct, minlength=bins))
     return float(gap_sums.sum() / len(labels))
+
+
+def mean_logits(seeds: Sequence[np.ndarray]) -> np.ndarray:
+    """Log-probabilities (N, C) of the mean of several classifiers' probabilities; logits: an array (N, C) each."""
+    each = np.stack([log_softmax(logits.astype(np.float64), axis=1) for logits in seeds])
+    return logsumexp(each, axis=0) - np.log(len(each))

@@ -64,7 +64,8 @@ class DeepCNN(nn.Module):
     @torch.no_grad()
     def whiten(self, images: Tensor) -> None:
         """Set the first filters so that what they give of images (N, C, H, W) uint8 has about unit covariance."""
-        normalised = self.preprocessing(images[:WHITENING_IMAGES])
+        spread = images[:: max(1, len(images) // WHITENING_IMAGES)]  # a folder's images lie class by class
+        normalised = self.preprocessing(spread[:WHITENING_IMAGES])
         patches = normalised.unfold(2, 2, 1).unfold(3, 2, 1)  # (N, C, H-1, W-1, 2, 2)
         patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, self.whitening.weight[0].numel()).double()
         eigenvalues, eigenvectors = torch.linalg.eigh(patches.T.cov())

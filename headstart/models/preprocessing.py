@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+COUNTED = 2000  # images at a time
+
 
 class Preprocessing(nn.Module):
     """Resize to a square of `image_size` pixels (None: leave the size) and normalise: (N, C, H, W) uint8 -> float.
@@ -42,9 +44,9 @@ class Preprocessing(nn.Module):
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
         """Take mean and standard deviation of each channel from images (N, C, H, W) uint8."""
-        counts = torch.stack(
-            [channel.flatten().bincount(minlength=256) for channel in images.unbind(1)]
-        ).double()  # (C, 256)
+        counts = torch.zeros(images.shape[1], 256, dtype=torch.float64, device=images.device)
+        for some in images.split(COUNTED):  # bincount makes numbers of eight bytes of them
+            counts += torch.stack([channel.flatten().bincount(minlength=256) for channel in some.unbind(1)])
         levels = torch.arange(256, dtype=torch.float64, device=images.device)
         mean = counts @ levels / counts.sum(1)
         std = (

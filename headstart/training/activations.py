@@ -18,18 +18,18 @@ import numpy as np
 import torch
 
 from headstart.cache import cache_dir, make_room, temporary_folder
-from headstart.data.dataset import Split
+from headstart.data.dataset import Images, Split
 from headstart.device import hardware
 from headstart.errors import HeadstartError
 from headstart.models.network import Readout, Taps
 from headstart.progress import bar
 from headstart.training.batches import VIEWS, Samples
-from headstart.training.engines import Engine, choose, engines
+from headstart.training.engines import EAGER_BATCH, Engine, choose, engines
 
 CACHE_BYTES = 20e9  # what the activations of all data sets and backbones may take on disk together
 VALUES = "activations.npy"
 META = "meta.json"
-CHUNK = 5000  # images turned to a view at a time
+CHUNK_BYTES = 2**26  # of images that are turned to a view at a time
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -113,7 +113,7 @@ class FrozenPass:
                     if not place.exists():  # else it was there before, or another process has just made the same
                         raise
 
-    def _fill(self, paths: Sequence[Path], shapes: Sequence[tuple[int, ...]], images: np.ndarray, view: str) -> None:
+    def _fill(self, paths: Sequence[Path], shapes: Sequence[tuple[int, ...]], images: Images, view: str) -> None:
         """Write what every cut gives for images (N, H, W, C) uint8 under one view: a file each, (N, ...) float16."""
         files = [
             np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=shape)
@@ -121,7 +121,8 @@ class FrozenPass:
         ]
         largest = 0.0
         with bar(f"frozen pass, {view} view, {self.choice['engine']}", len(images)) as advance:
-            for chunk in range(0, len(images), CHUNK):
+            step = EAGER_BATCH * max(1, CHUNK_BYTES // (EAGER_BATCH * math.prod(images.shape[1:])))
+            for chunk in range(0, len(images), step):
 
                 def write(start: int, outputs: Sequence[np.ndarray], chunk: int = chunk) -> None:
                     nonlocal largest
@@ -130,7 +131,7 @@ class FrozenPass:
                         kept[chunk + start : chunk + start + len(output)] = output.clip(-HALF_MAX, HALF_MAX)
                     advance(len(outputs[0]))
 
-                self.engine(viewed(images[chunk : chunk + CHUNK], view), write)
+                self.engine(viewed(images[chunk : chunk + step], view), write)
         if not largest <= HALF_MAX:  # not "greater": NaN must not pass
             raise HeadstartError(f"the frozen part gives values up to {largest:.3g}, too large for a 16-bit cache")
         for kept in files:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from headstart.data.dataset import Split
 
 # What a view does to images (N, C, H, W). Every view keeps the class; which ones a recipe uses is data.
 VIEWS = {
@@ -34,10 +33,10 @@ class Samples:
     views: tuple[str, ...]
 
     @classmethod
-    def of_images(cls, split: Split, views: tuple[str, ...], device: torch.device) -> Samples:
-        """All images of a split as they are, on the device, in channels-last order."""
-        images = torch.tensor(split.images).permute(0, 3, 1, 2)
-        return cls((images.to(device),), torch.tensor(split.labels).to(device), views)
+    def of_images(cls, images: np.ndarray, labels: np.ndarray, views: tuple[str, ...], device: torch.device) -> Samples:
+        """All images (N, H, W, C) uint8 as they are, on the device, in channels-last order; on a CPU none is copied."""
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+        return cls((pixels.to(device),), torch.from_numpy(labels).to(device), views)
 
     def __len__(self) -> int:
         return len(self.labels)

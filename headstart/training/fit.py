@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ from headstart.training.stopping import EarlyStopping
 EVALUATION_BATCH = 500
 
 Row = dict[str, Any]
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(logits (N, C), labels (N,)) -> mean loss"""
 
 
 def fit(
@@ -45,6 +48,7 @@ def fit(
     optimizers = make_optimizers(model, recipe)
     wrapped, *optimizers = fabric.setup(model, *optimizers)
     schedule = Schedule(optimizers, recipe, steps=recipe.epochs * max(1, len(train) // recipe.batch_size))
+    loss_of = make_loss(recipe, train.labels.to(fabric.device))
     generator = torch.Generator().manual_seed(seed)
     stopping = EarlyStopping(recipe.patience)
     best: dict[str, Tensor] | None = None
@@ -53,10 +57,10 @@ def fit(
         epoch, started, learning_rate = len(history), time.perf_counter(), optimizers[-1].param_groups[0]["lr"]
         batches = shuffled(train, epoch, recipe.batch_size, recipe.translate, fabric.device, generator)
         train_loss, train_accuracy, count = train_epoch(
-            wrapped, batches, optimizers, schedule, recipe, fabric, on_batch
+            wrapped, batches, optimizers, schedule, recipe, loss_of, fabric, on_batch
         )
         train_seconds = time.perf_counter() - started
-        val_loss, val_accuracy = score(predict(wrapped, val, fabric), val.labels, recipe.label_smoothing)
+        val_loss, val_accuracy = score(predict(wrapped, val, fabric), val.labels, loss_of)
         if not math.isfinite(train_loss + val_loss):
             if best is not None:
                 break
@@ -82,12 +86,23 @@ def fit(
     return history
 
 
+def make_loss(recipe: Recipe, labels: Tensor) -> Loss:
+    """Cross-entropy as the recipe has it: mean over a batch, classes weighted by how rare they are among `labels` (N,)
+    where they are to be balanced."""
+    weight = None
+    if recipe.class_weights == "balanced":
+        counts = labels.bincount().float()
+        weight = len(labels) / (len(counts) * counts.clamp(min=1))
+    return partial(F.cross_entropy, weight=weight, label_smoothing=recipe.label_smoothing)
+
+
 def train_epoch(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
     optimizers: list[Optimizer],
     schedule: Schedule,
     recipe: Recipe,
+    loss_of: Loss,
     fabric: Fabric,
     on_batch: Callable[[int], None],
 ) -> tuple[float, float, int]:
@@ -97,10 +112,7 @@ def train_epoch(
     for inputs, labels in batches:
         inputs, targets = mixed(inputs, labels, recipe.mixup)
         logits = model(inputs)  # (N, C)
-        losses = [
-            share * F.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing) for target, share in targets
-        ]
-        loss = torch.stack(losses).sum()
+        loss = torch.stack([share * loss_of(logits, target) for target, share in targets]).sum()
         fabric.backward(loss)
         for optimizer in optimizers:
             optimizer.step()
@@ -123,8 +135,8 @@ def predict(model: nn.Module, samples: Samples, fabric: Fabric, view: int = 0) -
         return torch.cat([model(inputs).float() for inputs, _ in batches])
 
 
-def score(logits: Tensor, labels: Tensor, label_smoothing: float) -> tuple[float, float]:
+def score(logits: Tensor, labels: Tensor, loss_of: Loss) -> tuple[float, float]:
     """Mean loss, as training has it, and accuracy of logits (N, C) on labels (N,)."""
     labels = labels.to(logits.device)
-    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing).item()
+    loss = loss_of(logits, labels).item()
     return loss, (logits.argmax(dim=1) == labels).float().mean().item()

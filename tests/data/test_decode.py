@@ -1,25 +1,16 @@
 from __future__ import annotations
 
-import io
-import struct
-import zlib
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pictures import bomb, encoded
 from PIL import Image
 
-from headstart.data.decode import BACKGROUND, DecodeError, decode
+from headstart.data.decode import BACKGROUND, PADDING, DecodeError, decode, fitted, size_of
 
 SMOOTH = np.add.outer(np.arange(40) * 3, np.arange(60) * 2).astype(np.uint8)  # (H, W): survives JPEG
 COLOURED = np.stack([SMOOTH, 255 - SMOOTH, SMOOTH // 2], axis=-1)
-
-
-def encoded(image, format, **options):
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG"])
@@ -102,13 +93,8 @@ def test_an_image_is_turned_as_its_exif_says(orientation):
 
 
 def test_a_header_that_promises_too_many_pixels_is_refused_before_they_are_made():
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
     with pytest.raises(DecodeError, match="pixels"):
-        decode(bomb)
+        decode(bomb())
 
 
 @pytest.mark.parametrize(
@@ -142,3 +128,27 @@ def test_damaged_bytes_give_an_image_or_a_decode_error(data):
 
 
 SEEDS = {format: encoded(Image.fromarray(COLOURED), format) for format in ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG")}
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 60), (60, 40), (7, 90)])
+def test_a_picture_is_fitted_whole_into_a_square_between_bars(height, width):
+    square = fitted(np.full((height, width, 3), 200, np.uint8), 32)
+    assert square.shape == (32, 32, 3)
+    inside = (square == 200).all(axis=-1)
+    rows, columns = inside.any(axis=1).sum(), inside.any(axis=0).sum()
+    assert max(rows, columns) == 32
+    assert rows / columns == pytest.approx(height / width, rel=0.2)
+    assert (square[~inside] == PADDING).all()
+
+
+def test_a_square_that_fits_is_left_as_it_is():
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    assert np.array_equal(fitted(pixels, 32), pixels)
+
+
+def test_the_size_of_a_file_is_read_from_its_header(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(Image.fromarray(COLOURED), "PNG"))
+    (tmp_path / "b.png").write_bytes(b"no image")
+    assert size_of(tmp_path / "a.png") == (60, 40)
+    assert size_of(tmp_path / "b.png") is None
+    assert size_of(tmp_path / "nowhere.png") is None

@@ -1,133 +1,187 @@
+"""A folder of files as people have them: every row of the table of bad inputs, with real bytes."""
+
 from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
+from pictures import bomb, encoded, picture, plant
+from PIL import Image
 
-from headstart.data.folder import scan, shown
+from headstart.data.decode import BACKGROUND, PADDING
+from headstart.data.load import load
 from headstart.errors import HeadstartError
 
 
-def plant(root, *paths):
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(path.encode("utf-8", "surrogateescape"))
-    return root
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes of twenty different pictures."""
+    return plant(tmp_path / "photos", {"cat": 20, "dog": 20})
 
 
-def test_classes_are_folders_in_natural_order(tmp_path):
-    listing = scan(plant(tmp_path, "10/a.jpg", "2/b.jpg", "2/deeper/c.png"))
-    assert listing.class_names == ("2", "10")
-    assert listing.paths == ("2/b.jpg", "2/deeper/c.png", "10/a.jpg")
-    assert listing.labels.tolist() == [0, 0, 1]
-    assert set(listing.splits) == {""}
+def rotated():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(picture(1000), "JPEG", exif=exif)
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "validation"])
-def test_splits_are_mapped_by_class_name(tmp_path, name):
-    listing = scan(plant(tmp_path, "train/b/1.jpg", "train/a/2.jpg", f"{name}/a/3.jpg", f"{name}/b/4.jpg"))
-    assert dict(zip(listing.paths, listing.splits, strict=True))[f"{name}/a/3.jpg"] == "val"
-    assert [listing.class_names[label] for label in listing.labels] == [path.split("/")[1] for path in listing.paths]
+def palette_with_alpha():
+    image = Image.new("P", (40, 30), 1)
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.paste(0, (0, 0, 40, 15))
+    return encoded(image, "PNG", transparency=0)
 
 
-def test_system_files_links_and_other_files_are_counted_not_read(tmp_path):
-    plant(tmp_path, "a/1.jpg", "b/2.jpg", "a/.DS_Store", "a/._1.jpg", "b/Thumbs.db", "__MACOSX/a/1.jpg", "a/notes.txt")
-    plant(tmp_path, ".ipynb_checkpoints/x.jpg", "README.md")
-    (tmp_path / "a/loop").symlink_to(tmp_path, target_is_directory=True)
-    listing = scan(tmp_path)
-    assert listing.paths == ("a/1.jpg", "b/2.jpg")
-    assert listing.ignored == {
-        "hidden and system files": 5,
-        "links, which are not followed": 1,
-        "not images by their ending": 1,
-        "files beside the class folders": 1,
-    }
+def animated():
+    return encoded(picture(1001), "GIF", save_all=True, append_images=[picture(1002)])
 
 
-def test_a_file_under_two_paths_counts_once(tmp_path):
-    plant(tmp_path, "a/1.jpg", "b/2.jpg")
-    os.link(tmp_path / "a/1.jpg", tmp_path / "a/again.jpg")
-    listing = scan(tmp_path)
-    assert listing.paths == ("a/1.jpg", "b/2.jpg")
-    assert listing.ignored == {"second paths to a file": 1}
+def sixteen_bit():
+    return encoded(Image.fromarray(np.full((30, 40), 257 * 100, np.uint16)), "PNG")
 
 
-def test_a_file_in_two_classes_is_refused(tmp_path):
-    plant(tmp_path, "a/1.jpg", "b/2.jpg")
-    os.link(tmp_path / "a/1.jpg", tmp_path / "b/1.jpg")
-    with pytest.raises(HeadstartError, match="one file, under two labels"):
-        scan(tmp_path)
+GOOD = {  # name -> bytes, what is told of it
+    "wrong-ending.png": (encoded(picture(1003), "JPEG"), ""),
+    "no-ending": (encoded(picture(1004), "WEBP"), ""),
+    "cmyk.jpg": (encoded(picture(1005).convert("CMYK"), "JPEG"), "CMYK"),
+    "grey.png": (encoded(picture(1006).convert("L"), "PNG"), "grey"),
+    "deep.png": (sixteen_bit(), "16-bit"),
+    "palette.png": (palette_with_alpha(), "transparent"),
+    "animated.gif": (animated(), "first of 2 frames"),
+    "rotated.jpg": (rotated(), "turned upright"),
+    os.fsdecode(b"caf\xe9.png"): (encoded(picture(1007), "PNG"), ""),
+    "two\nlines .png": (encoded(picture(1008), "PNG"), ""),
+}
+BAD = {  # name -> bytes, why it gives no image
+    "truncated.jpg": (encoded(picture(1100), "JPEG")[:-200], "damaged"),
+    "empty.jpg": (b"", "empty"),
+    "page.jpg": (b"<!DOCTYPE html><title>404</title>", "HTML"),
+    "drawing.png": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+    "phone.jpg": (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC"),
+    "bomb.png": (bomb(), "more than 100,000,000 pixels"),
+    "float.tiff": (encoded(Image.fromarray(np.ones((30, 40), np.float32)), "TIFF"), "range is not known"),
+}
 
 
-def test_names_that_are_not_utf8_or_hold_anything_else_are_listed_and_shown_safely(tmp_path):
-    names = [os.fsdecode(b"caf\xe9.jpg"), "two\nlines.jpg", "a space.jpg"]
-    plant(tmp_path, *(f"<img src=x onerror=alert(1)>/{name}" for name in names), "=cmd()/1.jpg")
-    listing = scan(tmp_path)
-    assert set(listing.class_names) == {"<img src=x onerror=alert(1)>", "=cmd()"}
-    assert len(listing.paths) == 4
-    for path in listing.paths:
-        assert (tmp_path / path).exists()
-        assert shown(path).isprintable() and shown(path).encode("utf-8")
+@pytest.mark.parametrize("name", GOOD)
+def test_an_unusual_image_is_taken_and_what_was_done_is_told(photos, name):
+    data, notice = GOOD[name]
+    (photos / "cat" / name).write_bytes(data)
+    dataset = load(photos)
+    files = [file for split in dataset.splits.values() for file in split.files.itertuples()]
+    (found,) = [file for file in files if not file.path.endswith(tuple(f"/{i}.png" for i in range(20)))]
+    assert notice in found.notices
+    assert found.path.isprintable()
+    assert not dataset.unreadable
 
 
-@pytest.mark.parametrize(
-    ("paths", "said"),
-    [
-        (["a/1.jpg"], "one class, 'a'"),
-        (["1.jpg"], "no class folders"),
-        (["a/1.jpg", "b/.hidden"], "class 'b' has no file"),
-        (["photos/train/a/1.jpg", "photos/val/a/1.jpg"], "pass that folder"),
-        (["train/a/1.jpg", "train/b/1.jpg", "test/a/2.jpg"], "test: class 'b' has no file"),
-        (["train/a/1.jpg", "train/b/1.jpg", "test/a/2.jpg", "test/b/1.jpg", "test/c/1.jpg"], "train: class 'c'"),
-        (["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"], "one split twice"),
-        (["train/a/1.jpg", "cats/1.jpg"], "keep splits and classes apart"),
-    ],
-)
-def test_what_cannot_be_used_is_refused_in_one_line(tmp_path, paths, said):
-    with pytest.raises(HeadstartError, match=said) as refusal:
-        scan(plant(tmp_path, *paths))
-    assert "\n" not in str(refusal.value) and str(tmp_path) in str(refusal.value)
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_gives_no_image_is_left_out_with_its_path_and_reason(photos, name):
+    data, reason = BAD[name]
+    (photos / "cat" / name).write_bytes(data)
+    dataset = load(photos, max_bad=0.1)
+    assert sum(map(len, dataset.splits.values())) == 40
+    assert list(dataset.unreadable) == [f"cat/{name}"]
+    assert reason in dataset.unreadable[f"cat/{name}"]
+    with pytest.raises(HeadstartError, match=rf"1 of 41 files cannot be read, more than --max-bad 1%: cat/{name}"):
+        load(photos)
 
 
-def test_a_folder_that_is_not_there_is_said_so(tmp_path):
-    with pytest.raises(HeadstartError, match="no such folder or file"):
-        scan(tmp_path / "nowhere")
+def test_system_files_and_link_loops_are_neither_classes_nor_images(photos):
+    for name in (".DS_Store", "._0.jpg", "Thumbs.db"):
+        (photos / "cat" / name).write_bytes(b"x")
+    for folder in ("__MACOSX", ".ipynb_checkpoints"):
+        plant(photos, {folder: 1})
+    (photos / "cat" / "loop").symlink_to(photos, target_is_directory=True)
+    dataset = load(photos)
+    assert dataset.class_names == ("cat", "dog")
+    assert sum(map(len, dataset.splits.values())) == 40
+    assert sum(dataset.ignored.values()) == 6
 
 
-def written(path, text):
-    path.write_text(text, encoding="utf-8")
-    return path
+def test_a_picture_is_kept_whole_at_the_median_size(photos):
+    dataset = load(photos)
+    assert dataset.image_shape == (40, 40, 3)
+    first = dataset.train.images[0]
+    assert (first[:5] == PADDING).all() and (first[-5:] == PADDING).all()
+    expected = np.asarray(Image.open(photos / dataset.train.files["path"].iloc[0]))
+    assert np.array_equal(first[5:35], expected)
 
 
-def test_a_csv_gives_paths_labels_and_splits(tmp_path):
-    plant(tmp_path, "x/1.jpg", "x/2.jpg", "x/3.jpg", "x/4.jpg")
-    table = "path,label,split\nx/1.jpg,10,train\nx/2.jpg,2,train\nx/3.jpg,2,validation\n./x/4.jpg,10,Val\n"
-    listing = scan(written(tmp_path / "labels.csv", table))
-    assert listing.class_names == ("2", "10")
-    assert listing.paths == ("x/1.jpg", "x/2.jpg", "x/3.jpg", "x/4.jpg")
-    assert listing.labels.tolist() == [1, 0, 0, 1]
-    assert listing.splits.tolist() == ["train", "train", "val", "val"]
+def test_an_image_size_bounds_what_is_kept(photos):
+    assert load(photos, image_size=36).image_shape == (36, 36, 3)
+    assert load(photos, image_size=400).image_shape == (40, 40, 3)
 
 
-def test_a_label_named_na_stays_a_label(tmp_path):
-    listing = scan(written(tmp_path / "labels.csv", "path,label\n1.jpg,NA\n2.jpg,null\n"))
-    assert set(listing.class_names) == {"NA", "null"}
+def test_what_is_transparent_is_white_in_what_networks_see(photos):
+    (photos / "cat" / "a.png").write_bytes(palette_with_alpha())
+    dataset = load(photos)
+    (pixels,) = [
+        split.images[row]
+        for split in dataset.splits.values()
+        for row, path in enumerate(split.files["path"])
+        if path == "cat/a.png"
+    ]
+    assert (pixels[10] == BACKGROUND).all()
 
 
-@pytest.mark.parametrize(
-    ("table", "said"),
-    [
-        ("file,label\n1.jpg,a\n", "lacks the column 'path'"),
-        ("path,label\n1.jpg,\n", "line 2: path or label is empty"),
-        ("path,label,split\n1.jpg,a,dev\n", "line 2: split 'dev' is none of"),
-        ("path,label,split\n1.jpg,a,train\n2.jpg,b,\n", "line 3: split is empty"),
-        ("path,label\n1.jpg,a\n1.jpg,b\n", "two labels or splits"),
-        ("path,label\n1.jpg,a\n", "one class"),
-        ("", "no CSV that can be read"),
-        ('path,label\n"1.jpg,a\n', "no CSV that can be read"),
-    ],
-)
-def test_a_csv_that_cannot_be_used_is_refused_in_one_line(tmp_path, table, said):
-    with pytest.raises(HeadstartError, match=said) as refusal:
-        scan(written(tmp_path / "labels.csv", table))
-    assert "\n" not in str(refusal.value)
+def test_given_splits_are_respected_and_mapped_by_class_name(tmp_path):
+    for place, name in enumerate(("train", "valid", "test")):
+        plant(tmp_path / "photos" / name, {"10": 6, "2": 5}, first_seed=100 * place)
+    dataset = load(tmp_path / "photos")
+    assert dataset.class_names == ("2", "10")
+    for name, folder in (("train", "train"), ("val", "valid"), ("test", "test")):
+        split = dataset.splits[name]
+        assert [path.split("/")[0] for path in split.files["path"]] == [folder] * 11
+        assert [dataset.class_names[label] for label in split.labels] == [p.split("/")[1] for p in split.files["path"]]
+
+
+def test_a_csv_is_loaded_like_a_folder(photos):
+    rows = [f"photos/{path.relative_to(photos)},{path.parent.name}" for path in sorted(photos.rglob("*.png"))]
+    table = photos.parent / "labels.csv"
+    table.write_text("path,label\n" + "\n".join([*rows, "photos/gone.png,cat"]))
+    dataset = load(table, max_bad=0.1)
+    assert dataset.name == "labels"
+    assert sum(map(len, dataset.splits.values())) == 40
+    assert dataset.unreadable == {"photos/gone.png": "no such file"}
+
+
+def test_identical_pictures_are_never_on_both_sides_of_a_split(photos):
+    for number in range(5):
+        (photos / "cat" / f"copy-{number}.bmp").write_bytes(encoded(picture(number), "BMP"))
+    dataset = load(photos)
+    places = {digest: name for name, split in dataset.splits.items() for digest in split.files["sha256"]}
+    for name, split in dataset.splits.items():
+        assert all(places[digest] == name for digest in split.files["sha256"])
+
+
+def test_a_class_of_one_picture_says_how_many_are_needed(photos):
+    plant(photos, {"bird": 1}, first_seed=500)
+    with pytest.raises(HeadstartError, match="class 'bird' has too few different images: 1, and 3 are needed"):
+        load(photos)
+
+
+def test_a_class_without_a_readable_file_is_named(tmp_path):
+    for place, name in enumerate(("train", "test")):
+        plant(tmp_path / name, {"cat": 6, "dog": 5}, first_seed=100 * place)
+    for path in (tmp_path / "test" / "dog").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(HeadstartError, match="test: no file of class 'dog' can be read"):
+        load(tmp_path, max_bad=1.0)
+
+
+def test_the_fingerprint_follows_the_content_not_the_place(photos, tmp_path):
+    first = load(photos)
+    photos.rename(tmp_path / "moved")
+    assert load(tmp_path / "moved").fingerprint == first.fingerprint
+    (tmp_path / "moved" / "cat" / "0.png").write_bytes(encoded(picture(77), "PNG"))
+    assert load(tmp_path / "moved").fingerprint != first.fingerprint
+
+
+def test_a_users_files_are_left_as_they_are(photos):
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in photos.rglob("*.png")}
+    load(photos)
+    assert {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in photos.rglob("*") if path.is_file()
+    } == before

@@ -2,8 +2,10 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from headstart.data.splits import stratified
+from headstart.data.splits import cut_missing, stratified
 from headstart.errors import HeadstartError
 
 LABELS = np.random.default_rng(0).permutation(np.arange(50_000) % 10)
@@ -40,3 +42,41 @@ def test_a_side_without_some_class_is_refused(size: int):
 def test_a_class_with_a_single_image_is_refused():
     with pytest.raises(HeadstartError, match="class 2 has a single image"):
         stratified(np.array([0, 0, 1, 1, 2]), 2, seed=0)
+
+
+NAMES = ("a", "b", "c")
+
+
+def cut(splits, labels, contents, seed=0):
+    contents = np.array([f"picture {content}" for content in contents])
+    return cut_missing(np.array(splits, dtype="<U5"), np.array(labels), contents, seed, NAMES)
+
+
+@given(
+    counts=st.tuples(*[st.integers(3, 40)] * 3),
+    copies=st.integers(1, 4),
+    seed=st.integers(0, 5),
+)
+def test_every_split_has_every_class_and_identical_images_stay_together(counts, copies, seed):
+    labels = np.repeat(np.repeat(np.arange(3), counts), copies)
+    contents = np.repeat(np.arange(sum(counts)), copies)
+    splits = cut([""] * len(labels), labels, contents, seed)
+    for name in ("train", "val", "test"):
+        assert set(labels[splits == name]) == {0, 1, 2}
+    assert all(len(set(splits[contents == content])) == 1 for content in set(contents))
+    assert np.array_equal(splits, cut([""] * len(labels), labels, contents, seed))
+
+
+def test_missing_splits_are_cut_from_train_and_given_ones_stay():
+    labels = np.tile(np.arange(3), 40)
+    given_splits = np.array(["train"] * 90 + ["test"] * 30)
+    splits = cut(given_splits, labels, np.arange(120))
+    assert (splits[90:] == "test").all()
+    assert (splits[:90] == "val").sum() == 9
+    assert (splits[:90] == "train").sum() == 81
+
+
+def test_a_class_with_too_few_different_images_is_told_with_the_number_needed():
+    labels = [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    with pytest.raises(HeadstartError, match="class 'c' has too few different images: 2, and 3 are needed"):
+        cut([""] * 9, labels, [0, 1, 2, 3, 4, 5, 6, 7, 7])

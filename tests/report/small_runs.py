@@ -93,7 +93,8 @@ def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> N
             folder,
             [dict(zip(history, row, strict=True)) for row in zip(*np.broadcast_arrays(*history.values()), strict=True)],
         )
-        runs.write_predictions(folder, logits, labels, names)
+        val_logits = make_logits(dataset.val.labels, len(names), accuracy, random)
+        runs.write_predictions(folder, names, test=(logits, labels), val=(val_logits, dataset.val.labels))
         runs.write_json(
             folder / runs.ENVIRONMENT, {"python": "3.11.7", "torch": "2.11.0", "machine": {"cpu": "two cores"}}
         )

@@ -19,7 +19,7 @@ def numbered(count=10, size=6):
 
 
 def samples_of(split, views=("identity",)):
-    return Samples.of_images(split, views, CPU)
+    return Samples.of_images(split.images, split.labels, views, CPU)
 
 
 def epoch_of(samples, epoch, seed=0, batch_size=5, translate=0):

@@ -1,0 +1,58 @@
+"""Images that are in memory already, as a data set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from headstart.data.dataset import Dataset, Split, fingerprint_of
+from headstart.data.decode import fitted
+from headstart.data.splits import cut_missing
+from headstart.errors import HeadstartError
+
+
+def from_arrays(
+    images: np.ndarray,
+    labels: np.ndarray | Sequence[int],
+    class_names: Sequence[str],
+    *,
+    splits: Sequence[str] | None = None,
+    name: str = "arrays",
+    split_seed: int = 0,
+) -> Dataset:
+    """A data set of images in memory, split like a folder's.
+
+    images: uint8, (N, H, W, 3), or grey as (N, H, W) or (N, H, W, 1); those that are no squares are fitted into one.
+    labels: (N,) integers, indices into `class_names`. splits: (N,) "train", "val" or "test"; those that are missing are
+    cut. Raises HeadstartError for other shapes and types, labels without a name and classes with too few images.
+    """
+    pixels, numbers = np.asarray(images), np.asarray(labels)
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or not pixels.size:
+        raise HeadstartError(
+            f"images must be uint8 (N, H, W, 3), values 0 to 255, or grey (N, H, W); got {pixels.dtype} {images.shape}"
+        )
+    if numbers.shape != (len(pixels),) or not np.issubdtype(numbers.dtype, np.integer):
+        raise HeadstartError(
+            f"labels must be {len(pixels):,} integers, one an image; got {numbers.dtype} {numbers.shape}"
+        )
+    if len(class_names) < 2 or numbers.min() < 0 or numbers.max() >= len(class_names):
+        raise HeadstartError(
+            f"labels run from {numbers.min()} to {numbers.max()}: they must be indices into two or more class names, "
+            f"and there are {len(class_names)}"
+        )
+    given = np.full(len(pixels), "", "<U5") if splits is None else np.asarray(splits, dtype=np.str_)
+    if given.shape != numbers.shape or not set(given) <= {"", "train", "val", "test"}:
+        raise HeadstartError(f"splits must be {len(pixels):,} words, each train, val or test")
+    if pixels.shape[1] != pixels.shape[2]:
+        pixels = np.stack([fitted(np.broadcast_to(each, (*each.shape[:2], 3)), max(each.shape)) for each in pixels])
+    pixels = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:3], 3)))
+    numbers = numbers.astype(np.int64)
+    contents = np.array([hashlib.sha256(each.data).hexdigest() for each in pixels])
+    chosen = cut_missing(given, numbers, contents, split_seed, class_names)
+    made = {each: Split(pixels[chosen == each], numbers[chosen == each]) for each in ("train", "val", "test")}
+    fingerprint = fingerprint_of(class_names, made)
+    return Dataset(name, made["train"], made["val"], made["test"], tuple(class_names), fingerprint, "arrays in memory")

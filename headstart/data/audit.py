@@ -1,0 +1,209 @@
+"""What is wrong with a data set, or odd about it, before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from headstart.data.dataset import Dataset, Split
+from headstart.data.duplicates import find_duplicates, traits_of_split
+from headstart.data.listing import shown
+from headstart.data.load import load
+
+IMBALANCE = 3.0  # times as many training images of one class as of another
+FEW = 10  # training images of a class
+LONG = 3.0  # times as long as wide
+TINY = 32  # pixels of the long side
+EXAMPLES = 100  # that are kept of a finding
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was found. said: a line about it. examples: what it was found on, the first EXAMPLES of `count`.
+    is_fault: False for what is only told."""
+
+    kind: str
+    count: int
+    said: str
+    examples: tuple[str, ...] = ()
+    is_fault: bool = True
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All findings on one data set. leaked: (N,) bool, test images with a duplicate, exact or near, in train or val.
+    files: "val" and "test" -> the path of each of their images, where they are files."""
+
+    dataset: str
+    fingerprint: str
+    findings: tuple[Finding, ...]
+    leaked: np.ndarray
+    files: dict[str, list[str]]
+
+    @property
+    def faults(self) -> list[Finding]:
+        """Those that a person should look at."""
+        return [finding for finding in self.findings if finding.is_fault]
+
+    def lines(self, examples: int) -> list[str]:
+        """What a person reads: a line a finding, faults first, each with a few examples."""
+        ordered = sorted(self.findings, key=lambda finding: not finding.is_fault)
+        return [
+            f"  {'!' if finding.is_fault else '-'} {finding.said}"
+            + "".join(f"\n      {example}" for example in finding.examples[:examples])
+            for finding in ordered
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `headstart check --json` writes and a run folder keeps."""
+        return {
+            "dataset": self.dataset,
+            "fingerprint": self.fingerprint,
+            "findings": [asdict(finding) for finding in self.findings],
+            "leaked_test_images": np.flatnonzero(self.leaked).tolist(),
+            "files": self.files,
+        }
+
+
+def check(data: str | Path, **options: Any) -> Audit:
+    """Load a data set (see `load`, which takes the options), however many of its files are bad, and audit it."""
+    return audit(load(data, max_bad=1.0, **options))
+
+
+def audit(dataset: Dataset) -> Audit:
+    """Look a data set over: unreadable files, duplicates, labels that disagree, imbalance, odd images."""
+    pairs = find_duplicates(dataset)
+    leaks = pairs[(pairs["split"] == "test") & (pairs["other_split"] != "test")]
+    leaked = np.zeros(len(dataset.test), dtype=bool)
+    leaked[leaks["row"].to_numpy(dtype=int)] = True
+    findings = (
+        *_unreadable(dataset),
+        *_duplicates(dataset, pairs),
+        *_balance(dataset),
+        *_odd(dataset),
+        *_told(dataset),
+    )
+    files = {
+        name: split.files["path"].tolist()
+        for name, split in dataset.splits.items()
+        if split.files is not None and name != "train"
+    }
+    return Audit(dataset.name, dataset.fingerprint, findings, leaked, files)
+
+
+def name_of(split_name: str, split: Split, row: int) -> str:
+    """What to call an image: its path, or its number in its split where it never was a file."""
+    return f"{split_name} image {row}" if split.files is None else str(split.files["path"].iloc[row])
+
+
+def _unreadable(dataset: Dataset) -> Iterator[Finding]:
+    if bad := dataset.unreadable:
+        examples = tuple(f"{path}: {error}" for path, error in bad.items())[:EXAMPLES]
+        yield Finding("unreadable", len(bad), f"{_count(len(bad), 'file')} cannot be read, left out", examples)
+
+
+def _duplicates(dataset: Dataset, pairs: pd.DataFrame) -> Iterator[Finding]:
+    splits = dataset.splits
+    labels = [
+        [splits[name].labels[row] for name, row in pairs[[split, row]].itertuples(index=False)]
+        for split, row in (("split", "row"), ("other_split", "other_row"))
+    ]
+    across = (pairs["split"] != pairs["other_split"]).to_numpy()
+    exact = pairs["exact"].to_numpy(dtype=bool)
+    disagree = np.array(labels[0]) != np.array(labels[1])
+    for split, others in (("test", "train or val"), ("val", "train")):
+        chosen = across & (pairs["split"] == split).to_numpy()
+        if images := pairs[chosen]["row"].nunique():
+            share = f"{100 * images / len(splits[split]):.1f} %"
+            copies = pairs[chosen & exact]["row"].nunique()
+            said = (
+                f"{_count(images, f'{split} image')} ({share}) with a duplicate in {others}; {copies:,} of them exact"
+            )
+            yield Finding(f"{split} images leaked", images, said, _names(dataset, pairs[chosen]))
+    for kind, chosen in (("exact", ~across & exact), ("near", ~across & ~exact)):
+        if images := len(pairs[chosen][["split", "row"]].drop_duplicates()):
+            said = f"{_count(images, 'image')} {'are' if images > 1 else 'is'} "
+            said += {"exact": "an exact copy of", "near": "nearly the same as"}[kind] + " another of its split"
+            yield Finding(f"{kind} duplicates", images, said, _names(dataset, pairs[chosen]))
+    if disagree.any():
+        said = f"{_count(int(disagree.sum()), 'pair')} of duplicates with different labels"
+        yield Finding("labels disagree", int(disagree.sum()), said, _names(dataset, pairs[disagree], labelled=True))
+
+
+def _names(dataset: Dataset, pairs: pd.DataFrame, labelled: bool = False) -> tuple[str, ...]:
+    def name(split: str, row: int) -> str:
+        label = f" ({shown(dataset.class_names[dataset.splits[split].labels[row]])})" if labelled else ""
+        return name_of(split, dataset.splits[split], row) + label
+
+    columns = ["split", "row", "other_split", "other_row"]
+    return tuple(f"{name(a, i)} = {name(b, j)}" for a, i, b, j in pairs[columns].head(EXAMPLES).itertuples(index=False))
+
+
+def _balance(dataset: Dataset) -> Iterator[Finding]:
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
+    names = [shown(name) for name in dataset.class_names]
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[most] >= IMBALANCE * counts[least]:
+        said = (
+            f"{names[most]!r} has {counts[most] / max(1, counts[least]):.1f} times as many training images as "
+            f"{names[least]!r} ({counts[most]:,} and {counts[least]:,}): consider --class-weights balanced"
+        )
+        yield Finding("imbalance", len(names), said, tuple(map("{}: {:,}".format, names, counts))[:EXAMPLES])
+    if (few := np.flatnonzero(counts < FEW)).size:
+        said = f"{_count(len(few), 'class', 'classes')} with fewer than {FEW} training images"
+        yield Finding("few images", len(few), said, tuple(f"{names[i]}: {counts[i]}" for i in few)[:EXAMPLES])
+
+
+def _odd(dataset: Dataset) -> Iterator[Finding]:
+    grey: list[str] = []
+    tiny: list[str] = []
+    long: list[str] = []
+    for split_name, split in dataset.splits.items():
+        grey += [name_of(split_name, split, row) for row in np.flatnonzero(traits_of_split(split)["grey"]).tolist()]
+        if split.files is not None:
+            sides = split.files[["width", "height"]].to_numpy()
+            longer, shorter = sides.max(axis=1), sides.min(axis=1)
+            for found, odd in ((tiny, longer < TINY), (long, longer > LONG * shorter)):
+                rows = np.flatnonzero(odd).tolist()
+                found += [f"{name_of(split_name, split, row)}: {sides[row, 0]} x {sides[row, 1]}" for row in rows]
+    if tiny:
+        said = f"{_count(len(tiny), 'image')} smaller than {TINY} pixels"
+        yield Finding("tiny", len(tiny), said, tuple(tiny[:EXAMPLES]))
+    if long:
+        said = f"{_count(len(long), 'image')} over {LONG:g} times as long as wide: much of their square is border"
+        yield Finding("odd shapes", len(long), said, tuple(long[:EXAMPLES]))
+    if grey:
+        yield Finding(
+            "grey",
+            len(grey),
+            f"{_count(len(grey), 'grey image')} of {sum(map(len, dataset.splits.values())):,}",
+            tuple(grey[:EXAMPLES]),
+            False,
+        )
+
+
+def _told(dataset: Dataset) -> Iterator[Finding]:
+    """What was done to images, and what was left aside: nobody need act on it."""
+    done: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    for split in dataset.splits.values():
+        for path, notices in () if split.files is None else split.files[["path", "notices"]].itertuples(index=False):
+            for notice in filter(None, notices.split(", ")):
+                what = "first frame of several" if notice.startswith("first of") else notice
+                done[what] += 1
+                examples.setdefault(what, []).append(path)
+    for what, times in done.items():
+        if what != "grey":  # told above
+            yield Finding(what, times, f"{_count(times, 'image')}: {what}", tuple(examples[what][:EXAMPLES]), False)
+    for why, times in dataset.ignored.items():
+        yield Finding("ignored", times, f"{times:,} left aside: {why}", is_fault=False)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

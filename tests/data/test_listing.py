@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from headstart.data.listing import scan, shown
+from headstart.errors import HeadstartError
+
+
+def plant(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(path.encode("utf-8", "surrogateescape"))
+    return root
+
+
+def test_classes_are_folders_in_natural_order(tmp_path):
+    listing = scan(plant(tmp_path, "10/a.jpg", "2/b.jpg", "2/deeper/c.png"))
+    assert listing.class_names == ("2", "10")
+    assert listing.paths == ("2/b.jpg", "2/deeper/c.png", "10/a.jpg")
+    assert listing.labels.tolist() == [0, 0, 1]
+    assert set(listing.splits) == {""}
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_splits_are_mapped_by_class_name(tmp_path, name):
+    listing = scan(plant(tmp_path, "train/b/1.jpg", "train/a/2.jpg", f"{name}/a/3.jpg", f"{name}/b/4.jpg"))
+    assert dict(zip(listing.paths, listing.splits, strict=True))[f"{name}/a/3.jpg"] == "val"
+    assert [listing.class_names[label] for label in listing.labels] == [path.split("/")[1] for path in listing.paths]
+
+
+def test_system_files_links_and_other_files_are_counted_not_read(tmp_path):
+    plant(tmp_path, "a/1.jpg", "b/2.jpg", "a/.DS_Store", "a/._1.jpg", "b/Thumbs.db", "__MACOSX/a/1.jpg", "a/notes.txt")
+    plant(tmp_path, ".ipynb_checkpoints/x.jpg", "README.md")
+    (tmp_path / "a/loop").symlink_to(tmp_path, target_is_directory=True)
+    listing = scan(tmp_path)
+    assert listing.paths == ("a/1.jpg", "b/2.jpg")
+    assert listing.ignored == {
+        "hidden and system files": 5,
+        "links, which are not followed": 1,
+        "not images by their ending": 1,
+        "files beside the class folders": 1,
+    }
+
+
+def test_a_file_under_two_paths_counts_once(tmp_path):
+    plant(tmp_path, "a/1.jpg", "b/2.jpg")
+    os.link(tmp_path / "a/1.jpg", tmp_path / "a/again.jpg")
+    listing = scan(tmp_path)
+    assert listing.paths == ("a/1.jpg", "b/2.jpg")
+    assert listing.ignored == {"second paths to a file": 1}
+
+
+def test_a_file_in_two_classes_is_refused(tmp_path):
+    plant(tmp_path, "a/1.jpg", "b/2.jpg")
+    os.link(tmp_path / "a/1.jpg", tmp_path / "b/1.jpg")
+    with pytest.raises(HeadstartError, match="one file, under two labels"):
+        scan(tmp_path)
+
+
+def test_names_that_are_not_utf8_or_hold_anything_else_are_listed_and_shown_safely(tmp_path):
+    names = [os.fsdecode(b"caf\xe9.jpg"), "two\nlines.jpg", "a space.jpg"]
+    plant(tmp_path, *(f"<img src=x onerror=alert(1)>/{name}" for name in names), "=cmd()/1.jpg")
+    listing = scan(tmp_path)
+    assert set(listing.class_names) == {"<img src=x onerror=alert(1)>", "=cmd()"}
+    assert len(listing.paths) == 4
+    for path in listing.paths:
+        assert (tmp_path / path).exists()
+        assert shown(path).isprintable() and shown(path).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (["a/1.jpg"], "one class, 'a'"),
+        (["1.jpg"], "no class folders"),
+        (["a/1.jpg", "b/.hidden"], "class 'b' has no file"),
+        (["photos/train/a/1.jpg", "photos/val/a/1.jpg"], "pass that folder"),
+        (["train/a/1.jpg", "train/b/1.jpg", "test/a/2.jpg"], "test: class 'b' has no file"),
+        (["train/a/1.jpg", "train/b/1.jpg", "test/a/2.jpg", "test/b/1.jpg", "test/c/1.jpg"], "train: class 'c'"),
+        (["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"], "one split twice"),
+        (["train/a/1.jpg", "cats/1.jpg"], "keep splits and classes apart"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(tmp_path, paths, said):
+    with pytest.raises(HeadstartError, match=said) as refusal:
+        scan(plant(tmp_path, *paths))
+    assert "\n" not in str(refusal.value) and str(tmp_path) in str(refusal.value)
+
+
+def test_a_folder_that_is_not_there_is_said_so(tmp_path):
+    with pytest.raises(HeadstartError, match="no such folder or file"):
+        scan(tmp_path / "nowhere")
+
+
+def written(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_csv_gives_paths_labels_and_splits(tmp_path):
+    plant(tmp_path, "x/1.jpg", "x/2.jpg", "x/3.jpg", "x/4.jpg")
+    table = "path,label,split\nx/1.jpg,10,train\nx/2.jpg,2,train\nx/3.jpg,2,validation\n./x/4.jpg,10,Val\n"
+    listing = scan(written(tmp_path / "labels.csv", table))
+    assert listing.class_names == ("2", "10")
+    assert listing.paths == ("x/1.jpg", "x/2.jpg", "x/3.jpg", "x/4.jpg")
+    assert listing.labels.tolist() == [1, 0, 0, 1]
+    assert listing.splits.tolist() == ["train", "train", "val", "val"]
+
+
+def test_a_label_named_na_stays_a_label(tmp_path):
+    listing = scan(written(tmp_path / "labels.csv", "path,label\n1.jpg,NA\n2.jpg,null\n"))
+    assert set(listing.class_names) == {"NA", "null"}
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("file,label\n1.jpg,a\n", "lacks the column 'path'"),
+        ("path,label\n1.jpg,\n", "line 2: path or label is empty"),
+        ("path,label,split\n1.jpg,a,dev\n", "line 2: split 'dev' is none of"),
+        ("path,label,split\n1.jpg,a,train\n2.jpg,b,\n", "line 3: split is empty"),
+        ("path,label\n1.jpg,a\n1.jpg,b\n", "two labels or splits"),
+        ("path,label\n1.jpg,a\n", "one class"),
+        ("", "no CSV that can be read"),
+        ('path,label\n"1.jpg,a\n', "no CSV that can be read"),
+    ],
+)
+def test_a_csv_that_cannot_be_used_is_refused_in_one_line(tmp_path, table, said):
+    with pytest.raises(HeadstartError, match=said) as refusal:
+        scan(written(tmp_path / "labels.csv", table))
+    assert "\n" not in str(refusal.value)
