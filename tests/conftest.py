@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from headstart.data.dataset import Dataset, Split
 
 CLASS_NAMES = ("red", "green", "blue")
+USERS_CACHE = os.environ.get("HEADSTART_CACHE")  # before the session is given one of its own
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,6 +20,15 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache of whoever runs the tests, for what should be downloaded once and not every time."""
+    if USERS_CACHE is None:
+        monkeypatch.delenv("HEADSTART_CACHE")
+    else:
+        monkeypatch.setenv("HEADSTART_CACHE", USERS_CACHE)
 
 
 @pytest.fixture(autouse=True)

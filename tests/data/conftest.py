@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import struct
 import tarfile
 from collections.abc import Callable
@@ -19,8 +18,6 @@ from headstart.data.cifar10 import Content
 from headstart.data.cifar10_layouts import BATCHES
 
 Write = Callable[[np.ndarray, Path], None]
-
-USERS_CACHE = os.environ.get("HEADSTART_CACHE")  # before tests/conftest.py gives the session a cache of its own
 
 
 def write_binary(records: np.ndarray, folder: Path) -> None:
@@ -131,12 +128,3 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of this test's own."""
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "cifar10"
-
-
-@pytest.fixture
-def users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache of whoever runs the tests, for what should be downloaded once and not every time."""
-    if USERS_CACHE is None:
-        monkeypatch.delenv("HEADSTART_CACHE")
-    else:
-        monkeypatch.setenv("HEADSTART_CACHE", USERS_CACHE)

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headstart.data.listing import scan, shown
 from headstart.errors import HeadstartError
@@ -131,3 +134,52 @@ def test_a_csv_that_cannot_be_used_is_refused_in_one_line(tmp_path, table, said)
     with pytest.raises(HeadstartError, match=said) as refusal:
         scan(written(tmp_path / "labels.csv", table))
     assert "\n" not in str(refusal.value)
+
+
+FILE_NAMES = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=("Cs",)) | st.sampled_from(["\udce9", "\n", "<", "="]),
+    min_size=1,
+    max_size=40,
+).filter(lambda name: len(os.fsencode(name)) < 200 and name not in (".", ".."))
+
+
+@given(classes=st.dictionaries(FILE_NAMES, st.lists(FILE_NAMES, min_size=1, max_size=3), min_size=2, max_size=4))
+def test_a_folder_with_any_names_gives_its_files_or_one_line(tmp_path_factory, classes):
+    root = tmp_path_factory.mktemp("any")
+    for name, files in classes.items():
+        plant(root, *(f"{name}/{file}" for file in files))
+    try:
+        listing = scan(root)
+    except HeadstartError as error:
+        assert str(error).isprintable()
+        return
+    assert all((root / path).is_file() for path in listing.paths)
+    assert all(shown(name).isprintable() for name in listing.class_names)
+    split_into = {name for name in classes if name.lower() in ("train", "val", "valid", "validation", "test")}
+    assert set(listing.class_names) <= set(classes) or split_into
+
+
+CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
+
+
+@given(rows=st.lists(st.tuples(CELLS, CELLS, st.sampled_from(["train", "val", "test", "", "dev"])), max_size=8))
+def test_any_csv_gives_its_rows_or_one_line(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("any") / "labels.csv"
+    pd.DataFrame(rows, columns=["path", "label", "split"]).to_csv(path, index=False)
+    try:
+        listing = scan(path)
+    except HeadstartError as error:
+        assert str(error).isprintable()
+        return
+    assert len(listing.paths) == len({os.path.normpath(file) for file, _, _ in rows})
+    assert set(listing.class_names) == {label for _, label, _ in rows}
+
+
+@given(content=st.binary(max_size=200))
+def test_any_bytes_as_a_csv_give_one_line_or_a_listing(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("any") / "labels.csv"
+    path.write_bytes(content)
+    try:
+        scan(path)
+    except HeadstartError as error:
+        assert str(error).isprintable()
