@@ -1,1 +1,1 @@
-"""What logits and labels say: pure functions, no model, no device."""
+"""What logits, labels and other arrays say: pure functions, no model, no device, no file."""
