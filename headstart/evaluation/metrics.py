@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
-CALIBRATION_BINS = 15
+from headstart.evaluation.calibration import calibration_error
 
 
 def evaluate(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
@@ -36,18 +36,6 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str])
         ],
         "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
     }
-
-
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy over equally wide confidence bins.
-
-    probabilities: (N, C), rows sum to 1. labels: (N,). Guo et al. 2017, "On Calibration of Modern Neural Networks".
-    """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap_sums = np.abs(np.bincount(bin_of, weights=confidence - correct, minlength=bins))
-    return float(gap_sums.sum() / len(labels))
 
 
 def mean_logits(seeds: Sequence[np.ndarray]) -> np.ndarray:

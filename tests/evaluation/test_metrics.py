@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headstart.evaluation.metrics import calibration_error, evaluate
+from headstart.evaluation.metrics import evaluate
 
 NAMES = ("cat", "dog", "eel")
 
@@ -34,16 +34,3 @@ def test_a_class_absent_from_test_still_counts_in_the_macro_average():
 def test_log_loss_is_the_mean_negative_log_probability():
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]))
     assert evaluate(logits, np.array([0, 2]), NAMES)["log_loss"] == pytest.approx(-(np.log(0.7) + np.log(0.1)) / 2)
-
-
-def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
-    probabilities = np.tile([0.8, 0.1, 0.1], (10, 1))
-    labels = np.array([0] * 6 + [1] * 4)
-    assert calibration_error(probabilities, labels) == pytest.approx(0.2)
-    assert calibration_error(np.tile([1.0, 0.0, 0.0], (4, 1)), np.zeros(4, int)) == 0
-
-
-def test_gaps_in_different_bins_do_not_cancel():
-    probabilities = np.array([[0.95, 0.05, 0.0]] * 10 + [[0.55, 0.45, 0.0]] * 10)
-    labels = np.array([0] * 9 + [1] + [0] * 6 + [1] * 4)  # 0.9 right at 0.95, 0.6 right at 0.55
-    assert calibration_error(probabilities, labels) == pytest.approx(0.05)
