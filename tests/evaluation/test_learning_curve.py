@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from headstart.errors import HeadstartError
+from headstart.evaluation.learning_curve import crossing, fit_learning_curve
+
+SIZES = np.array([500, 1000, 2000, 5000, 10_000, 20_000])
+TEST_IMAGES = 10_000
+
+
+def accuracy(n, a, b, c):
+    return 1 - (a * np.asarray(n, float) ** -b + c)
+
+
+@pytest.mark.parametrize(("a", "b", "c"), [(2.0, 0.35, 0.02), (5.0, 0.5, 0.0), (1.0, 0.2, 0.01), (40.0, 0.9, 0.03)])
+def test_a_power_law_is_recovered(a, b, c):
+    curve = fit_learning_curve(SIZES, accuracy(SIZES, a, b, c), TEST_IMAGES)
+    assert curve.exponent == pytest.approx(b, rel=1e-3)
+    assert curve.floor == pytest.approx(c, abs=1e-4)
+    assert curve.drop * curve.largest**curve.exponent == pytest.approx(a, rel=1e-2)
+    assert curve.accuracy(60_000).value == pytest.approx(accuracy(60_000, a, b, c), abs=1e-4)
+
+
+def test_with_three_sizes_no_floor_is_fitted():
+    curve = fit_learning_curve(SIZES[:3], accuracy(SIZES[:3], 5, 0.5, 0), TEST_IMAGES)
+    assert curve.floor == 0
+    assert not curve.draws[:, 2].any()
+    assert curve.exponent == pytest.approx(0.5, rel=1e-3)
+
+
+def test_the_images_for_one_more_point_by_hand():
+    sizes = [1000, 3000, 10_000]
+    curve = fit_learning_curve(sizes, accuracy(sizes, 8, 0.5, 0), TEST_IMAGES)  # error 0.08 at 10,000
+    answer = curve.more_images()
+    assert answer.images == pytest.approx((8 / 0.07) ** 2 - 10_000, abs=5)
+    assert answer.low < answer.images < answer.high
+    assert curve.more_images(2).images == pytest.approx((8 / 0.06) ** 2 - 10_000, abs=10)
+
+
+def test_no_number_is_given_beyond_three_times_the_largest_size():
+    sizes = [1000, 3000, 10_000]
+    curve = fit_learning_curve(sizes, accuracy(sizes, 2, 0.5, 0), TEST_IMAGES)  # 0.01 less takes 40,000 images
+    answer = curve.more_images()
+    assert answer.images is None
+    assert answer.high is None
+    assert answer.beyond == 20_000
+    assert curve.more_images(0.5).images == pytest.approx((2 / 0.015) ** 2 - 10_000, abs=20)
+    assert curve.accuracy(30_000) is not None
+    assert curve.accuracy(30_001) is None
+
+
+def test_a_point_below_the_floor_is_never_promised():
+    curve = fit_learning_curve(SIZES, accuracy(SIZES, 40, 0.9, 0.03), TEST_IMAGES)  # 0.5 points left to gain
+    assert (curve.more_images().images, curve.more_images().low) == (None, None)
+
+
+def test_a_curve_that_does_not_rise_promises_nothing():
+    curve = fit_learning_curve([1000, 2000, 4000], [0.80, 0.80, 0.79], TEST_IMAGES)
+    assert curve.more_images().images is None
+    assert curve.accuracy(4000).value == pytest.approx(0.796, abs=0.005)
+
+
+def test_a_perfect_accuracy_can_be_fitted():
+    curve = fit_learning_curve([100, 200, 400], [0.98, 1.0, 1.0], test_images=50)
+    assert curve.more_images().images is None
+    assert 0.98 < curve.accuracy(800).value <= 1
+
+
+def test_runs_that_scatter_or_a_small_test_set_make_the_answer_less_sure():
+    def width(accuracies, test_images):
+        interval = fit_learning_curve(np.repeat(SIZES, 3), accuracies, test_images).accuracy(40_000)
+        return interval.high - interval.low
+
+    exact = np.repeat(accuracy(SIZES, 2, 0.35, 0.02), 3)
+    scattered = exact + np.tile([-0.01, 0.0, 0.01], len(SIZES))
+    assert width(scattered, TEST_IMAGES) > 1.5 * width(exact, TEST_IMAGES)
+    assert width(exact, 500) > 2 * width(exact, TEST_IMAGES)
+
+
+def test_the_interval_holds_the_truth_at_least_nine_times_in_ten():
+    rng = np.random.default_rng(0)
+    sizes = np.repeat([1000, 5000, 20_000], 3)
+    error = 1 - accuracy(sizes, 2, 0.35, 0)
+    truth = (2 / (error[-1] - 0.01)) ** (1 / 0.35) - 20_000
+    held = 0
+    for _ in range(200):
+        of_seed = error + np.sqrt(error * (1 - error) / TEST_IMAGES) * rng.standard_normal(len(sizes))
+        measured = rng.binomial(TEST_IMAGES, of_seed) / TEST_IMAGES
+        answer = fit_learning_curve(sizes, 1 - measured, TEST_IMAGES).more_images()
+        held += (answer.low or math.inf) <= truth <= (answer.high or math.inf)
+    assert held >= 180
+
+
+def test_the_same_measurements_give_the_same_answer():
+    measured = accuracy(SIZES, 2, 0.35, 0.02)
+    first, second = (fit_learning_curve(SIZES, measured, TEST_IMAGES) for _ in range(2))
+    assert first.more_images() == second.more_images()
+
+
+def test_one_size_is_no_curve():
+    with pytest.raises(HeadstartError, match="two training sizes"):
+        fit_learning_curve([500, 500], [0.8, 0.81], TEST_IMAGES)
+
+
+def test_the_crossing_is_found_on_a_logarithmic_scale():
+    found = crossing([100, 10_000], [0.5, 0.9], [100, 10_000], [0.7, 0.7])
+    assert found.images == 1000  # halfway from 100 to 10,000
+    assert (found.smallest, found.largest) == (100, 10_000)
+    assert not found.from_the_start
+
+
+def test_seeds_are_averaged_and_curves_may_be_measured_at_other_sizes():
+    found = crossing([10_000, 100, 100], [0.9, 0.4, 0.6], [10, 1000, 100_000], [0.7, 0.7, 0.7])
+    assert found.images == 1000
+    assert (found.smallest, found.largest) == (100, 10_000)
+
+
+def test_a_curve_that_stays_behind_does_not_catch_up_within_the_data():
+    found = crossing([100, 1000], [0.5, 0.6], [100, 1000], [0.7, 0.7])
+    assert found.images is None
+    assert not found.from_the_start
+
+
+def test_a_curve_that_is_never_behind_was_level_from_the_start():
+    found = crossing([100, 1000], [0.7, 0.8], [100, 1000], [0.7, 0.7])
+    assert found.images == 100
+    assert found.from_the_start
+
+
+def test_a_lead_that_is_lost_again_is_no_catching_up():
+    other = [0.7] * 4
+    sizes = [100, 1000, 10_000, 100_000]
+    assert crossing(sizes, [0.6, 0.8, 0.6, 0.8], sizes, other).images == pytest.approx(10_000 * math.sqrt(10), abs=1)
+    assert crossing(sizes, [0.6, 0.8, 0.8, 0.6], sizes, other).images is None
+
+
+def test_curves_without_a_common_size_are_an_error():
+    with pytest.raises(HeadstartError, match="ends at 200 training images"):
+        crossing([100, 200], [0.5, 0.6], [1000, 2000], [0.5, 0.6])
