@@ -9,19 +9,14 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from headstart import __version__
-from headstart.data.load import MAX_BAD
 from headstart.errors import HeadstartError
-from headstart.strategies import CLASS_WEIGHTS, STRATEGIES
-
-if TYPE_CHECKING:
-    from headstart.comparison import Comparison
+from headstart.strategies import CLASS_WEIGHTS, PREFERENCES, STRATEGIES
 
 FINDINGS, USER_ERROR = 1, 2
 EXAMPLES = 3  # that are shown of a finding
-WIDTH_OF_A_FILE = 120  # columns of the table where it goes to a file
 
 
 class Parser(argparse.ArgumentParser):
@@ -83,8 +78,20 @@ def make_parser() -> argparse.ArgumentParser:
         "--image-size", type=_positive, metavar="N", help="pixels a side that the networks see (default: see README)"
     )
     compare.add_argument("--epochs", type=_positive, metavar="N", help="instead of each recipe's own number")
+    seeds = compare.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=_seed, metavar="N", default=0, help="of the one run of each strategy (default 0)")
+    seeds.add_argument(
+        "--seeds",
+        type=_seed,
+        nargs="+",
+        metavar="N",
+        help="how many runs of each strategy, or the seed of each",
+    )
     compare.add_argument(
-        "--seed", type=_seed, nargs="+", metavar="N", default=[0], help="several: a run each (default 0)"
+        "--prefer",
+        choices=PREFERENCES,
+        default="accuracy",
+        help="what counts when one is recommended: accuracy (default), or what is cheapest within 2 points of the best",
     )
     compare.add_argument(
         "--time-limit",
@@ -139,7 +146,7 @@ def _add_max_bad(parser: argparse.ArgumentParser) -> None:
         "--max-bad",
         type=_share,
         metavar="SHARE",
-        default=MAX_BAD,
+        default=argparse.SUPPRESS,
         help="stop where more of the files cannot be read (default: 1%%)",
     )
 
@@ -151,14 +158,18 @@ def run_compare(
     data_dir: Path | None,
     train_limit: int | None,
     offline: bool,
-    max_bad: float,
     image_size: int | None,
+    seed: int,
+    seeds: list[int] | None,
+    max_bad: float | None = None,
     **options: Any,
 ) -> None:
     """`headstart compare`."""
     from headstart.data.load import load
     from headstart.experiment import compare
+    from headstart.report.screen import print_comparison
 
+    limits: dict[str, Any] = {} if max_bad is None else {"max_bad": max_bad}
     dataset = partial(
         load,
         data,
@@ -166,9 +177,10 @@ def run_compare(
         offline=offline,
         train_limit=train_limit,
         image_size=image_size,
-        max_bad=max_bad,
+        **limits,
     )
-    print_table(compare(dataset, offline=offline, image_size=image_size, command=typed, **options))
+    chosen = _seeds(seed, seeds)
+    print_comparison(compare(dataset, offline=offline, image_size=image_size, seed=chosen, command=typed, **options))
 
 
 def run_check(*, typed: str, data: str, data_dir: Path | None, offline: bool, json: Path | None) -> None:
@@ -195,38 +207,11 @@ def run_show(
     print(show(dataset, output or Path(f"{dataset.name}.png")))
 
 
-def print_table(comparison: Comparison) -> None:
-    """The result on standard output: a row a strategy, which to take, why, and where everything lies."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from headstart import runs
-
-    table = Table(title=f"{comparison.dataset['name']}: {comparison.dataset['test']:,} test images", box=box.SIMPLE)
-    columns = ("strategy", "accuracy", "with TTA", "F1", "fit", "frozen pass", "parameters", "latency")
-    for column in columns:
-        table.add_column(column, justify="left" if column == "strategy" else "right", no_wrap=True)
-    for name, row in comparison.table().iterrows():
-        spread = f" ± {100 * row.accuracy_std:.2f}" if row.seeds > 1 else ""
-        table.add_row(
-            str(name),
-            f"{100 * row.accuracy:.2f} %{spread}",
-            f"{100 * row.accuracy_tta:.2f} %",
-            f"{row.f1_macro:.4f}",
-            f"{row.fit_seconds:.0f} s",
-            f"{row.frozen_seconds:.0f} s",
-            f"{row.parameters / 1e6:.2f} M",
-            f"{row.latency_ms:.1f} ms",
-            style="bold" if name == comparison.recommended else None,
-        )
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)
-    console.print(table)
-    console.print(f"Take {comparison.recommended}. {comparison.because}")
-    if comparison.without_leaks:
-        scores = ", ".join(f"{name} {100 * row['accuracy']:.2f} %" for name, row in comparison.without_leaks.items())
-        console.print(f"Without the {comparison.leaked:,} test images that have duplicates in train or val: {scores}.")
-    console.print(f"Report: {comparison.folder / runs.REPORT}", soft_wrap=True)
+def _seeds(seed: int, seeds: list[int] | None) -> list[int]:
+    """The seeds that --seed and --seeds say: one number after --seeds says how many there are to be."""
+    if seeds is None:
+        return [seed]
+    return list(range(seeds[0])) if len(seeds) == 1 else seeds
 
 
 def _positive(text: str) -> int:

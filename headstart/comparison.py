@@ -14,7 +14,8 @@ from headstart import runs
 from headstart.errors import HeadstartError
 from headstart.evaluation.label_noise import label_suspects
 from headstart.evaluation.metrics import evaluate, mean_logits
-from headstart.evaluation.statistics import Difference, paired_difference
+from headstart.evaluation.statistics import accuracy_interval, macro_intervals
+from headstart.verdict import FIT, LATENCY, SIZE, Verdict, decide
 
 if TYPE_CHECKING:
     from headstart.classifier import Classifier
@@ -47,7 +48,8 @@ class Comparison:
     """Several strategies on one data set, measured alike.
 
     dataset: name, fingerprint, source, class_names and the sizes of train, val and test. backbone: name, weights and
-    why, or None when no strategy needed one. strategies: a dict a run, with the keys of `ROW`. leaked: how many test
+    why, or None when no strategy needed one. strategies: a dict a run, with the keys of `ROW`.
+    summary: strategy -> score -> mean, std over seeds, low and high of its 95 % interval. leaked: how many test
     images have duplicates in train or val. without_leaks: strategy -> its scores on the others, means over its seeds.
     label_suspects: images of val and test whose label the most accurate strategy disbelieves: dicts of split, row,
     file, label, suggested and confidence (of what is suggested).
@@ -57,11 +59,21 @@ class Comparison:
     dataset: Mapping[str, Any]
     backbone: Mapping[str, Any] | None
     strategies: list[dict[str, Any]]
-    recommended: str
-    because: str
+    summary: Mapping[str, Mapping[str, Mapping[str, float]]]
+    verdict: Verdict
     leaked: int = 0
     without_leaks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     label_suspects: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def recommended(self) -> str:
+        """The strategy to take."""
+        return self.verdict.take
+
+    @property
+    def because(self) -> str:
+        """Why, and what the pre-trained network is worth, in a few sentences."""
+        return " ".join(filter(None, (self.verdict.said, self.verdict.head_start)))
 
     @property
     def runs(self) -> list[runs.Run]:
@@ -85,6 +97,8 @@ class Comparison:
             "strategies": self.strategies,
             "recommended": self.recommended,
             "because": self.because,
+            "summary": self.summary,
+            "verdict": self.verdict.as_json(),
             "leaked_test_images": self.leaked,
             "without_leaks": self.without_leaks,
             "label_suspects": self.label_suspects,
@@ -100,16 +114,20 @@ class Comparison:
         return Classifier.load(next(run.folder for run in self.runs if run.strategy == self.recommended))
 
 
-def compare_runs(folder: Path, order: Sequence[str] = ()) -> Comparison:
+def compare_runs(folder: Path, order: Sequence[str] | None = None, prefer: str | None = None) -> Comparison:
     """Read every run below `folder`, score them against each other and recommend one.
 
-    order: the strategies as the table is to have them; those it lacks come last. Raises HeadstartError when no run is
+    order: the strategies as the table is to have them; those it lacks come last. prefer: see `decide`. Where they are
+    not given, they are as in the folder's comparison.json, if there is one. Raises HeadstartError when no run is
     finished or when two were tested on different data.
     """
     found = runs.find_runs(folder)
     if not found:
         raise HeadstartError(f"{folder} holds no finished run: nothing to compare")
-    places = {name: place for place, name in enumerate(order)}
+    before = runs.read_json(folder / runs.COMPARISON) if (folder / runs.COMPARISON).exists() else {}
+    order = order or [row["strategy"] for row in before.get("strategies", [])]
+    prefer = prefer or before.get("verdict", {}).get("prefer", "accuracy")
+    places = {name: place for place, name in enumerate(dict.fromkeys(order))}
     found.sort(key=lambda run: places.get(run.strategy, len(places)))
     configs = [run.config for run in found]
     for run, config in zip(found, configs, strict=True):
@@ -120,9 +138,13 @@ def compare_runs(folder: Path, order: Sequence[str] = ()) -> Comparison:
     backbones = [config["backbone"] for config in configs]
     rows = [{key: run.metrics[key] for key in ROW} for run in found]
     correct = _correct_by_strategy(found)
-    seconds = {name: np.mean([row["fit_seconds"] for row in rows if row["strategy"] == name]) for name in correct}
-    recommended, because = recommend(correct, seconds)
-    pretrained = [name for name in correct if any(c["strategy"]["name"] == name and c["backbone"] for c in configs)]
+    costs = {
+        name: {
+            key: float(np.mean([row[key] for row in rows if row["strategy"] == name])) for key in (FIT, LATENCY, SIZE)
+        }
+        for name in correct
+    }
+    pretrained = {config["strategy"]["name"] for config in configs if config["backbone"]}
     audit = runs.read_json(folder / runs.AUDIT) if (folder / runs.AUDIT).exists() else {}
     leaked = np.array(audit.get("leaked_test_images", []), dtype=int)
     most_accurate = max(correct, key=lambda name: correct[name].mean())
@@ -131,8 +153,8 @@ def compare_runs(folder: Path, order: Sequence[str] = ()) -> Comparison:
         dataset=configs[0]["dataset"],
         backbone=next(({key: each[key] for key in ("name", "weights", "why")} for each in backbones if each), None),
         strategies=rows,
-        recommended=recommended,
-        because=" ".join([because, *head_start(correct, pretrained)]),
+        summary=_summary(found, correct),
+        verdict=decide(correct, costs, pretrained, prefer),
         leaked=len(leaked),
         without_leaks=_without(leaked, found) if len(leaked) else {},
         label_suspects=_suspects([run for run in found if run.strategy == most_accurate], audit.get("files", {})),
@@ -146,9 +168,11 @@ def _without(leaked: np.ndarray, found: Sequence[runs.Run]) -> dict[str, dict[st
         logits, labels, names = run.predictions()
         kept = np.delete(np.arange(len(labels)), leaked)
         scores.setdefault(run.strategy, []).append(evaluate(logits[kept], labels[kept], names))
-    return {
-        name: {key: float(np.mean([seed[key] for seed in seeds])) for key in SCORES} for name, seeds in scores.items()
-    }
+    return {name: _means(seeds, SCORES) for name, seeds in scores.items()}
+
+
+def _means(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, float]:
+    return {key: float(np.mean([row[key] for row in rows])) for key in keys}
 
 
 def _suspects(seeds: Sequence[runs.Run], files: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
@@ -172,8 +196,35 @@ def _suspects(seeds: Sequence[runs.Run], files: Mapping[str, Sequence[str]]) -> 
     ]
 
 
-def _correct_by_strategy(found: list[runs.Run]) -> dict[str, np.ndarray]:
-    """Strategy -> (N,) share of its seeds that classified each test image rightly."""
+def _summary(found: Sequence[runs.Run], correct: Mapping[str, np.ndarray]) -> dict[str, dict[str, dict[str, float]]]:
+    """Strategy -> score -> mean over seeds, their standard deviation (0 for one), and a 95 % interval over test images.
+
+    The interval of accuracy is Wilson's, at the mean; those of macro scores are bootstrapped, means over seeds.
+    """
+    summary: dict[str, dict[str, dict[str, float]]] = {}
+    for name, hits in correct.items():
+        interval = accuracy_interval(round(hits.mean() * hits.shape[1]), hits.shape[1])
+        metrics = [run.metrics for run in found if run.strategy == name]
+        macro = [macro_intervals(np.array(each["confusion_matrix"])) for each in metrics]
+        bounds = {"accuracy": (interval.low, interval.high)} | {
+            key: (float(np.mean([m[key].low for m in macro])), float(np.mean([m[key].high for m in macro])))
+            for key in SCORES[1:]
+        }
+        values = {key: [each[key] for each in metrics] for key in SCORES}
+        summary[name] = {
+            key: {
+                "mean": float(np.mean(values[key])),
+                "std": float(np.std(values[key], ddof=1)) if len(metrics) > 1 else 0.0,
+                "low": bounds[key][0],
+                "high": bounds[key][1],
+            }
+            for key in SCORES
+        }
+    return summary
+
+
+def _correct_by_strategy(found: Sequence[runs.Run]) -> dict[str, np.ndarray]:
+    """Strategy -> (S, N), whether each of its seeds classified each test image rightly."""
     correct: dict[str, list[np.ndarray]] = {}
     labels_of_all = None
     for run in found:
@@ -182,55 +233,4 @@ def _correct_by_strategy(found: list[runs.Run]) -> dict[str, np.ndarray]:
             raise HeadstartError(f"{run.folder} was tested on other labels than the runs beside it")
         labels_of_all = labels
         correct.setdefault(run.strategy, []).append(logits.argmax(axis=1) == labels)
-    return {name: np.mean(hits, axis=0) for name, hits in correct.items()}
-
-
-def recommend(correct: Mapping[str, np.ndarray], seconds: Mapping[str, float]) -> tuple[str, str]:
-    """Which strategy to take, and a sentence that says why.
-
-    correct: strategy -> (N,) share of seeds that classified each test image rightly. seconds: strategy -> seconds to
-    fit. The most accurate one wins, unless others cannot be told from it on this test set: then the quickest of those.
-    """
-    by_accuracy = sorted(correct, key=lambda name: -correct[name].mean())
-    top = by_accuracy[0]
-    if len(by_accuracy) == 1:
-        return top, f"{top} is the only strategy that ran: {_accuracy(correct[top])} on test."
-    against = {name: paired_difference(correct[top], correct[name]) for name in by_accuracy[1:]}
-    tied = [top, *(name for name, difference in against.items() if difference.is_tie)]
-    choice = min(tied, key=lambda name: seconds[name])
-    if len(tied) == 1:
-        second = by_accuracy[1]
-        return top, (
-            f"{top} is the most accurate on test: {_accuracy(correct[top])}, {_points(against[second])} ahead of "
-            f"{second} ({seconds[top]:.0f} s to fit against {seconds[second]:.0f} s)."
-        )
-    others = " and ".join(f"{name} ({_points(against[name])} behind {top})" for name in tied if name != top)
-    return choice, (
-        f"{choice} is the quickest to fit ({seconds[choice]:.0f} s) of those that {len(correct[top]):,} test images "
-        f"cannot tell apart: {top} at {_accuracy(correct[top])}, {others}."
-    )
-
-
-def head_start(correct: Mapping[str, np.ndarray], pretrained: list[str]) -> list[str]:
-    """The project's question, answered in a sentence where both kinds of strategy ran; else nothing."""
-    scratch = [name for name in correct if name not in pretrained]
-    if not scratch or not pretrained:
-        return []
-    best_scratch, best_pretrained = (
-        max(names, key=lambda name: correct[name].mean()) for names in (scratch, pretrained)
-    )
-    difference = paired_difference(correct[best_pretrained], correct[best_scratch])
-    if difference.is_tie:
-        return [f"The pre-trained network gives no clear head start over {best_scratch}: {_points(difference)}."]
-    if difference.mean < 0:
-        return [f"The pre-trained network gives no head start: {best_scratch} is better by {_points(difference, -1)}."]
-    return [f"The pre-trained network gives a head start of {_points(difference)} over {best_scratch}."]
-
-
-def _accuracy(correct: np.ndarray) -> str:
-    return f"{100 * correct.mean():.2f} %"
-
-
-def _points(difference: Difference, sign: int = 1) -> str:
-    low, high = sorted((100 * sign * difference.low, 100 * sign * difference.high))
-    return f"{100 * sign * difference.mean:.2f} points (95 % interval {low:.2f} to {high:.2f})"
+    return {name: np.stack(hits) for name, hits in correct.items()}

@@ -27,7 +27,15 @@ from headstart.preparation import FROM_SCRATCH_SIZE, Prepared, Pretrained, from_
 from headstart.progress import bar, say
 from headstart.report import figures
 from headstart.report.html import write_report
-from headstart.strategies import STRATEGIES, Strategy, named, with_class_weights, with_enough_steps, with_epochs
+from headstart.strategies import (
+    PREFERENCES,
+    STRATEGIES,
+    Strategy,
+    named,
+    with_class_weights,
+    with_enough_steps,
+    with_epochs,
+)
 from headstart.training.batches import augmented
 from headstart.training.fit import Row, fit, predict
 
@@ -53,6 +61,7 @@ def compare(
     time_limit: float | None = None,
     class_weights: str = "none",
     strict: bool = False,
+    prefer: str = "accuracy",
     command: str | None = None,
 ) -> Comparison:
     """Train, evaluate and compare strategies; everything is written to a new folder, `runs/<data set>-<n>` or `output`.
@@ -63,14 +72,15 @@ def compare(
     larger). epochs: instead of each recipe's own number, which few images raise (`with_enough_steps`). seed: one or
     several; each is a run of every strategy. device: "auto", "cpu" or "cuda". time_limit: seconds for all of it, shared
     equally between the strategies: their epochs, and the image size where none is given, are planned to fit.
-    class_weights: "none" or "balanced". strict: stop where `audit` finds a fault. command: what was typed, kept with
+    class_weights: "none" or "balanced". strict: stop where `audit` finds a fault. prefer: what counts when one is
+    recommended, see `verdict.decide`. command: what was typed, kept with
     the runs. Raises HeadstartError for whatever of this cannot be had, before anything is trained.
     """
     seeds = [seed] if isinstance(seed, int) else list(seed)
     chosen = [with_class_weights(with_epochs(strategy, epochs), class_weights) for strategy in named(strategies)]
     output = None if output is None else Path(output)
     weights = None if weights is None else Path(weights)
-    _refuse_impossible(epochs, image_size, seeds, output, time_limit)
+    _refuse_impossible(epochs, image_size, seeds, output, time_limit, prefer)
     fabric = make_fabric(device)
     transfers = any(strategy.frozen_share is not None for strategy in chosen)
     pretrained = load_backbone(backbone, image_size, weights, offline) if transfers else None
@@ -106,7 +116,7 @@ def compare(
             seed_all(each_seed)
             extra = {"command": command, "plan": asdict(plans[strategy.name]) if plans else None}
             run(strategy, prepare(strategy), data, each_seed, fabric, folder, extra)
-    comparison = compare_runs(folder, order=[strategy.name for strategy in chosen])
+    comparison = compare_runs(folder, [strategy.name for strategy in chosen], prefer)
     comparison.save()
     write_report(comparison, data)
     return comparison
@@ -126,8 +136,15 @@ def examine(data: Dataset, strict: bool) -> Audit:
 
 
 def _refuse_impossible(
-    epochs: int | None, image_size: int | None, seeds: list[int], output: Path | None, time_limit: float | None
+    epochs: int | None,
+    image_size: int | None,
+    seeds: list[int],
+    output: Path | None,
+    time_limit: float | None,
+    prefer: str,
 ) -> None:
+    if prefer not in PREFERENCES:
+        raise HeadstartError(f"unknown preference {prefer!r}: choose from {', '.join(PREFERENCES)}")
     if time_limit is not None and not time_limit > 0:
         raise HeadstartError(f"the time limit must be more than 0 seconds, not {time_limit}")
     if time_limit is not None and epochs is not None:

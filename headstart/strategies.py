@@ -10,6 +10,7 @@ from headstart.errors import HeadstartError
 
 LEAST_STEPS = 300  # docs/decisions/small-data.md
 CLASS_WEIGHTS = ("none", "balanced")
+PREFERENCES = ("accuracy", "fit-time", "latency", "size")  # what may count when one is recommended: verdict.py
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from headstart import runs
-from headstart.comparison import ROW, compare_runs, head_start, recommend
+from headstart.comparison import ROW, compare_runs
 from headstart.errors import HeadstartError
+from headstart.evaluation.metrics import evaluate
 
 DATASET = {
     "name": "toy",
@@ -31,8 +32,9 @@ def write_run(folder: Path, strategy: str, accuracy: float, seed=0, seconds=10.0
         predictions = (np.eye(2)[predicted], labels)
         runs.write_predictions(place, dataset["class_names"], test=predictions, val=predictions)
         runs.write_json(place / runs.CONFIG, {"strategy": {"name": strategy}, "dataset": dataset, "backbone": backbone})
-        numbers = dict.fromkeys(ROW, 1.0) | {"accuracy": accuracy, "fit_seconds": seconds}
-        runs.write_json(place / runs.METRICS, numbers | {"strategy": strategy, "seed": seed})
+        numbers = dict.fromkeys(ROW, 1.0) | {"fit_seconds": seconds}
+        scores = evaluate(*predictions, dataset["class_names"])
+        runs.write_json(place / runs.METRICS, numbers | scores | {"strategy": strategy, "seed": seed})
 
 
 def test_the_clear_winner_is_recommended_and_the_head_start_told(tmp_path):
@@ -51,21 +53,7 @@ def test_of_those_that_cannot_be_told_apart_the_quickest_is_taken(tmp_path):
     write_run(tmp_path, "last20", 0.9475, seconds=100)
     comparison = compare_runs(tmp_path)
     assert comparison.recommended == "frozen"
-    assert "cannot tell apart" in comparison.because
-
-
-def test_no_head_start_is_said_as_plainly():
-    rng = np.random.default_rng(0)
-    good, bad = rng.random(1000) < 0.9, rng.random(1000) < 0.7
-    assert "no head start" in head_start({"deep-cnn": good, "frozen": bad}, ["frozen"])[0]
-    assert "no clear head start" in head_start({"deep-cnn": good, "frozen": good}, ["frozen"])[0]
-    assert head_start({"frozen": good}, ["frozen"]) == []
-
-
-def test_one_strategy_is_recommended_as_the_only_one():
-    name, because = recommend({"frozen": np.array([1, 0])}, {"frozen": 1.0})
-    assert name == "frozen"
-    assert "only strategy" in because
+    assert "cannot be told apart" in comparison.because
 
 
 def test_several_seeds_are_averaged_and_their_spread_told(tmp_path):
@@ -91,7 +79,7 @@ def test_what_is_saved_is_the_contract(tmp_path):
     write_run(tmp_path, "frozen", 0.9)
     compare_runs(tmp_path).save()
     saved = json.loads((tmp_path / runs.COMPARISON).read_text())
-    later = ["leaked_test_images", "without_leaks", "label_suspects"]
+    later = ["summary", "verdict", "leaked_test_images", "without_leaks", "label_suspects"]
     assert list(saved) == ["dataset", "backbone", "strategies", "recommended", "because", *later]
     assert list(saved["strategies"][0]) == list(ROW)
     assert (tmp_path / runs.TABLE).read_text().splitlines()[0] == ",".join(ROW)
@@ -114,3 +102,43 @@ def test_runs_with_other_test_labels_are_not_compared(tmp_path):
 def test_an_empty_folder_is_a_clear_error(tmp_path):
     with pytest.raises(HeadstartError, match="no finished run"):
         compare_runs(tmp_path)
+
+
+def test_scores_are_given_with_intervals_and_without_leaked_images_too(tmp_path):
+    write_run(tmp_path, "frozen", 0.9)
+    run = runs.find_runs(tmp_path)[0]
+    logits, labels, _ = run.predictions()
+    wrong = np.flatnonzero(logits.argmax(axis=1) != labels)
+    runs.write_json(tmp_path / runs.AUDIT, {"leaked_test_images": wrong[:10].tolist(), "files": {}})
+    comparison = compare_runs(tmp_path)
+    accuracy = comparison.summary["frozen"]["accuracy"]
+    assert accuracy["mean"] == pytest.approx(0.9)
+    assert accuracy["low"] < accuracy["mean"] < accuracy["high"]
+    assert comparison.leaked == 10
+    assert comparison.without_leaks["frozen"]["accuracy"] == pytest.approx(360 / 390)
+
+
+def test_labels_that_a_good_classifier_disbelieves_are_listed_with_their_files(tmp_path):
+    mislabelled = LABELS.copy()
+    mislabelled[[7, 300]] = 1 - mislabelled[[7, 300]]
+    with runs.new_run(tmp_path, "frozen", 0) as place:
+        sure = 6 * np.eye(2)[LABELS]
+        runs.write_predictions(place, DATASET["class_names"], test=(sure, mislabelled), val=(sure, LABELS))
+        runs.write_json(place / runs.CONFIG, {"strategy": {"name": "frozen"}, "dataset": DATASET, "backbone": None})
+        scores = evaluate(sure, mislabelled, DATASET["class_names"])
+        runs.write_json(place / runs.METRICS, dict.fromkeys(ROW, 1.0) | scores | {"strategy": "frozen", "seed": 0})
+    files = [f"{row}.jpg" for row in range(400)]
+    runs.write_json(tmp_path / runs.AUDIT, {"leaked_test_images": [], "files": {"test": files, "val": files}})
+    suspects = compare_runs(tmp_path).label_suspects
+    assert {(each["split"], each["file"]) for each in suspects} == {("test", "7.jpg"), ("test", "300.jpg")}
+    assert all(each["label"] != each["suggested"] and each["confidence"] > 0.9 for each in suspects)
+
+
+def test_a_finished_folder_keeps_its_order_and_preference(tmp_path):
+    for name, seconds in (("frozen", 10), ("base-cnn", 5)):
+        write_run(tmp_path, name, 0.9, seed=1, seconds=seconds)
+    first = compare_runs(tmp_path, ["frozen", "base-cnn"], "size")
+    first.save()
+    again = compare_runs(tmp_path)
+    assert [row["strategy"] for row in again.strategies] == ["frozen", "base-cnn"]
+    assert again.verdict.prefer == "size"

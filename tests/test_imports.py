@@ -19,6 +19,7 @@ ROOMS = (  # a room may import from those below it, and from itself
     ("planning",),
     ("report",),
     ("comparison",),
+    ("verdict",),
     ("preparation",),
     ("classifier",),
     ("training",),
