@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: compare test lint lock clean
 
-compare: .venv/.installed  ## train and compare the four strategies: make compare ARGS="--seed 0 1 2"
+compare: .venv/.installed  ## train and compare the four strategies: make compare ARGS="--seeds 3"
 	$(BIN)/headstart compare $(ARGS)
 
 test: .venv/.installed  ## the whole test suite
