@@ -104,7 +104,7 @@ class Comparison:
             "label_suspects": self.label_suspects,
         }
         runs.write_json(self.folder / runs.COMPARISON, content)
-        runs.write_text(self.folder / runs.TABLE, pd.DataFrame(self.strategies).to_csv(index=False))
+        runs.write_table(self.folder / runs.TABLE, pd.DataFrame(self.strategies))
 
     @property
     def best(self) -> Classifier:

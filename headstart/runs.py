@@ -1,7 +1,7 @@
 """The run folder: the only seam after training, and the only file that knows its file names.
 
     runs/cifar10-1/
-      comparison.json  comparison.csv  audit.json  report.html
+      comparison.json  comparison.csv  audit.json  examples.npz  report.html  slides.pdf
       <strategy>/seed<n>/  config.json history.csv metrics.json predictions.npz model.safetensors environment.json
       figures/             *.png
 
@@ -10,12 +10,15 @@ Every file and every run gets there whole or not at all: it is written beside it
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ COMPARISON = "comparison.json"
 TABLE = "comparison.csv"
 AUDIT = "audit.json"
 REPORT = "report.html"
+SLIDES = "slides.pdf"
+EXAMPLES = "examples.npz"
 FIGURES = "figures"
 CONFIG = "config.json"
 HISTORY = "history.csv"
@@ -36,6 +41,8 @@ METRICS = "metrics.json"
 PREDICTIONS = "predictions.npz"
 MODEL = "model.safetensors"
 ENVIRONMENT = "environment.json"
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,19 @@ class Run:
         prefix = "" if split == "test" else f"{split}_"
         with np.load(self.folder / PREDICTIONS, allow_pickle=False) as saved:
             return saved[f"{prefix}logits"], saved[f"{prefix}labels"], [str(name) for name in saved["class_names"]]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a report shows of the data itself, kept so that it can be made again without the data.
+
+    tests: index in test -> a small JPEG. samples: (label, small JPEG) of training images. counts: (3, C) images of each
+    class in train, val and test.
+    """
+
+    tests: Mapping[int, bytes]
+    samples: Sequence[tuple[int, bytes]]
+    counts: np.ndarray
 
 
 def new_folder(dataset: str, output: Path | None = None, root: Path = Path("runs")) -> Path:
@@ -141,9 +161,55 @@ def write_predictions(
     )
 
 
+def write_pictures(comparison: Path, pictures: Pictures) -> None:
+    """Keep small pictures in the comparison's folder, the bytes of one after those of another."""
+    files = [*pictures.tests.values(), *(jpeg for _, jpeg in pictures.samples)]
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        tests=np.array(list(pictures.tests), np.int64),
+        sample_labels=np.array([label for label, _ in pictures.samples], np.int64),
+        counts=pictures.counts,
+        ends=np.cumsum([len(file) for file in files], dtype=np.int64),
+        jpegs=np.frombuffer(b"".join(files), np.uint8),
+    )
+    write_bytes(comparison / EXAMPLES, buffer.getvalue())
+
+
+def read_pictures(comparison: Path) -> Pictures | None:
+    """The small pictures of a comparison; None where it has none. HeadstartError where the file is damaged."""
+    path = comparison / EXAMPLES
+    if not path.exists():
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as saved:
+            tests, labels, counts, ends = (saved[name] for name in ("tests", "sample_labels", "counts", "ends"))
+            content = saved["jpegs"].tobytes()
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise HeadstartError(f"{path} is damaged ({error}): delete it to have a report without examples") from None
+    files = [content[start:end] for start, end in pairwise([0, *ends.tolist()])]
+    return Pictures(
+        tests=dict(zip(tests.tolist(), files, strict=False)),
+        samples=list(zip(labels.tolist(), files[len(tests) :], strict=True)),
+        counts=counts,
+    )
+
+
 def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep one row an epoch."""
-    pd.DataFrame(rows).to_csv(folder / HISTORY, index=False)
+    write_table(folder / HISTORY, pd.DataFrame(rows))
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV without its index. Text that a spreadsheet would take for a formula gets a quote before it: names of
+    classes come from outside."""
+    table = table.rename(columns=_defused)
+    texts = table.select_dtypes(exclude=["number", "bool"]).columns
+    write_text(path, table.assign(**{name: table[name].map(_defused) for name in texts}).to_csv(index=False))
+
+
+def _defused(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from headstart import runs
@@ -63,3 +64,30 @@ def test_a_number_that_json_lacks_is_refused_and_the_old_file_stays(tmp_path):
         runs.write_json(path, {"loss": float("nan")})
     assert runs.read_json(path) == {"loss": 1.0}
     assert [file.name for file in tmp_path.iterdir()] == [runs.METRICS]
+
+
+def test_small_pictures_come_back_as_they_were(tmp_path):
+    kept = runs.Pictures({7: b"seven", 3: b""}, [(1, b"one"), (0, b"nought")], np.array([[1, 2], [3, 4], [5, 6]]))
+    runs.write_pictures(tmp_path, kept)
+    found = runs.read_pictures(tmp_path)
+    assert (found.tests, found.samples) == (kept.tests, kept.samples)
+    assert (found.counts == kept.counts).all()
+    with np.load(tmp_path / runs.EXAMPLES, allow_pickle=False) as saved:
+        assert all(saved[name].dtype != object for name in saved)
+
+
+def test_a_folder_without_small_pictures_has_none_and_a_damaged_file_is_named(tmp_path):
+    assert runs.read_pictures(tmp_path) is None
+    for content in (b"", b"no archive", b"PK\x03\x04 cut off"):
+        (tmp_path / runs.EXAMPLES).write_bytes(content)
+        with pytest.raises(HeadstartError, match=r"examples\.npz is damaged"):
+            runs.read_pictures(tmp_path)
+
+
+def test_no_text_of_a_table_is_a_formula_and_numbers_stay_numbers(tmp_path):
+    names = ["=cmd()", "+1", "-1", "@sum", "\tx", "cat", "a=b", '=HYPERLINK("x","y")', None]
+    runs.write_table(tmp_path / "t.csv", pd.DataFrame({"=class": names, "loss": -1.5}))
+    found = pd.read_csv(tmp_path / "t.csv")
+    assert list(found) == ["'=class", "loss"]
+    assert list(found["'=class"].iloc[:-1]) == [f"'{name}" if name[0] in "=+-@\t" else name for name in names[:-1]]
+    assert (found["loss"] == -1.5).all()
