@@ -119,6 +119,13 @@ def make_parser() -> argparse.ArgumentParser:
     show.set_defaults(command=run_show)
     _add_data_options(show)
     show.add_argument("--output", type=Path, metavar="FILE.png", help="default: <data set>.png")
+
+    for name, run, words in (
+        ("report", run_report, "make a comparison's table, figures and report.html again, from its folder alone"),
+    ):
+        again = commands.add_parser(name, help=words)
+        again.set_defaults(command=run)
+        again.add_argument("folder", type=Path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1")
     return parser
 
 
@@ -205,6 +212,16 @@ def run_show(
 
     dataset = load(data, data_dir=data_dir, offline=offline, train_limit=train_limit)
     print(show(dataset, output or Path(f"{dataset.name}.png")))
+
+
+def run_report(*, typed: str, folder: Path) -> None:
+    """`headstart report`."""
+    from headstart.comparison import compare_runs
+    from headstart.report.html import write_report
+
+    comparison = compare_runs(folder)
+    comparison.save()
+    print(write_report(comparison))
 
 
 def _seeds(seed: int, seeds: list[int] | None) -> list[int]:

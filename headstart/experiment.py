@@ -25,7 +25,7 @@ from headstart.evaluation.metrics import evaluate
 from headstart.models.backbones import load_backbone
 from headstart.preparation import FROM_SCRATCH_SIZE, Prepared, Pretrained, from_scratch
 from headstart.progress import bar, say
-from headstart.report import figures
+from headstart.report import images
 from headstart.report.html import write_report
 from headstart.strategies import (
     PREFERENCES,
@@ -118,7 +118,8 @@ def compare(
             run(strategy, prepare(strategy), data, each_seed, fabric, folder, extra)
     comparison = compare_runs(folder, [strategy.name for strategy in chosen], prefer)
     comparison.save()
-    write_report(comparison, data)
+    images.keep_pictures(comparison, data)
+    write_report(comparison)
     return comparison
 
 
@@ -280,5 +281,5 @@ def show(data: Dataset, path: Path, seed: int = 0) -> Path:
         variants.append(augmented(originals, torch.arange(len(chosen)), shift, mirrored))
     pixels = torch.stack([originals, *variants], dim=1).permute(0, 1, 3, 4, 2).numpy()  # (N, 1 + K, H, W, C)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figures.show(data, (pixels[:, 0], pixels[:, 1:]), path)
+    images.show(data, (pixels[:, 0], pixels[:, 1:]), path)
     return path

@@ -24,6 +24,7 @@ OPTIONS = ["--backbone", LITE0, "--image-size", "64", "--offline", "--device", "
 FIGURES = [
     "accuracy_vs_time.png",
     "class_balance.png",
+    "class_scores.png",
     "confusion_base-cnn.png",
     "confusion_deep-cnn.png",
     "confusion_frozen.png",
@@ -52,6 +53,7 @@ def test_the_run_folder_has_exactly_its_files(compared):
         "audit.json",
         "comparison.csv",
         "comparison.json",
+        "examples.npz",
         "report.html",
         *(f"figures/{name}" for name in FIGURES),
     ]

@@ -7,31 +7,30 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
+from xml.etree import ElementTree
 
 import numpy as np
 import seaborn as sns
-from matplotlib import font_manager, style
+from matplotlib import font_manager, rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from headstart import runs
 from headstart.comparison import Comparison
-from headstart.report import duration, shorten
+from headstart.report import duration, shorten, theme
+from headstart.report.reading import strategies
+from headstart.report.theme import EDGE, GRID, INK, MUTED
 
 WIDTH = 9.0  # inches; at 10 points of type this reads well on a page and on a slide
+NARROW = 4.1  # inches: on a phone
+WIDE = 6.0  # inches: below that, a figure has fewer labels
 DPI = 160
-INK, MUTED, GRID = "#1d2125", "#5a6169", "#e4e6e8"
-
-# Told apart by readers with any colour vision, at least 3:1 against white; markers say the same without colour.
-PALETTE = ("#0072b2", "#c84e00", "#00845f", "#a83c8c", "#80670a", "#3a2a8c", "#5f6b73")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
 # For what DejaVu Sans, which comes with matplotlib, cannot draw; used where installed.
 FALLBACK_FONTS = (
     "Noto Sans CJK SC",
@@ -84,7 +83,7 @@ def _style() -> dict[str, Any]:
         "font.family": _families(),
         "font.size": 10,
         "text.color": INK,
-        "axes.edgecolor": "#b8bdc2",
+        "axes.edgecolor": EDGE,
         "axes.labelcolor": MUTED,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -109,6 +108,42 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
+
+
+@styled
+def svg(figure: Figure, name: str, words: str) -> str:
+    """The figure as an <svg> to stand in a page: its colours follow light and dark, its text is text.
+
+    name: goes before its ids, of which a page may hold each but once. words: for those who do not see it.
+    """
+    buffer = io.BytesIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    root = ElementTree.fromstring(buffer.getvalue())
+    for element in list(root.iter()):
+        for child in list(element):
+            if child.tag.endswith(("}metadata", "}style")):  # of no use, or meant for all of the page
+                element.remove(child)
+        element.tag = element.tag.rpartition("}")[2]  # HTML knows <svg> by its name
+        attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+        element.attrib.clear()
+        element.attrib.update({key: _of_page(key, value, name) for key, value in attributes.items()})
+    box = root.get("viewBox", "")
+    root.attrib.clear()
+    root.attrib.update({"viewBox": box, "role": "img", "aria-label": words})
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _of_page(key: str, value: str, name: str) -> str:
+    """An attribute's value as the page has it."""
+    if key == "id":
+        return f"{name}-{value}"
+    if key in ("href", "clip-path"):
+        return value.replace("#", f"#{name}-")
+    if key == "style":
+        value = re.sub(r"font-family: [^;]*;? ?", "", value)  # those of this machine: the page names its own
+        return re.sub(r"#[0-9a-f]{6}\b", lambda colour: theme.VARIABLE.get(colour[0], colour[0]), value)
+    return value
 
 
 def drawable(text: str, otherwise: str, length: int = 26) -> str:
@@ -140,29 +175,15 @@ def _has_glyph(character: str) -> bool:
 
 
 def colours(comparison: Comparison) -> dict[str, str]:
-    """Strategy -> its colour, the same in every figure and on the page."""
-    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(strategies(comparison))}
+    """Strategy -> its colour, the same in every figure, on the page and on the slides."""
+    names = strategies(comparison)
+    return {name: theme.PALETTE[theme.place(name, names)] for name in names}
 
 
 def markers(comparison: Comparison) -> dict[str, str]:
     """Strategy -> its marker, which says what its colour says."""
-    return {name: MARKERS[place % len(MARKERS)] for place, name in enumerate(strategies(comparison))}
-
-
-def strategies(comparison: Comparison) -> list[str]:
-    """The names of the strategies, in the order they ran."""
-    return list(dict.fromkeys(row["strategy"] for row in comparison.strategies))
-
-
-def means_of(comparison: Comparison) -> dict[str, dict[str, Any]]:
-    """Strategy -> its row of the comparison's table: means over seeds, `accuracy_std` and `seeds`."""
-    table = comparison.table()
-    return {str(name): dict(zip(table.columns, row, strict=True)) for name, *row in table.itertuples()}
-
-
-def runs_of(comparison: Comparison, strategy: str) -> list[runs.Run]:
-    """The runs of one strategy, a run a seed."""
-    return [run for run, row in zip(comparison.runs, comparison.strategies, strict=True) if row["strategy"] == strategy]
+    names = strategies(comparison)
+    return {name: theme.MARKERS[theme.place(name, names)] for name in names}
 
 
 def blank_canvas(height: float, title: str) -> tuple[Figure, Axes]:
@@ -193,18 +214,17 @@ def evenly(values: np.ndarray, most: int) -> np.ndarray:
 
 
 def write_title(figure: Figure, finding: str) -> None:
-    """Head a figure with a sentence, from the left edge."""
+    """Head a figure with a sentence, from the left edge; a page takes it from there as its own heading."""
     figure.suptitle(
         textwrap.fill(finding, int(9.6 * figure.get_figwidth())), x=0.01, ha="left", fontsize=13, fontweight="bold"
     )
 
 
-def name_classes(axis: Axis, class_names: Sequence[str], inches: float, length: int = 26, offset: float = 0) -> None:
-    """Class names as tick labels over `inches`: smaller where they are many, every k-th where they are too many."""
-    step = math.ceil(len(class_names) * SMALLEST_LABEL / inches)
-    names = drawable_classes(class_names, length)[::step]
-    points = 0.72 * 72 * inches * step / len(class_names)  # a letter fills about 0.72 of its line
-    axis.set_ticks((np.arange(0, len(class_names), step) + offset).tolist(), names)
+def name_classes(axis: Axis, names: Sequence[str], inches: float, offset: float = 0) -> None:
+    """Drawable names as tick labels over `inches`: smaller where they are many, every k-th where they are too many."""
+    step = math.ceil(len(names) * SMALLEST_LABEL / inches)
+    points = 0.72 * 72 * inches * step / len(names)  # a letter fills about 0.72 of its line
+    axis.set_ticks((np.arange(0, len(names), step) + offset).tolist(), names[::step])
     axis.set_tick_params(labelsize=float(np.clip(points, 4.5, 9)), labelcolor=INK)
 
 

@@ -6,11 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from headstart.comparison import Comparison
-from headstart.report import count, decimal, duration, figures, megabytes, milliseconds, percent, short_count
-from headstart.report.drawing import colours, means_of, runs_of
+from headstart.report import count, decimal, duration, megabytes, milliseconds, percent, reading, short_count
+from headstart.report.reading import confusion_matrix, means_of, mistakes
 
 MOST_MISTAKES = 8
 
@@ -24,6 +22,11 @@ class Column:
     write: Callable[[float], str]
     better: Callable[..., float] | None
     meaning: str
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the table, sorted by this column, begins with the lowest."""
+        return self.better is min
 
 
 TABLES = {
@@ -64,11 +67,12 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One value as the table shows it, with a remark in small type."""
+    """One value as the table shows it, with a remark in small type; `value` is what the table is sorted by."""
 
     text: str
     remark: str = ""
     best: bool = False
+    value: float = 0.0
 
 
 def table_rows(comparison: Comparison, columns: Sequence[Column]) -> dict[str, list[Cell]]:
@@ -80,7 +84,9 @@ def table_rows(comparison: Comparison, columns: Sequence[Column]) -> dict[str, l
         best = column.write(column.better(row[column.key] for row in means.values())) if column.better else None
         for name, text in texts.items():
             remark = _remark(column.key, means[name])
-            rows[name].append(Cell(text, remark, _stands_out(text, best, texts.values())))
+            rows[name].append(
+                Cell(text, remark, _stands_out(text, best, texts.values()), float(means[name][column.key]))
+            )
     return rows
 
 
@@ -111,43 +117,31 @@ def key_numbers(comparison: Comparison) -> dict[str, Cell]:
     }
 
 
-def confusion_matrix(comparison: Comparison, strategy: str) -> np.ndarray:
-    """Counts (C, C) of one strategy, summed over its seeds."""
-    return np.sum([run.metrics["confusion_matrix"] for run in runs_of(comparison, strategy)], axis=0)
-
-
 def class_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """A row a class: its name, its test images and a cell of scores for each strategy, means over its seeds."""
-    scores = {
-        name: [run.metrics["per_class"] for run in runs_of(comparison, name)]  # by seed, then by class
-        for name in colours(comparison)
-    }
-    some_run = next(iter(scores.values()))[0]
+    scores, support = reading.class_scores(comparison), reading.class_support(comparison)
     return [
         {
             "name": class_name,
-            "support": count(some_run[index]["support"]),
-            "cells": _class_cells({name: [seed[index] for seed in seeds] for name, seeds in scores.items()}),
+            "support": support[index],
+            "cells": _class_cells({name: {key: each[key][index] for key in each} for name, each in scores.items()}),
         }
         for index, class_name in enumerate(comparison.dataset["class_names"])
     ]
 
 
-def _class_cells(scores: Mapping[str, list[dict[str, Any]]]) -> dict[str, Cell]:
-    """Strategy -> F1 of one class, with precision and recall in small type; scores: strategy -> a dict a seed."""
-
-    def mean(name: str, key: str) -> float:
-        return float(np.mean([seed[key] for seed in scores[name]]))
-
-    texts = {name: percent(mean(name, "f1"), 1) for name in scores}
-    best = percent(max(mean(name, "f1") for name in scores), 1)
+def _class_cells(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Cell]:
+    """Strategy -> F1 of one class, with precision and recall in small type."""
+    texts = {name: percent(score["f1"], 1) for name, score in scores.items()}
+    best = percent(max(score["f1"] for score in scores.values()), 1)
     return {
         name: Cell(
-            text,
-            f"P {percent(mean(name, 'precision'), 1)}, R {percent(mean(name, 'recall'), 1)}",
-            _stands_out(text, best, texts.values()),
+            texts[name],
+            f"P {percent(score['precision'], 1)}, R {percent(score['recall'], 1)}",
+            _stands_out(texts[name], best, texts.values()),
+            float(score["f1"]),
         )
-        for name, text in texts.items()
+        for name, score in scores.items()
     }
 
 
@@ -161,5 +155,5 @@ def frequent_mistakes(comparison: Comparison) -> list[dict[str, str]]:
             "count": f"{count(times)} of {count(matrix[true].sum())}",
             "share": percent(times / matrix[true].sum(), 1),
         }
-        for true, taken, times in figures.mistakes(matrix, MOST_MISTAKES)
+        for true, taken, times in mistakes(matrix, MOST_MISTAKES)
     ]

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from small_runs import STRATEGIES, make_dataset, write_run
+from small_runs import STRATEGIES, make_dataset, write_runs
 
-from headstart.comparison import Comparison, compare_runs
+from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset
-from headstart.report import drawing
+from headstart.report import drawing, images
+from headstart.report.html import write_report
 
 
-@pytest.fixture(autouse=True)
-def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def coarse_pictures() -> Iterator[None]:
     """Fewer pixels: what is drawn where does not depend on them, how long it takes does."""
-    monkeypatch.setattr(drawing, "DPI", 50)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "DPI", 50)
+        yield
 
 
 @pytest.fixture
@@ -25,9 +28,16 @@ def make_comparison(tmp_path: Path) -> Callable[..., tuple[Comparison, Dataset]]
         strategies: Sequence[str] = tuple(STRATEGIES), seeds: Sequence[int] = (0,), dataset: Dataset | None = None
     ) -> tuple[Comparison, Dataset]:
         dataset = dataset or make_dataset()
-        for strategy in strategies:
-            for seed in seeds:
-                write_run(tmp_path, strategy, seed, dataset)
-        return compare_runs(tmp_path, strategies), dataset
+        return write_runs(tmp_path, strategies, seeds, dataset), dataset
 
     return make
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
+    """A comparison of every strategy, with all that `compare` leaves: not to be changed, for many tests look at it."""
+    dataset = make_dataset(per_class=20)
+    comparison = write_runs(tmp_path_factory.mktemp("whole"), tuple(STRATEGIES), (0,), dataset)
+    images.keep_pictures(comparison, dataset)
+    write_report(comparison)
+    return comparison, dataset

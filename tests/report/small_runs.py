@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from headstart import runs
+from headstart import runs, strategies
+from headstart.comparison import Comparison, compare_runs
 from headstart.data.dataset import Dataset, Split
 from headstart.evaluation.metrics import evaluate
 
 ANIMALS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HOSTILE = ("<img src=x onerror=alert(1)>", "$x^2$", "=cmd()", "an_endless_" * 20, "鹿", r"\frac{1}{$", "🦌", "a\nb")
-STRATEGIES = {  # name -> what it is, how accurate, seconds to fit, of them for the frozen part, trainable parameters
-    "base-cnn": ("a small network, from random weights", 0.81, 74.0, 0.0, 1_070_794),
-    "deep-cnn": ("a deeper network, from random weights", 0.94, 412.0, 0.0, 4_901_770),
-    "frozen": ("an ImageNet backbone as it is, with a new head", 0.915, 61.0, 55.0, 12_810),
-    "last20": ("an ImageNet backbone whose last 20 % are retrained", 0.95, 98.0, 51.0, 2_905_000),
+STRATEGIES = {  # name -> how accurate, seconds to fit, of them for the frozen part, trainable parameters
+    "base-cnn": (0.81, 74.0, 0.0, 1_070_794),
+    "deep-cnn": (0.94, 412.0, 0.0, 4_901_770),
+    "frozen": (0.915, 61.0, 55.0, 12_810),
+    "last20": (0.95, 98.0, 51.0, 2_905_000),
 }
 BACKBONE = {"name": "efficientnet_b0", "weights": "ImageNet-1k", "why": "the smallest of its family"}
 
 
-def make_dataset(class_names: Sequence[str] = ANIMALS, per_class: int = 6, seed: int = 0) -> Dataset:
-    """A data set of noise, with `per_class` images of each class in every split."""
+def make_dataset(class_names: Sequence[str] = ANIMALS, per_class: int = 6, seed: int = 0, size: int = 8) -> Dataset:
+    """A data set of noise, `size` pixels a side, with `per_class` images of each class in every split."""
     random = np.random.default_rng(seed)
     labels = np.tile(np.arange(len(class_names)), per_class)
-    splits = [Split(random.integers(0, 256, (len(labels), 8, 8, 3), dtype=np.uint8), labels) for _ in range(3)]
+    splits = [Split(random.integers(0, 256, (len(labels), size, size, 3), dtype=np.uint8), labels) for _ in range(3)]
     return Dataset("noise", *splits, tuple(class_names), "f1" * 32, "https://example.org/<noise>")
 
 
@@ -39,9 +41,19 @@ def make_logits(labels: np.ndarray, classes: int, accuracy: float, random: np.ra
     return logits
 
 
+def write_runs(folder: Path, names: Sequence[str], seeds: Sequence[int], dataset: Dataset) -> Comparison:
+    """Finished runs, compared."""
+    for strategy in names:
+        for seed in seeds:
+            write_run(folder, strategy, seed, dataset)
+    comparison = compare_runs(folder, names)
+    comparison.save()
+    return comparison
+
+
 def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> None:
     """Everything that a finished run leaves behind, except the weights."""
-    summary, accuracy, seconds, frozen_seconds, trainable = STRATEGIES[strategy]
+    accuracy, seconds, frozen_seconds, trainable = STRATEGIES[strategy]
     random = np.random.default_rng([seed, *strategy.encode()])
     labels, names, pretrained = dataset.test.labels, dataset.class_names, frozen_seconds > 0
     logits = make_logits(labels, len(names), accuracy + random.normal(0, 0.004), random)
@@ -61,17 +73,14 @@ def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> N
     sizes = {name: len(getattr(dataset, name)) for name in ("train", "val", "test")}
     with runs.new_run(comparison, strategy, seed) as folder:
         config = {
-            "strategy": {
-                **{"name": strategy, "summary": summary, "frozen_share": 0.8 if pretrained else 0.0},
-                "recipe": {"batch_size": 64, "groups": [{"pattern": "*", "learning_rate": 1e-3}]},
-            },
+            "strategy": asdict(strategies.STRATEGIES[strategy]),
             "seed": seed,
             "dataset": {
                 **{"name": dataset.name, "fingerprint": dataset.fingerprint, "source": dataset.source},
                 **{"class_names": list(names), **sizes},
             },
             "backbone": BACKBONE if pretrained else None,
-            "network": {"name": "efficientnet_b0" if pretrained else "cnn"},
+            "network": {"kind": "backbone" if pretrained else strategy, "image_size": 8, "classes": len(names)},
             "retrained": ["blocks.6", "conv_head"] if strategy == "last20" else [],
             "device": "cpu",
             "precision": "32-true",

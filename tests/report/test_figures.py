@@ -6,69 +6,27 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from layout import misplaced
 from matplotlib.figure import Figure
 from PIL import Image
-from small_runs import HOSTILE, make_dataset
+from small_runs import make_dataset
 
 from headstart.report import drawing, figures
+from headstart.report.reading import class_scores, mistakes
 
 
 def drawn(figure: Figure) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(drawing.png(figure))).convert("L"))
 
 
-def luminance(colour: str) -> float:
-    channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    return float(np.dot(channels, [0.2126, 0.7152, 0.0722]))
-
-
-@pytest.mark.parametrize("colour", drawing.PALETTE)
-def test_a_strategy_colour_has_a_contrast_of_3_to_1_against_white(colour: str):
-    assert 1.05 / (luminance(colour) + 0.05) >= 3
-
-
-def test_a_strategy_has_one_colour_whatever_else_is_drawn(make_comparison: Callable):
-    comparison, _ = make_comparison(seeds=(0, 1))
-    assert list(drawing.colours(comparison)) == ["base-cnn", "deep-cnn", "frozen", "last20"]
-    assert len(set(drawing.colours(comparison).values())) == 4
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_name_is_drawn_as_plain_text(name: str):
-    figure = Figure()
-    figure.text(0, 0.5, drawing.drawable(name, "class 7"))
-    figure.draw_without_rendering()  # a name read as mathematics would raise, one without glyphs would warn
-
-
-def test_a_name_without_glyphs_is_drawn_by_its_number():
-    assert drawing.drawable_classes(["cat", "\U000f0000", ""]) == ["cat", "class 1", "class 2"]
-
-
-def test_a_long_name_keeps_its_beginning_and_its_end():
-    assert drawing.drawable("n02085620-Chihuahua-of-Mexico", "", length=15) == "n020856…-Mexico"
-
-
 def test_figures_leave_the_users_settings_and_pyplot_alone(make_comparison: Callable):
     import matplotlib.pyplot as plt
 
     before = dict(mpl.rcParams)
-    comparison, dataset = make_comparison()
+    comparison, _ = make_comparison()
     figures.curves(comparison)
-    figures.class_balance(dataset)
     assert dict(mpl.rcParams) == before
     assert plt.get_fignums() == []
-
-
-def test_an_image_is_drawn_with_its_own_pixels():
-    images = np.zeros((1, 8, 8, 3), np.uint8)
-    assert (drawn(figures.augmentation(images, images[:, None])) == 0).mean() > 0.02
-
-
-def test_class_balance_names_the_largest_and_the_smallest_class():
-    dataset = make_dataset(("cat", "dog"))
-    dataset.train.labels[:] = [0] * 10 + [1] * 2
-    assert figures.class_balance(dataset).get_suptitle() == "cat has 5.0 times as many training images as dog"
 
 
 def test_confusion_says_the_most_frequent_mistake():
@@ -77,7 +35,7 @@ def test_confusion_says_the_most_frequent_mistake():
         figures.confusion(matrix, ["cat", "dog"], "frozen").get_suptitle()
         == "frozen most often takes cat for dog: 3 of 8"
     )
-    assert figures.mistakes(matrix, 5) == [(0, 1, 3), (1, 0, 1)]
+    assert mistakes(matrix, 5) == [(0, 1, 3), (1, 0, 1)]
     assert figures.confusion(np.eye(2, dtype=int), ["cat", "dog"], "frozen").get_suptitle() == "frozen makes no mistake"
 
 
@@ -99,10 +57,40 @@ def test_curves_ring_the_epoch_with_the_lowest_loss_on_val(make_comparison: Call
     assert ring.get_xdata() == [history["epoch"][history["val_loss"].idxmin()]]
 
 
-def test_show_puts_samples_balance_and_augmentation_on_one_picture(tmp_path):
-    dataset = make_dataset(HOSTILE)
-    originals = dataset.train.images[:2]
-    figures.show(dataset, (originals, np.stack([originals, originals[:, :, ::-1]], axis=1)), tmp_path / "show.png")
-    with Image.open(tmp_path / "show.png") as picture:
-        assert picture.width == drawing.WIDTH * drawing.DPI
-        assert picture.height > picture.width / 2
+def test_curves_stand_in_rows_on_a_page_and_in_columns_on_a_slide(make_comparison: Callable):
+    comparison, _ = make_comparison(("frozen", "last20"))
+    titles = ["frozen: loss", "frozen: accuracy", "last20: loss", "last20: accuracy"]
+    assert [axes.get_title("left") for axes in figures.curves(comparison).axes] == titles
+    across = figures.curves(comparison, across=True).axes
+    assert [axes.get_title("left") for axes in across] == [titles[place] for place in (0, 2, 1, 3)]
+
+
+def test_class_scores_mark_what_the_runs_say(make_comparison: Callable):
+    comparison, _ = make_comparison(("frozen", "last20"), dataset=make_dataset(per_class=20), seeds=(0, 1))
+    figure, scores = figures.class_scores(comparison), class_scores(comparison)
+    for axes, key in zip(figure.axes, ("precision", "recall", "f1"), strict=True):
+        marks = {line.get_label(): line.get_xdata() for line in axes.lines}
+        assert all((marks[name] == scores[name][key]).all() for name in scores)
+    hardest = int(scores[comparison.recommended]["f1"].argmin())
+    assert figure.get_suptitle().startswith(f"{comparison.dataset['class_names'][hardest]} is hardest for")
+
+
+def test_of_very_many_classes_the_hardest_are_shown(make_comparison: Callable):
+    comparison, _ = make_comparison(("frozen",), dataset=make_dataset([f"kind {n}" for n in range(40)], per_class=4))
+    figure = figures.class_scores(comparison)
+    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    f1 = class_scores(comparison)["frozen"]["f1"]
+    assert len(shown) == figures.MOST_CLASSES_COUNTED
+    assert max(f1[int(name.split()[1])] for name in shown) <= np.sort(f1)[len(shown)]
+    assert figure.get_suptitle().startswith("The 25 hardest of 40 classes")
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("width", [drawing.WIDTH, drawing.NARROW])
+def test_no_text_leaves_its_figure_nor_meets_another(make_comparison: Callable, classes: int, width: float):
+    dataset = make_dataset([f"a kind of name {n}" for n in range(classes)], per_class=20)
+    comparison, _ = make_comparison(dataset=dataset)
+    for draw in (figures.accuracy_vs_time, figures.metrics, figures.class_scores, figures.curves):
+        figure = draw(comparison, width)
+        figure.suptitle("")
+        assert misplaced(figure) == []

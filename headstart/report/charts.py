@@ -1,0 +1,146 @@
+"""The figures with the words around them: each drawn once for its file, and for the page wide and narrow, as SVG."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from headstart import runs
+from headstart.comparison import Comparison
+from headstart.report import duration, figures, images, percent
+from headstart.report.drawing import NARROW, WIDTH, png, svg
+from headstart.report.reading import confusion_matrix, means_of, runs_of, strategies
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure that follows light and dark and the width of the page: the same twice, of which the page shows one."""
+
+    name: str
+    heading: str
+    caption: str
+    wide: Markup
+    narrow: Markup
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as pixels; `source` is the PNG as a data URI."""
+
+    name: str
+    heading: str
+    caption: str
+    alt: str
+    source: str
+
+
+def result_charts(comparison: Comparison) -> dict[str, Chart]:
+    """What was measured: accuracy against time, learning curves, scores. Writes the PNG of each, too."""
+    scores = "; ".join(f"{name} {percent(row['accuracy'])}" for name, row in means_of(comparison).items())
+    times = "; ".join(f"{name} {duration(row['fit_seconds'])}" for name, row in means_of(comparison).items())
+    folder = comparison.folder / runs.FIGURES
+    folder.mkdir(exist_ok=True)
+
+    def chart(name: str, draw: Callable[[float], Figure], caption: str, words: str) -> tuple[str, Chart]:
+        return name, _chart(name, draw, caption, words, folder / f"{name}.png")
+
+    return dict(
+        (
+            chart(
+                "accuracy_vs_time",
+                lambda width: figures.accuracy_vs_time(comparison, width),
+                "Higher is more accurate, further left is quicker to fit. The dotted line joins what is best for its "
+                "time: a strategy below it is beaten by one that is no slower.",
+                f"Scatter plot of accuracy on test against time to fit. Accuracy: {scores}. Time: {times}.",
+            ),
+            chart(
+                "curves",
+                lambda width: figures.curves(comparison, width),
+                "Dashed is train, augmented and as met during the epoch; solid is val, which training never sees. "
+                "A gap that widens is overfitting. The weights kept are those of the ringed epoch. Losses include "
+                "label smoothing: compare them within a strategy, and accuracies, which share an axis, between them.",
+                "Line charts of loss and accuracy on train and val over the epochs, a row a strategy.",
+            ),
+            chart(
+                "metrics",
+                lambda width: figures.metrics(comparison, width),
+                "Every panel has the same axis. Where the classes are equally many the four nearly agree; where they "
+                "are not, precision, recall and F1 give a rare class the weight of a common one.",
+                f"Dot plot of accuracy, precision, recall and F1 of each strategy. Accuracy: {scores}.",
+            ),
+            chart(
+                "class_scores",
+                lambda width: figures.class_scores(comparison, width),
+                "Precision: of those called the class, the share that is. Recall: of those that are the class, the "
+                "share called it. F1 is low where either is. The numbers are in the table below.",
+                "Dot plot of precision, recall and F1 of each class. The table below has the numbers.",
+            ),
+        )
+    )
+
+
+def balance_chart(comparison: Comparison, pictures: runs.Pictures) -> Chart:
+    """How many images of each class there are; its PNG was written when the data was at hand."""
+    counts = dict(zip(images.SPLITS, pictures.counts, strict=True))
+    return _chart(
+        "class_balance",
+        lambda width: images.class_balance(counts, comparison.dataset["class_names"], width),
+        "A class with few images is learned from few examples, and its score rests on few test images.",
+        "Bar charts of the number of images of each class in train, val and test.",
+    )
+
+
+def _chart(name: str, draw: Callable[[float], Figure], caption: str, words: str, path: Path | None = None) -> Chart:
+    figure = draw(WIDTH)
+    if path is not None:
+        runs.write_bytes(path, png(figure))
+    heading = figure.get_suptitle()
+    drawn = []
+    for each, ids in ((figure, name), (draw(NARROW), f"{name}-narrow")):
+        each.suptitle("")  # the page has it as a heading
+        drawn.append(Markup(svg(each, ids, words)))  # of matplotlib's making, which escapes its text
+    return Chart(name, heading.replace("\n", " ").replace(r"\$", "$"), caption, *drawn)
+
+
+def confusion_pictures(comparison: Comparison) -> dict[str, Picture]:
+    """Strategy -> its confusion matrix as pixels; writes the PNG of each, too."""
+    folder = comparison.folder / runs.FIGURES
+    folder.mkdir(exist_ok=True)
+    pictures = {}
+    for name in strategies(comparison):
+        figure = figures.confusion(confusion_matrix(comparison, name), comparison.dataset["class_names"], name)
+        runs.write_bytes(path := folder / f"confusion_{name}.png", png(figure))
+        seeds = len(runs_of(comparison, name))
+        summed = f" Counts are summed over {seeds} seeds." if seeds > 1 else ""
+        pictures[name] = picture(
+            path,
+            name,
+            f"A row is a true class, a column what it was taken for. The diagonal is right.{summed}",
+            f"Confusion matrix of {name} on the test images.",
+        )
+    return pictures
+
+
+def data_pictures(comparison: Comparison) -> list[Picture]:
+    """Samples and class balance as the run folder has them, where it lacks what newer ones keep."""
+    folder = comparison.folder / runs.FIGURES
+    found = [
+        (folder / images.SAMPLES, "Training images", "Taken evenly from each class, not chosen.", "Training images."),
+        (folder / images.BALANCE, "Images of each class", "", "Bar charts of the number of images of each class."),
+    ]
+    return [picture(path, *words) for path, *words in found if path.exists()]
+
+
+def picture(path: Path, heading: str, caption: str, alt: str) -> Picture:
+    """A PNG file as the page has it."""
+    return Picture(path.stem, heading, caption, alt, data_uri(path.read_bytes(), "png"))
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """An image within the page."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

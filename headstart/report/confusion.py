@@ -1,0 +1,135 @@
+"""Confusion matrices, confident mistakes and lone successes as plain values, with the images that show them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.comparison import Comparison
+from headstart.evaluation.examples import Example, Examples
+from headstart.report import count, percent, shorten
+from headstart.report.figures import worst_mistake
+from headstart.report.reading import confusion_matrix, mistakes, runs_of, strategies
+
+LONGEST_NAME = 40  # letters: the table of classes has the whole name
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A test image (its index) and what stands below it, a line each."""
+
+    image: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a confusion matrix.
+
+    warmth: from 0 to 1, how much of the strategy's colour lies below it: the square root of its share of the row, so
+    that a class seldom mistaken still shows its mistakes. words: what it says, as a sentence.
+    """
+
+    text: str
+    warmth: float
+    words: str
+    shots: tuple[Shot, ...]
+    is_right: bool
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One strategy's confusion matrix; `shown` is the cell to begin with, its most frequent mistake."""
+
+    strategy: str
+    heading: str
+    rows: list[list[Cell]]
+    shown: tuple[int, int]
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Some of one strategy's test images."""
+
+    strategy: str
+    heading: str
+    shots: list[Shot]
+
+
+def matrices(comparison: Comparison, examples: Mapping[str, Examples]) -> list[Matrix]:
+    """A matrix a strategy, counts summed over its seeds."""
+    names = _names(comparison)
+    found = []
+    for strategy in strategies(comparison):
+        counts = confusion_matrix(comparison, strategy)
+        rows = [
+            [_cell(counts, true, taken, names, examples[strategy]) for taken in range(len(names))]
+            for true in range(len(names))
+        ]
+        worst = mistakes(counts, 1)
+        shown = worst[0][:2] if worst else (0, 0)
+        seeds = len(runs_of(comparison, strategy))
+        found.append(Matrix(strategy, worst_mistake(counts, names, strategy), rows, shown, seeds))
+    return found
+
+
+def _names(comparison: Comparison) -> list[str]:
+    return [shorten(name, LONGEST_NAME) for name in comparison.dataset["class_names"]]
+
+
+def _cell(counts: np.ndarray, true: int, taken: int, names: list[str], examples: Examples) -> Cell:
+    number, support = int(counts[true, taken]), int(counts[true].sum())
+    share = number / support if support else 0.0
+    what = "classified rightly" if true == taken else f"taken for {names[taken]}"
+    return Cell(
+        text=count(number) if number else "",
+        warmth=round(math.sqrt(share), 3),
+        words=f"{names[true]} {what}: {count(number)} of {count(support)}, {percent(share, 1)}",
+        shots=tuple(_shot(each) for each in examples.cells.get((true, taken), [])),
+        is_right=true == taken,
+    )
+
+
+def _shot(example: Example, *lines: str) -> Shot:
+    return Shot(example.image, (*lines, f"{percent(example.confidence, 1)} sure"))
+
+
+def confident_mistakes(comparison: Comparison, examples: Mapping[str, Examples], labels: np.ndarray) -> list[Gallery]:
+    """The mistakes that each strategy was surest of."""
+    names = _names(comparison)
+    return [
+        Gallery(
+            strategy,
+            "",
+            [_shot(each, f"is {names[labels[each.image]]}", f"taken for {names[each.taken]}") for each in it.mistakes],
+        )
+        for strategy, it in examples.items()
+        if it.mistakes
+    ]
+
+
+def lone_successes(
+    comparison: Comparison, examples: Mapping[str, Examples], taken: Mapping[str, np.ndarray]
+) -> list[Gallery]:
+    """The test images that one strategy alone gets right; taken: strategy -> (N,) what its first seed says."""
+    names = _names(comparison)
+    return [
+        Gallery(
+            strategy,
+            f"alone right about {count(it.alone_count)} of {count(comparison.dataset['test'])} test images",
+            [
+                _shot(
+                    each,
+                    f"is {names[each.taken]}",
+                    *(f"{other}: {names[taken[other][each.image]]}" for other in taken if other != strategy),
+                )
+                for each in it.alone
+            ],
+        )
+        for strategy, it in examples.items()
+        if it.alone
+    ]

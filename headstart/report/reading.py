@@ -1,0 +1,62 @@
+"""What figures, page and slides read of a comparison, each by strategy: rows, runs, scores of classes, confusions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from headstart import runs
+from headstart.comparison import Comparison
+
+CLASS_SCORES = {"precision": "precision", "recall": "recall", "f1": "F1"}
+
+
+def strategies(comparison: Comparison) -> list[str]:
+    """The names of the strategies, in the order they ran."""
+    return list(dict.fromkeys(row["strategy"] for row in comparison.strategies))
+
+
+def means_of(comparison: Comparison) -> dict[str, dict[str, Any]]:
+    """Strategy -> its row of the comparison's table: means over seeds, `accuracy_std` and `seeds`."""
+    table = comparison.table()
+    return {str(name): dict(zip(table.columns, row, strict=True)) for name, *row in table.itertuples()}
+
+
+def runs_of(comparison: Comparison, strategy: str) -> list[runs.Run]:
+    """The runs of one strategy, a run a seed."""
+    return [run for run, row in zip(comparison.runs, comparison.strategies, strict=True) if row["strategy"] == strategy]
+
+
+def class_scores(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
+    """Strategy -> score ("precision", "recall", "f1") -> (C,) means over its seeds."""
+    scores = {}
+    for name in strategies(comparison):
+        seeds = [run.metrics["per_class"] for run in runs_of(comparison, name)]
+        scores[name] = {key: np.mean([[row[key] for row in rows] for rows in seeds], axis=0) for key in CLASS_SCORES}
+    return scores
+
+
+def class_support(comparison: Comparison) -> list[int]:
+    """How many test images each class has."""
+    return [row["support"] for row in comparison.runs[0].metrics["per_class"]]
+
+
+def confusion_matrix(comparison: Comparison, strategy: str) -> np.ndarray:
+    """Counts (C, C) of one strategy, a row a true class, summed over its seeds."""
+    return np.sum([run.metrics["confusion_matrix"] for run in runs_of(comparison, strategy)], axis=0)
+
+
+def predictions(comparison: Comparison) -> tuple[dict[str, list[np.ndarray]], np.ndarray]:
+    """Strategy -> logits (N, C) of each seed, and the labels (N,) that all share."""
+    found = {name: [run.predictions() for run in runs_of(comparison, name)] for name in strategies(comparison)}
+    _, labels, _ = next(iter(found.values()))[0]
+    return {name: [logits for logits, _, _ in seeds] for name, seeds in found.items()}, labels
+
+
+def mistakes(matrix: np.ndarray, most: int) -> list[tuple[int, int, int]]:
+    """The most frequent confusions as (true class, predicted class, count), the most frequent first."""
+    wrong = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = (np.unravel_index(place, wrong.shape) for place in order)
+    return [(int(true), int(taken), int(wrong[true, taken])) for true, taken in pairs if wrong[true, taken]]

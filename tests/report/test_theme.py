@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from headstart.report import theme
+from headstart.strategies import STRATEGIES
+
+# How linear RGB looks to readers who lack one kind of cone: Machado, Oliveira, Fernandes 2009, severity 1.
+EYES = {
+    "all cones": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+XYZ = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
+
+
+def linear(colour: str) -> np.ndarray:
+    channels = np.array(to_rgb(colour))
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIELAB of linear RGB, under daylight: a distance of 2 is just seen."""
+    x, y, z = np.cbrt(np.array(XYZ) @ np.clip(rgb, 0.001, 1) / [0.95047, 1, 1.08883])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def contrast(a: str, b: str) -> float:
+    dark, light = sorted(float(linear(colour) @ XYZ[1]) for colour in (a, b))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def mixed(colour: str, share: str, below: str) -> str:
+    part = float(share.rstrip("%")) / 100
+    channels = part * np.array(to_rgb(colour)) + (1 - part) * np.array(to_rgb(below))
+    return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels)
+
+
+@pytest.mark.parametrize("colours", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("eyes", EYES)
+def test_any_eye_tells_any_two_strategies_apart(colours: dict[str, str], eyes: str):
+    seen = [lab(np.array(EYES[eyes]) @ linear(colours[f"strategy-{place}"])) for place in range(len(theme.PALETTE))]
+    distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
+    assert min(distances) > 14
+
+
+@pytest.mark.parametrize("colours", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+def test_text_is_legible_on_all_that_lies_below_it(colours: dict[str, str]):
+    for below in ("page", "card", "tint", "shade"):
+        for text in ("ink", "muted", "accent"):
+            assert contrast(colours[text], colours[below]) >= 4.5, (text, below)
+    for place in range(len(theme.PALETTE)):
+        colour = colours[f"strategy-{place}"]
+        assert contrast(colour, colours["card"]) >= 4.5
+        assert contrast(colours["ink"], mixed(colour, colours["heat"], colours["card"])) >= 4.5
+
+
+def test_light_and_dark_have_the_same_names_and_a_light_colour_has_one_name():
+    assert theme.LIGHT.keys() == theme.DARK.keys()
+    assert len(theme.VARIABLE) == len(theme.LIGHT)
+    assert len(theme.MARKERS) == len(theme.PALETTE)
+
+
+def test_a_strategy_has_its_place_whatever_ran_beside_it():
+    names = list(STRATEGIES)
+    assert [theme.place(name, names) for name in names] == list(range(len(names)))
+    assert theme.place(names[-1], names[-1:]) == len(names) - 1
+    assert theme.place("my own", [names[0], "my own"]) == len(names)
