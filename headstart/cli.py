@@ -122,6 +122,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     for name, run, words in (
         ("report", run_report, "make a comparison's table, figures and report.html again, from its folder alone"),
+        ("slides", run_slides, "make a presentation of a comparison: slides.pdf, in its folder"),
     ):
         again = commands.add_parser(name, help=words)
         again.set_defaults(command=run)
@@ -222,6 +223,14 @@ def run_report(*, typed: str, folder: Path) -> None:
     comparison = compare_runs(folder)
     comparison.save()
     print(write_report(comparison))
+
+
+def run_slides(*, typed: str, folder: Path) -> None:
+    """`headstart slides`."""
+    from headstart.comparison import compare_runs
+    from headstart.report.slides import write_slides
+
+    print(write_slides(compare_runs(folder)))
 
 
 def _seeds(seed: int, seeds: list[int] | None) -> list[int]:

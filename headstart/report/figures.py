@@ -46,7 +46,7 @@ SCORES = {"accuracy": "accuracy", "precision_macro": "precision", "recall_macro"
 def curves(comparison: Comparison, width: float = WIDTH, across: bool = False) -> Figure:
     """Loss and accuracy on train and val by epoch, every seed a line; a row a strategy, or a column (`across`)."""
     names = strategies(comparison)
-    height = 4.76 if across else (1.75 if width > WIDE else 1.45) * len(names) + 1.1
+    height = 9 / 16 * width if across else (1.75 if width > WIDE else 1.45) * len(names) + 1.1
     figure = Figure(figsize=(width, height))
     panels = figure.subplots(*(2, len(names)) if across else (len(names), 2), squeeze=False)
     panels = panels.T if across else panels
@@ -58,7 +58,7 @@ def curves(comparison: Comparison, width: float = WIDTH, across: bool = False) -
         accuracy.sharey(panels[0][1])
         accuracy.yaxis.set_major_formatter(lambda value, _: percent(value, 0))
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-            axes.set_title(f"{name}: {what}", color=colour, fontsize=10.5 if width > WIDE else 8.5)
+            axes.set_title(f"{name}: {what}", color=colour, fontsize=10.5 if width > WIDE and not across else 8.5)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for axes in panels[:, 1] if across else panels[-1]:
         axes.set_xlabel("epoch")
@@ -119,7 +119,8 @@ def class_scores(comparison: Comparison, width: float = WIDTH, height: float | N
     scores, names = reading.class_scores(comparison), comparison.dataset["class_names"]
     difficulty = scores[comparison.recommended]["f1"]
     shown = np.sort(np.argsort(difficulty, kind="stable")[:MOST_CLASSES_COUNTED])
-    figure = Figure(figsize=(width, height or 0.29 * len(shown) + 1.4))
+    height = height or 0.29 * len(shown) + 1.4
+    figure = Figure(figsize=(width, height))
     panels = figure.subplots(1, len(CLASS_SCORES), sharex=True, sharey=True)
     for axes, (key, title) in zip(panels, CLASS_SCORES.items(), strict=True):
         values = {name: scores[name][key][shown] for name in scores}
@@ -133,7 +134,7 @@ def class_scores(comparison: Comparison, width: float = WIDTH, height: float | N
         axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         axes.margins(x=0.06)
     drawable = drawable_classes(names, 26 if width > WIDE else 14)
-    name_classes(panels[0].yaxis, [drawable[index] for index in shown], 0.29 * len(shown))
+    name_classes(panels[0].yaxis, [drawable[index] for index in shown], height - 1.4)
     panels[0].set_ylim(len(shown) - 0.4, -0.6)
     columns = len(scores) if width > WIDE else 2
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from headstart import runs
 from headstart.comparison import Comparison
 from headstart.evaluation.examples import choose
-from headstart.report import charts, confusion, count, images, provenance, shorten, theme
+from headstart.report import charts, confusion, count, images, provenance, shorten, theme, words
 from headstart.report.drawing import colours
 from headstart.report.figures import MOST_CLASSES_COUNTED
 from headstart.report.reading import predictions, runs_of
@@ -45,6 +45,8 @@ def write_report(comparison: Comparison, audit: Mapping[str, Any] | None = None)
     page = environment.get_template("report.html.j2").render(
         comparison=comparison,
         audit=audit,
+        question=words.QUESTION.format(comparison.dataset["name"]),
+        cautions=words.CAUTIONS,
         **_looks(comparison),
         **_results(comparison),
         **_images(comparison),

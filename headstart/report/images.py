@@ -187,11 +187,12 @@ def class_balance(counts: Mapping[str, np.ndarray], class_names: Sequence[str], 
             axes.margins(x=0.18)
     name_classes(panels[0].yaxis, drawable_classes(class_names, 26 if is_wide else 14), height)
     panels[0].invert_yaxis()
-    write_title(figure, _balance(counts["train"], drawable_classes(class_names)))
+    write_title(figure, balance_sentence(counts["train"], drawable_classes(class_names)))
     return figure
 
 
-def _balance(counts: np.ndarray, names: Sequence[str]) -> str:
+def balance_sentence(counts: np.ndarray, names: Sequence[str]) -> str:
+    """How evenly the training images are spread over the classes; counts: (C,)."""
     most, least = int(counts.argmax()), int(counts.argmin())
     if counts[least] == 0:
         return f"{names[least]} has no training image"

@@ -1,0 +1,284 @@
+"""A Comparison as a presentation: `slides.pdf`, 16:9, made of the run folder alone. A slide with nothing to say is left
+out: of two networks that did not run, or of pictures that the folder lacks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+
+from headstart import runs
+from headstart.comparison import Comparison
+from headstart.evaluation.examples import choose
+from headstart.report import count, figures, images, megabytes, milliseconds, percent, short_count
+from headstart.report.drawing import WIDTH, colours, drawable, drawable_classes, evenly, styled
+from headstart.report.reading import confusion_matrix, means_of, mistakes, predictions, runs_of, strategies
+from headstart.report.slide import (
+    HEIGHT,
+    MARGIN,
+    blank,
+    box,
+    mark,
+    measured,
+    paragraph,
+    picture,
+    table,
+    with_chart,
+)
+from headstart.report.tables import TABLES, key_numbers, table_rows
+from headstart.report.theme import EDGE, INK, MUTED
+from headstart.report.words import CAUTIONS, QUESTION
+
+# What the networks from scratch are made of, in the order that an image passes (tests/report/test_slides.py counts).
+LAYERS = {
+    "base-cnn": ("conv 32", "pool", "conv 64", "pool", "conv 128", "pool", "dense 128"),
+    "deep-cnn": ("whiten 24", *("conv 64", "pool", "conv 64"), *2 * ("conv 256", "pool", "conv 256")),
+}
+SAMPLES = 10  # classes, and images of each
+SAMPLE_CELL = 0.37  # inches
+COMMON_MISTAKES = 4
+
+
+def write_slides(comparison: Comparison) -> Path:
+    """Write slides.pdf into the comparison's folder; returns its path. Its text is text, its fonts are inside."""
+    buffer = io.BytesIO()
+    name = _name(comparison)
+    metadata = {"Title": f"headstart: {comparison.recommended} on {name}", "CreationDate": None}
+    with mpl.rc_context({"pdf.fonttype": 42}), PdfPages(buffer, metadata=metadata) as pages:  # letters, not outlines
+        for number, slide in enumerate(slides(comparison), start=1):
+            mark(slide, f"headstart · {name} · {number}")
+            pages.savefig(slide)
+    path = comparison.folder / runs.SLIDES
+    runs.write_bytes(path, buffer.getvalue())
+    return path
+
+
+@styled
+def slides(comparison: Comparison) -> list[Figure]:
+    """The slides, each a figure of 16:9."""
+    names = strategies(comparison)
+    configs = {name: runs_of(comparison, name)[0].config for name in names}
+    scratch = [name for name in names if not configs[name]["backbone"]]
+    transfer = [name for name in names if configs[name]["backbone"]]
+    made = [_question(comparison, configs), _data(comparison)]
+    made += [_from_scratch(comparison, scratch, configs)] if scratch else []
+    made += [_transfer(comparison, transfer, configs)] if transfer else []
+    made += [_training(comparison, configs), with_chart(figures.curves(comparison, across=True))]
+    made += [_results(comparison), with_chart(figures.class_scores(comparison, height=HEIGHT)), _confusion(comparison)]
+    made += [with_chart(figures.accuracy_vs_time(comparison, height=HEIGHT)), _verdict(comparison), _cautions()]
+    return made
+
+
+def _name(comparison: Comparison) -> str:
+    return drawable(comparison.dataset["name"], "these images", 40)
+
+
+def _question(comparison: Comparison, configs: Mapping[str, Any]) -> Figure:
+    slide = blank("")
+    top = paragraph(slide, QUESTION.format(_name(comparison)), 1.0, points=20, bold=True) + 0.35
+    few = "One answer" if len(configs) == 1 else f"{len(configs)} answers"
+    top = paragraph(slide, f"{few}, trained and measured alike:", top, colour=MUTED) + 0.1
+    for name, colour in colours(comparison).items():
+        box(slide, MARGIN, top + 0.04, 0.13, 0.13, colour)
+        paragraph(slide, name, top, MARGIN + 0.25, bold=True, colour=colour)
+        top = paragraph(slide, configs[name]["strategy"]["summary"], top, MARGIN + 1.6, WIDTH - 2 * MARGIN - 1.6) + 0.15
+    return slide
+
+
+def _data(comparison: Comparison) -> Figure:
+    slide = blank(f"The data: {_name(comparison)}")
+    pictures, data = runs.read_pictures(comparison.folder), comparison.dataset
+    names = drawable_classes(data["class_names"], 16)
+    uses = zip(images.SPLITS, ("train on", "choose by", "test on"), strict=True)
+    facts = [f"{count(data[split])} images to {use}" for split, use in uses]
+    facts += [f"{count(len(names))} classes"]
+    facts += [] if pictures is None else [images.balance_sentence(pictures.counts[0], names)]
+    facts += [f"From {drawable(data['source'], 'elsewhere', 90)}"]
+    top = 1.0
+    for fact in facts:
+        top = paragraph(slide, fact, top, width=2.9) + 0.12
+    if pictures is not None:
+        _samples(slide, pictures, names)
+    return slide
+
+
+def _samples(slide: Figure, pictures: runs.Pictures, names: list[str]) -> None:
+    by_class: dict[int, list[bytes]] = {}
+    for label, jpeg in pictures.samples:
+        by_class.setdefault(label, []).append(jpeg)
+    shown = [list(by_class)[place] for place in evenly(np.arange(len(by_class)), SAMPLES)]
+    for row, label in enumerate(shown):
+        top = 1.0 + row * SAMPLE_CELL
+        paragraph(slide, names[label], top + 0.08, 3.6, 1.4, points=9)
+        for column, jpeg in enumerate(by_class[label][:SAMPLES]):
+            picture(slide, jpeg, 4.85 + column * SAMPLE_CELL, top, 0.92 * SAMPLE_CELL)
+
+
+def _from_scratch(comparison: Comparison, names: list[str], configs: Mapping[str, Any]) -> Figure:
+    slide = blank("From scratch: all they know is from these images")
+    top, means = 1.15, means_of(comparison)
+    for name in names:
+        colour, row = colours(comparison)[name], means[name]
+        paragraph(slide, name, top, points=13, bold=True, colour=colour)
+        paragraph(slide, _size(row), top + 0.02, MARGIN + 1.6, points=10, colour=MUTED)
+        top = _layers(slide, configs[name], top + 0.38, colour)
+        top = paragraph(slide, configs[name]["strategy"]["summary"], top + 0.1, points=10) + 0.35
+    return slide
+
+
+def _layers(slide: Figure, config: Mapping[str, Any], top: float, colour: str) -> float:
+    """A row of boxes from image to classes; returns where it ends."""
+    network = config["network"]
+    classes = f"{len(config['dataset']['class_names'])} classes"
+    boxes = ["image", *LAYERS.get(network["kind"], ("network",)), classes]
+    room, gap = WIDTH - 2 * MARGIN, 0.05
+    needed = [measured(text, 8) + 0.16 for text in boxes]
+    points = 8 * min(1, (room - gap * len(boxes)) / sum(needed))
+    left = MARGIN
+    for text, width in zip(boxes, needed, strict=True):
+        width *= points / 8
+        box(slide, left, top, width, 0.42, EDGE if text in ("image", "pool", classes) else colour, 0.35)
+        paragraph(slide, text, top + 0.12, left + 0.08 * points / 8, 9, points=points)
+        left += width + gap
+    return top + 0.42
+
+
+def _transfer(comparison: Comparison, names: list[str], configs: Mapping[str, Any]) -> Figure:
+    slide = blank("Transfer: most of what ImageNet taught is kept")
+    backbone, means = comparison.backbone or {}, means_of(comparison)
+    weights = drawable(str(backbone.get("weights")), "local weights", 60)
+    network = drawable(str(backbone.get("name")), "a network", 40)
+    top = paragraph(slide, f"Backbone: {network}, {weights}", 0.95, points=10) + 0.2
+    for name in names:
+        colour, row, config = colours(comparison)[name], means[name], configs[name]
+        paragraph(slide, name, top, points=13, bold=True, colour=colour)
+        paragraph(slide, _size(row), top + 0.02, MARGIN + 1.6, points=10, colour=MUTED)
+        top = _cut(slide, config["strategy"]["frozen_share"] or 0.0, top + 0.38, colour)
+        pieces = [drawable(str(piece), "a piece", 40) for piece in config["retrained"]]
+        retrained = f"Trained: {', '.join(pieces)}, and a new head." if pieces else "Trained: a new head alone."
+        top = paragraph(slide, retrained, top + 0.1, points=10) + 0.3
+    paragraph(
+        slide,
+        "What is frozen never changes, so it sees each image once per view; training repeats only what comes after.",
+        top,
+        points=10,
+        colour=MUTED,
+    )
+    return slide
+
+
+def _cut(slide: Figure, frozen: float, top: float, colour: str) -> float:
+    """A bar from image to classes: what is frozen, what is retrained, the new head; returns where it ends."""
+    body, head, height = WIDTH - 2 * MARGIN - 0.85, 0.8, 0.42
+    box(slide, MARGIN, top, body * frozen, height, EDGE, 0.5)
+    box(slide, MARGIN + body * frozen, top, body * (1 - frozen), height, colour, 0.35)
+    box(slide, MARGIN + body + 0.05, top, head, height, colour, 0.7)
+    if frozen > 0.15:
+        paragraph(slide, f"frozen: {percent(frozen, 0)} of the layers", top + 0.12, MARGIN + 0.12, 4, points=9)
+    if frozen < 0.95:
+        paragraph(slide, "retrained", top + 0.12, MARGIN + body * frozen + 0.12, 4, points=9)
+    paragraph(slide, "head", top + 0.12, MARGIN + body + 0.2, 2, points=9)
+    return top + height
+
+
+def _size(row: Mapping[str, Any]) -> str:
+    trained = short_count(row["trainable_parameters"])
+    return (
+        f"{short_count(row['parameters'])} parameters, {trained} of them trained; {megabytes(row['size_mb'])}; "
+        f"{milliseconds(row['latency_ms'])} an image"
+    )
+
+
+def _training(comparison: Comparison, configs: Mapping[str, Any]) -> Figure:
+    slide = blank("How they were trained: one loop, a recipe each")
+    means = means_of(comparison)
+    recipes = {name: config["strategy"]["recipe"] for name, config in configs.items()}
+    rows = {
+        "epochs": [count(means[name]["epochs"]) for name in recipes],
+        "images a batch": [count(recipe["batch_size"]) for recipe in recipes.values()],
+        "optimizer": [_distinct(recipe, "optimizer") for recipe in recipes.values()],
+        "learning rate": [_distinct(recipe, "learning_rate") for recipe in recipes.values()],
+        "schedule": [recipe["schedule"] for recipe in recipes.values()],
+        "label smoothing": [f"{recipe['label_smoothing']:g}" for recipe in recipes.values()],
+        "mixup": [f"{recipe['mixup']:g}" for recipe in recipes.values()],
+        "views in training": [count(len(recipe["views"])) for recipe in recipes.values()],
+        "moved by, pixels": [count(recipe["translate"]) for recipe in recipes.values()],
+        "seeds": [count(means[name]["seeds"]) for name in recipes],
+    }
+    top = table(slide, [["", *recipes], *([key, *cells] for key, cells in rows.items())], 0.95, _heads(comparison))
+    said = "Every choice was made on val; test was looked at once, after training."
+    paragraph(slide, said, top + 0.15, points=10, colour=MUTED)
+    return slide
+
+
+def _distinct(recipe: Mapping[str, Any], key: str) -> str:
+    values = dict.fromkeys(group[key] for group in recipe["groups"])
+    return ", ".join(value if isinstance(value, str) else f"{value:g}" for value in values)
+
+
+def _heads(comparison: Comparison) -> list[str]:
+    return [INK, *colours(comparison).values()]
+
+
+def _results(comparison: Comparison) -> Figure:
+    means = means_of(comparison)
+    best = max(means, key=lambda name: means[name]["accuracy"])
+    slide = blank(f"Results: {best} is right about {percent(means[best]['accuracy'])} of the test images")
+    rows = [["", *means]]
+    for columns in TABLES.values():
+        cells = table_rows(comparison, columns)
+        for place, column in enumerate(columns):
+            marked = [("★ " if cells[name][place].best else "") + cells[name][place].text for name in means]
+            rows.append([column.title, *marked])
+    top = table(slide, rows, 0.85, _heads(comparison), points=8.5)
+    if len(means) > 1:
+        paragraph(slide, "★ marks the best of a row.", top + 0.06, points=8, colour=MUTED)
+    return slide
+
+
+def _confusion(comparison: Comparison) -> Figure:
+    """The recommended strategy's matrix, and its most frequent mistakes with their surest images."""
+    name, names = comparison.recommended, comparison.dataset["class_names"]
+    matrix = confusion_matrix(comparison, name)
+    slide = with_chart(figures.confusion(matrix, names, name, most_inches=2.8), right=0.63)
+    pictures, logits_labels = runs.read_pictures(comparison.folder), predictions(comparison)
+    kept = {} if pictures is None else pictures.tests
+    cells = choose(*logits_labels)[name].cells
+    short, top = drawable_classes(names, 18), 1.0
+    for true, taken, times in mistakes(matrix, COMMON_MISTAKES):
+        words = f"{short[true]} taken for {short[taken]}: {count(times)} of {count(matrix[true].sum())}"
+        top = paragraph(slide, words, top, 5.75, 2.8, points=9.5) + 0.05
+        shown = [kept[each.image] for each in cells.get((true, taken), []) if each.image in kept]
+        for place, jpeg in enumerate(shown):
+            picture(slide, jpeg, 5.75 + 0.55 * place, top, 0.5)
+        top += 0.65 if shown else 0.1
+    return slide
+
+
+def _verdict(comparison: Comparison) -> Figure:
+    slide = blank("The verdict")
+    colour = colours(comparison)[comparison.recommended]
+    take = "Take " if len(means_of(comparison)) > 1 else ""
+    top = paragraph(slide, f"{take}{comparison.recommended}", 0.95, points=30, bold=True, colour=colour) + 0.1
+    top = paragraph(slide, comparison.because, top, points=12.5) + 0.35
+    width = (WIDTH - 2 * MARGIN) / 4
+    for place, (what, cell) in enumerate(key_numbers(comparison).items()):
+        left = MARGIN + place * width
+        below = paragraph(slide, cell.text, top, left, width, points=16, bold=True)
+        below = paragraph(slide, what, below, left, width - 0.1, points=9, colour=MUTED)
+        paragraph(slide, cell.remark, below, left, width - 0.1, points=8, colour=MUTED)
+    return slide
+
+
+def _cautions() -> Figure:
+    slide, top = blank("What to be careful about"), 1.0
+    for what, words in CAUTIONS.items():
+        top = paragraph(slide, what, top, points=10.5, bold=True)
+        top = paragraph(slide, words, top, points=10, colour=MUTED) + 0.14
+    return slide

@@ -1,0 +1,16 @@
+"""Sentences that the page and the slides share."""
+
+from __future__ import annotations
+
+QUESTION = "Does a pre-trained network give a head start on {}, and how much of it is worth retraining?"
+CAUTIONS = {
+    "Test was touched once, after training.": "Early stopping, the learning rate and every other choice used val.",
+    "A confidence interval speaks of test images only.": "It says how far the difference between two strategies could "
+    "move if other test images of the same kind had been drawn. It says nothing about other training images, another "
+    "seed or images of another kind.",
+    "A tie is not equality.": "It means that this test set is too small to tell two strategies apart; then the quicker "
+    "one is recommended.",
+    "± is the standard deviation over seeds.": "It is that of single runs, not of their mean. One seed shows none, "
+    "which does not mean that there is none.",
+    "Times and latencies belong to this machine.": "Accuracies carry over better than seconds do.",
+}

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from layout import drawn_texts, misplaced
+from matplotlib.figure import Figure
+from small_runs import HOSTILE, make_dataset
+
+from headstart import runs
+from headstart.comparison import Comparison
+from headstart.data.dataset import Dataset
+from headstart.models import build
+from headstart.report import images
+from headstart.report.slides import LAYERS, slides, write_slides
+
+Whole = tuple[Comparison, Dataset]
+TOPICS = ("Does a pre-trained", "The data", "From scratch", "Transfer", "How they were trained", "How each strategy")
+TOPICS += ("Results", "is hardest for", "most often takes", "is the most accurate", "The verdict", "careful about")
+
+
+def words(slide: Figure) -> str:
+    return " ".join(text for text, _ in drawn_texts(slide))
+
+
+def assert_well_laid_out(made: Sequence[Figure]) -> None:
+    for slide in made:
+        assert tuple(slide.get_size_inches()) == (9, 9 * 9 / 16)
+        assert misplaced(slide) == []
+
+
+@pytest.fixture(scope="module")
+def made(whole: Whole) -> list[Figure]:
+    return slides(whole[0])
+
+
+def test_the_slides_tell_it_from_the_question_to_what_to_be_careful_about(whole: Whole, made: list[Figure]):
+    assert len(made) == len(TOPICS)
+    for slide, topic in zip(made, TOPICS, strict=True):
+        assert topic in words(slide)
+    assert whole[0].because[:40] in words(made[10])
+
+
+def test_no_text_leaves_its_slide_nor_meets_another(made: list[Figure]):
+    assert_well_laid_out(made)
+
+
+@pytest.mark.parametrize("names", [("base-cnn",), ("last20",), ("deep-cnn", "frozen")])
+def test_a_slide_with_nothing_to_say_is_left_out(make_comparison: Callable, names: tuple[str, ...]):
+    comparison, _ = make_comparison(names)
+    made = slides(comparison)  # from a folder without pictures, too
+    assert 8 <= len(made) <= 12
+    assert_well_laid_out(made)
+    everything = " ".join(map(words, made))
+    assert ("From scratch" in everything) == any(name.endswith("cnn") for name in names)
+    assert ("Transfer:" in everything) == any(not name.endswith("cnn") for name in names)
+    assert not [name for name in ("base-cnn", "deep-cnn", "last20") if name not in names and name in everything]
+
+
+@pytest.mark.parametrize("classes", [HOSTILE, [f"a kind of name {number}" for number in range(60)]])
+def test_hostile_and_many_class_names_fit(make_comparison: Callable, classes: Sequence[str]):
+    comparison, dataset = make_comparison(("deep-cnn",), (0, 1), make_dataset(classes, per_class=6))
+    images.keep_pictures(comparison, dataset)
+    assert_well_laid_out(slides(comparison))
+
+
+def test_the_pdf_is_made_from_the_run_folder_alone_without_torch_and_its_text_is_text(whole: Whole):
+    folder = whole[0].folder
+    code = "import sys; from headstart.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    command = [sys.executable, "-c", code, "slides", str(folder)]
+    made = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == str(folder / runs.SLIDES)
+    content = (folder / runs.SLIDES).read_bytes()
+    assert len(re.findall(rb"/Type /Page\b", content)) == len(TOPICS)
+    fonts = re.findall(rb"/Subtype /(\w+)", content)
+    assert b"CIDFontType2" in fonts  # embedded TrueType
+    assert b"Type3" not in fonts
+    assert len(re.findall(rb"/FontFile2", content)) >= 1
+    assert b"/ToUnicode" in content
+
+
+def test_writing_them_again_changes_nothing(make_comparison: Callable):
+    comparison, _ = make_comparison(("frozen",))
+    assert write_slides(comparison).read_bytes() == write_slides(comparison).read_bytes()
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_the_layers_drawn_are_those_of_the_network(kind: str):
+    spec = {"kind": kind, "channels": 3, "image_size": 32, "classes": 10}
+    modules = list(build.from_spec(spec).modules())
+    found = [
+        "pool" if "Pool" in type(module).__name__ else f"{module.weight.shape[0]}"
+        for module in modules
+        if "Pool" in type(module).__name__ or type(module).__name__ in ("Conv2d", "Linear")
+    ]
+    assert [text.split()[-1] for text in LAYERS[kind]] == found[:-1]  # the last one gives the classes
