@@ -2,13 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: compare test lint lock clean
+.PHONY: compare test chromium lint lock clean
 
 compare: .venv/.installed  ## train and compare the four strategies: make compare ARGS="--seeds 3"
 	$(BIN)/headstart compare $(ARGS)
 
-test: .venv/.installed  ## the whole test suite
+test: .venv/.installed chromium  ## the whole test suite
 	$(BIN)/pytest $(ARGS)
+
+chromium:  ## a browser for the tests of the report's page: set up where we may on Debian; elsewhere those tests skip
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+		{ test "$$(id -u)" = 0 && export DEBIAN_FRONTEND=noninteractive && apt-get update -qq -o Acquire::http::Timeout=30 && \
+		apt-get install -qq --yes --no-install-recommends chromium >/dev/null; } || \
+		echo "no Chromium, and none could be set up: the tests of the page in a browser will be skipped"
 
 lint: .venv/.installed  ## style, types
 	$(BIN)/ruff check .

@@ -178,7 +178,7 @@ def test_charts_follow_light_and_dark(open_page: Open, report: Path, scheme: str
 def test_paper_is_light_whatever_the_screen_and_shows_what_was_folded(open_page: Open, report: Path):
     page = open_page(report, color_scheme="dark")
     page.emulate_media(media="print")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 248)"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.get_by_text("passes over the training images").is_visible()
     assert not page.locator("nav").is_visible()
 
