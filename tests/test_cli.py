@@ -44,6 +44,8 @@ LITE0 = "tf_efficientnet_lite0.in1k"
             "compare mnist --strategies base-cnn",
             "'mnist' is neither a folder or CSV of images nor a known data set: cifar10",
         ),
+        ("report no/such/run", "no/such/run holds no finished run"),
+        ("slides no/such/run", "no/such/run holds no finished run"),
     ],
 )
 def test_a_bad_argument_ends_in_one_clear_line_and_exit_code_2(arguments, said, capfd, monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
@@ -39,49 +40,52 @@ class Picture:
     source: str
 
 
+RESULTS: dict[str, tuple[Callable[[Comparison, float], Figure], str, str]] = {  # name -> how to draw, caption, words
+    "accuracy_vs_time": (
+        figures.accuracy_vs_time,
+        "Higher is more accurate, further left is quicker to fit. The dotted line joins what is best for its time: a "
+        "strategy below it is beaten by one that is no slower.",
+        "Scatter plot of accuracy on test against time to fit. Accuracy: {scores}. Time: {times}.",
+    ),
+    "curves": (
+        figures.curves,
+        "Dashed is train, augmented and as met during the epoch; solid is val, which training never sees. A gap that "
+        "widens is overfitting. The weights kept are those of the ringed epoch. Losses include label smoothing: "
+        "compare them within a strategy; accuracies share an axis.",
+        "Line charts of loss and accuracy on train and val over the epochs, a row a strategy.",
+    ),
+    "metrics": (
+        figures.metrics,
+        "Every panel has the same axis. Where the classes are equally many the four nearly agree; where they are not, "
+        "precision, recall and F1 give a rare class the weight of a common one.",
+        "Dot plot of accuracy, precision, recall and F1 of each strategy. Accuracy: {scores}.",
+    ),
+    "class_scores": (
+        figures.class_scores,
+        "Precision: of those called the class, the share that is. Recall: of those that are the class, the share "
+        "called it. F1 is low where either is. The numbers are in the table below.",
+        "Dot plot of precision, recall and F1 of each class. The table below has the numbers.",
+    ),
+}
+
+
 def result_charts(comparison: Comparison) -> dict[str, Chart]:
     """What was measured: accuracy against time, learning curves, scores. Writes the PNG of each, too."""
-    scores = "; ".join(f"{name} {percent(row['accuracy'])}" for name, row in means_of(comparison).items())
-    times = "; ".join(f"{name} {duration(row['fit_seconds'])}" for name, row in means_of(comparison).items())
+    means = means_of(comparison)
+    scores = "; ".join(f"{name} {percent(row['accuracy'])}" for name, row in means.items())
+    times = "; ".join(f"{name} {duration(row['fit_seconds'])}" for name, row in means.items())
     folder = comparison.folder / runs.FIGURES
     folder.mkdir(exist_ok=True)
-
-    def chart(name: str, draw: Callable[[float], Figure], caption: str, words: str) -> tuple[str, Chart]:
-        return name, _chart(name, draw, caption, words, folder / f"{name}.png")
-
-    return dict(
-        (
-            chart(
-                "accuracy_vs_time",
-                lambda width: figures.accuracy_vs_time(comparison, width),
-                "Higher is more accurate, further left is quicker to fit. The dotted line joins what is best for its "
-                "time: a strategy below it is beaten by one that is no slower.",
-                f"Scatter plot of accuracy on test against time to fit. Accuracy: {scores}. Time: {times}.",
-            ),
-            chart(
-                "curves",
-                lambda width: figures.curves(comparison, width),
-                "Dashed is train, augmented and as met during the epoch; solid is val, which training never sees. "
-                "A gap that widens is overfitting. The weights kept are those of the ringed epoch. Losses include "
-                "label smoothing: compare them within a strategy, and accuracies, which share an axis, between them.",
-                "Line charts of loss and accuracy on train and val over the epochs, a row a strategy.",
-            ),
-            chart(
-                "metrics",
-                lambda width: figures.metrics(comparison, width),
-                "Every panel has the same axis. Where the classes are equally many the four nearly agree; where they "
-                "are not, precision, recall and F1 give a rare class the weight of a common one.",
-                f"Dot plot of accuracy, precision, recall and F1 of each strategy. Accuracy: {scores}.",
-            ),
-            chart(
-                "class_scores",
-                lambda width: figures.class_scores(comparison, width),
-                "Precision: of those called the class, the share that is. Recall: of those that are the class, the "
-                "share called it. F1 is low where either is. The numbers are in the table below.",
-                "Dot plot of precision, recall and F1 of each class. The table below has the numbers.",
-            ),
+    return {
+        name: _chart(
+            name,
+            partial(draw, comparison),
+            caption,
+            words.format(scores=scores, times=times),
+            folder / f"{name}.png",
         )
-    )
+        for name, (draw, caption, words) in RESULTS.items()
+    }
 
 
 def balance_chart(comparison: Comparison, pictures: runs.Pictures) -> Chart:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from small_runs import STRATEGIES, make_dataset, write_runs
+from small_runs import HOSTILE, STRATEGIES, make_dataset, write_runs
 
 from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset
@@ -36,8 +36,18 @@ def make_comparison(tmp_path: Path) -> Callable[..., tuple[Comparison, Dataset]]
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
     """A comparison of every strategy, with all that `compare` leaves: not to be changed, for many tests look at it."""
-    dataset = make_dataset(per_class=20)
-    comparison = write_runs(tmp_path_factory.mktemp("whole"), tuple(STRATEGIES), (0,), dataset)
+    return _reported(tmp_path_factory.mktemp("whole"), tuple(STRATEGIES), make_dataset(per_class=20))
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
+    """The same of two strategies, whose classes have the worst of names."""
+    names = ("base-cnn", "last20")
+    return _reported(tmp_path_factory.mktemp("hostile"), names, make_dataset(HOSTILE, per_class=10))
+
+
+def _reported(folder: Path, names: Sequence[str], dataset: Dataset) -> tuple[Comparison, Dataset]:
+    comparison = write_runs(folder, names, (0,), dataset)
     images.keep_pictures(comparison, dataset)
     write_report(comparison)
     return comparison, dataset

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from small_runs import HOSTILE, make_dataset, write_runs
+from small_runs import HOSTILE
 
 from headstart import runs
 from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset
-from headstart.report import images, theme
-from headstart.report.html import write_report
+from headstart.report import theme
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -62,11 +61,8 @@ def report(whole: tuple[Comparison, Dataset]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    dataset = make_dataset(HOSTILE, per_class=10)
-    comparison = write_runs(tmp_path_factory.mktemp("hostile"), ("base-cnn", "last20"), (0,), dataset)
-    images.keep_pictures(comparison, dataset)
-    return write_report(comparison)
+def hostile_report(hostile: tuple[Comparison, Dataset]) -> Path:
+    return hostile[0].folder / runs.REPORT
 
 
 def first_column(table: playwright.Locator) -> list[str]:
