@@ -87,12 +87,13 @@ class Run:
 class Pictures:
     """What a report shows of the data itself, kept so that it can be made again without the data.
 
-    tests: index in test -> a small JPEG. samples: (label, small JPEG) of training images. counts: (3, C) images of each
-    class in train, val and test.
+    tests: index in test -> a small JPEG. samples: (label, small JPEG) of training images. suspects: a small JPEG for
+    each of the comparison's label suspects. counts: (3, C) images of each class in train, val and test.
     """
 
     tests: Mapping[int, bytes]
     samples: Sequence[tuple[int, bytes]]
+    suspects: Sequence[bytes]
     counts: np.ndarray
 
 
@@ -163,7 +164,7 @@ def write_predictions(
 
 def write_pictures(comparison: Path, pictures: Pictures) -> None:
     """Keep small pictures in the comparison's folder, the bytes of one after those of another."""
-    files = [*pictures.tests.values(), *(jpeg for _, jpeg in pictures.samples)]
+    files = [*pictures.tests.values(), *(jpeg for _, jpeg in pictures.samples), *pictures.suspects]
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -190,7 +191,8 @@ def read_pictures(comparison: Path) -> Pictures | None:
     files = [content[start:end] for start, end in pairwise([0, *ends.tolist()])]
     return Pictures(
         tests=dict(zip(tests.tolist(), files, strict=False)),
-        samples=list(zip(labels.tolist(), files[len(tests) :], strict=True)),
+        samples=list(zip(labels.tolist(), files[len(tests) :], strict=False)),
+        suspects=files[len(tests) + len(labels) :],
         counts=counts,
     )
 

@@ -67,10 +67,11 @@ def test_a_number_that_json_lacks_is_refused_and_the_old_file_stays(tmp_path):
 
 
 def test_small_pictures_come_back_as_they_were(tmp_path):
-    kept = runs.Pictures({7: b"seven", 3: b""}, [(1, b"one"), (0, b"nought")], np.array([[1, 2], [3, 4], [5, 6]]))
+    counts = np.array([[1, 2], [3, 4], [5, 6]])
+    kept = runs.Pictures({7: b"seven", 3: b""}, [(1, b"one"), (0, b"nought")], [b"doubt"], counts)
     runs.write_pictures(tmp_path, kept)
     found = runs.read_pictures(tmp_path)
-    assert (found.tests, found.samples) == (kept.tests, kept.samples)
+    assert (found.tests, found.samples, found.suspects) == (kept.tests, kept.samples, kept.suspects)
     assert (found.counts == kept.counts).all()
     with np.load(tmp_path / runs.EXAMPLES, allow_pickle=False) as saved:
         assert all(saved[name].dtype != object for name in saved)

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from headstart import runs
 from headstart.comparison import Comparison
 from headstart.evaluation.examples import choose
-from headstart.report import charts, confusion, count, images, provenance, shorten, theme, words
+from headstart.report import charts, confusion, count, images, percent, provenance, shorten, theme, words
 from headstart.report.drawing import colours
 from headstart.report.figures import MOST_CLASSES_COUNTED
 from headstart.report.reading import predictions, runs_of
@@ -28,11 +28,8 @@ from headstart.report.tables import TABLES, class_rows, frequent_mistakes, key_n
 MOST_CLASSES_OPEN = 20  # a longer table of classes starts folded
 
 
-def write_report(comparison: Comparison, audit: Mapping[str, Any] | None = None) -> Path:
-    """Write the figures and report.html into the comparison's folder; returns the path of the page.
-
-    audit: what was found out about the images before training, heading -> words; the page has a place for it.
-    """
+def write_report(comparison: Comparison) -> Path:
+    """Write the figures and report.html into the comparison's folder; returns the path of the page."""
     script = resources.files("headstart.report").joinpath("report.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=PackageLoader("headstart.report", ""),
@@ -44,7 +41,7 @@ def write_report(comparison: Comparison, audit: Mapping[str, Any] | None = None)
     environment.filters |= {"count": count, "shorten": shorten}
     page = environment.get_template("report.html.j2").render(
         comparison=comparison,
-        audit=audit,
+        **_doubts(comparison),
         question=words.QUESTION.format(comparison.dataset["name"]),
         cautions=words.CAUTIONS,
         **_looks(comparison),
@@ -102,6 +99,21 @@ def _images(comparison: Comparison) -> dict[str, Any]:
         "balance": None if pictures is None else charts.balance_chart(comparison, pictures),
         "samples": [] if pictures is None else _samples(comparison, pictures.samples),
         "data_pictures": charts.data_pictures(comparison) if pictures is None else [],
+    }
+
+
+def _doubts(comparison: Comparison) -> dict[str, Any]:
+    """What the audit found, the scores without leaked test images, and labels that may be wrong."""
+    path = comparison.folder / runs.AUDIT
+    findings = runs.read_json(path)["findings"] if path.exists() else []
+    pictures = runs.read_pictures(comparison.folder)
+    jpegs = [charts.data_uri(jpeg, "jpeg") for jpeg in pictures.suspects] if pictures else []
+    return {
+        "findings": sorted(findings, key=lambda finding: not finding["is_fault"]),
+        "without_leaks": "; ".join(
+            f"{name} {percent(row['accuracy'])}" for name, row in comparison.without_leaks.items()
+        ),
+        "suspects": list(zip(comparison.label_suspects, jpegs, strict=False)),
     }
 
 

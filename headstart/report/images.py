@@ -73,7 +73,9 @@ def keep_pictures(comparison: Comparison, dataset: Dataset) -> None:
         if left < 0:
             break
         tests[index] = jpeg
-    runs.write_pictures(comparison.folder, runs.Pictures(tests, kept, np.array(list(counts(dataset).values()))))
+    suspects = [small_jpeg(dataset.splits[it["split"]].images[it["row"]]) for it in comparison.label_suspects]
+    balance = np.array(list(counts(dataset).values()))
+    runs.write_pictures(comparison.folder, runs.Pictures(tests, kept, suspects, balance))
 
 
 def small_jpeg(pixels: np.ndarray) -> bytes:

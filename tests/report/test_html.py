@@ -17,7 +17,7 @@ import pytest
 from small_runs import HOSTILE, STRATEGIES, make_dataset
 
 from headstart import runs
-from headstart.comparison import Comparison
+from headstart.comparison import Comparison, compare_runs
 from headstart.data.dataset import Dataset
 from headstart.report import NOT_MEASURED, duration, images, percent, short_count, shorten
 from headstart.report.html import write_report
@@ -168,12 +168,31 @@ def test_above_25_classes_a_confusion_matrix_is_a_picture(make_comparison: Calla
     assert not any(attributes.get("role") == "grid" for _, attributes in seen)
 
 
-def test_the_page_has_a_place_for_what_the_audit_found(make_comparison: Callable, whole: Whole):
+def test_the_page_tells_what_the_audit_found_and_the_scores_without_leaks(make_comparison: Callable, whole: Whole):
+    assert "What the check of the images found" not in page_of(whole[0])
     comparison, _ = make_comparison(("last20",), dataset=make_dataset(("cat", "dog")))
-    assert "What the audit found" not in page_of(whole[0])
-    text = write_report(comparison, {"Unreadable": "3 files, <b>left out</b>"}).read_text(encoding="utf-8")
-    assert "What the audit found" in text
-    assert "3 files, &lt;b&gt;left out&lt;/b&gt;" in text
+    finding = {"kind": "unreadable", "count": 3, "said": "3 files, <b>left out</b>", "is_fault": True}
+    audit = {"findings": [finding | {"examples": ["<i>.jpg: empty"]}], "leaked_test_images": [0, 5], "files": {}}
+    runs.write_json(comparison.folder / runs.AUDIT, audit)
+    text = write_report(compare_runs(comparison.folder)).read_text(encoding="utf-8")
+    assert "3 files, &lt;b&gt;left out&lt;/b&gt;" in text and "&lt;i&gt;.jpg: empty" in text
+    assert "without the 2 test images that have duplicates in train or val: last20" in text
+
+
+def test_labels_that_may_be_wrong_are_shown_with_their_pictures(make_comparison: Callable):
+    comparison, dataset = make_comparison(("last20",), dataset=make_dataset(("cat", "dog"), per_class=60))
+    assert comparison.label_suspects
+    images.keep_pictures(comparison, dataset)
+    page = Page(write_report(comparison).read_text(encoding="utf-8"))
+    names = [a["alt"] for tag, a in page.seen if tag == "img"]
+    for suspect in comparison.label_suspects:
+        assert f"{suspect['split']} image {suspect['row']}" in names
+
+
+def test_what_another_choice_would_mean_is_told(make_comparison: Callable, whole: Whole):
+    comparison = whole[0]
+    text = page_of(comparison)
+    assert all(alternative.said in text for alternative in comparison.verdict.alternatives)
 
 
 @pytest.mark.parametrize(("classes", "strategies"), [(25, tuple(STRATEGIES)), (100, ("last20",))])
