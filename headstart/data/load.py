@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from headstart.data import cifar10
-from headstart.data.dataset import Dataset, Split
+from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 
 Loader = Callable[[Path | None, bool, int], Dataset]
@@ -33,7 +35,7 @@ def load(
     data: the name of a data set, or a folder of images (photos/<class>/**, or photos/{train,val,test}/<class>/**), or a
     CSV with the columns path, label and, if wanted, split. data_dir: a folder or archive that has a data set of that
     name already. offline: touch no network.
-    train_limit: train on so many images only, a stratified choice; val and test stay whole.
+    train_limit: train on so many images only, see `limited`.
     split_seed: fixes which images are set aside for val (and for test where none is given), and which ones a limit
     keeps. It is not the training seed: runs with different training seeds share one split, and so one pass through the
     frozen part, and stay paired.
@@ -48,9 +50,26 @@ def load(
         dataset = DATASETS[str(data)](None if data_dir is None else Path(data_dir), offline, split_seed)
     else:
         dataset = _load_own(Path(data), data_dir, split_seed, image_size, max_bad)
-    if train_limit is None or train_limit == len(dataset.train):
+    return dataset if train_limit is None else limited(dataset, train_limit, split_seed)
+
+
+def limited(dataset: Dataset, images: int, seed: int = 0) -> Dataset:
+    """The same data set with so many training images only, a stratified choice; val and test stay whole.
+
+    With one seed choices are nested: what a smaller one keeps, every larger one keeps too. Raises HeadstartError where
+    there are fewer images than classes, or more than there are.
+    """
+    from headstart.data.splits import nested_order  # scikit-learn: a second that no other command should pay
+
+    least, most = len(dataset.class_names), len(dataset.train)
+    if not least <= images <= most:
+        raise HeadstartError(
+            f"{dataset.name} can be limited to between {least:,} training images (one of each class) and all "
+            f"{most:,}: {images:,} is not between them"
+        )
+    if images == most:
         return dataset
-    return replace(dataset, train=_limited(dataset.train, train_limit, split_seed, dataset.class_names))
+    return replace(dataset, train=dataset.train.take(np.sort(nested_order(dataset.train.labels, seed)[:images])))
 
 
 def _load_own(
@@ -65,16 +84,3 @@ def _load_own(
     from headstart.data import folder  # pandas, Pillow, joblib: not for commands that need none of them
 
     return folder.load(place, split_seed, image_size=image_size, max_bad=max_bad)
-
-
-def _limited(train: Split, limit: int, seed: int, class_names: tuple[str, ...]) -> Split:
-    from headstart.data.splits import stratified  # scikit-learn: a second that no other command should pay
-
-    least, most = len(class_names), len(train) - len(class_names)
-    if not least <= limit <= most:
-        raise HeadstartError(
-            f"the train limit must lie between {least:,} (one image of each class) and {most:,}, "
-            f"or be all {len(train):,}: {limit:,} does not"
-        )
-    _, kept = stratified(train.labels, limit, seed)
-    return train.take(kept)

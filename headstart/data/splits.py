@@ -32,6 +32,20 @@ def stratified(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np
     return np.sort(rest), np.sort(chosen)
 
 
+def nested_order(labels: np.ndarray, seed: int) -> np.ndarray:
+    """All indices of `labels` (N,), so ordered that every beginning has about the class shares of the whole.
+
+    So the images of a smaller training set are among those of every larger one. An image of each class comes first;
+    the others of a class are spread evenly over the order, by chance which of them where.
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    _, counts = np.unique(labels, return_counts=True)
+    size = np.repeat(counts, counts)  # (N,) how many images the class of each has
+    place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)  # of each in its class
+    return by_class[np.argsort(np.where(place == 0, 0, (place + 0.5) / size), kind="stable")]
+
+
 def cut_missing(
     splits: np.ndarray, labels: np.ndarray, contents: np.ndarray, seed: int, class_names: Sequence[str]
 ) -> np.ndarray:

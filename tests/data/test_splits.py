@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headstart.data.splits import cut_missing, stratified
+from headstart.data.splits import cut_missing, nested_order, stratified
 from headstart.errors import HeadstartError
 
 LABELS = np.random.default_rng(0).permutation(np.arange(50_000) % 10)
@@ -42,6 +42,28 @@ def test_a_side_without_some_class_is_refused(size: int):
 def test_a_class_with_a_single_image_is_refused():
     with pytest.raises(HeadstartError, match="class 2 has a single image"):
         stratified(np.array([0, 0, 1, 1, 2]), 2, seed=0)
+
+
+@given(counts=st.lists(st.integers(1, 300), min_size=2, max_size=12), seed=st.integers(0, 5), data=st.data())
+def test_every_beginning_of_the_nested_order_has_every_class_by_its_share(counts, seed, data):
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    order = nested_order(labels, seed)
+    size = data.draw(st.integers(len(counts), len(labels)))
+    held = np.bincount(labels[order[:size]], minlength=len(counts))
+    assert sorted(order) == list(range(len(labels)))
+    assert (held >= 1).all()
+    shares = size * np.array(counts) / len(labels)
+    assert (held <= np.maximum(shares + 1, 1)).all()
+    assert (held >= shares - len(counts)).all()  # one of each class comes first, at the cost of the others
+
+
+def test_the_nested_order_is_the_same_in_any_process_and_version():
+    order = nested_order(np.arange(1_000) % 10, seed=0)
+    assert sha256(order.astype("<i8").tobytes()).hexdigest()[:16] == "36852eefba4843c8"
+
+
+def test_another_seed_nests_others():
+    assert set(nested_order(LABELS, 0)[:100]) != set(nested_order(LABELS, 1)[:100])
 
 
 NAMES = ("a", "b", "c")
