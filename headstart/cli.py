@@ -115,6 +115,14 @@ def make_parser() -> argparse.ArgumentParser:
     _add_place(check)
     check.add_argument("--json", type=Path, metavar="FILE", help="write all findings there")
 
+    verify = commands.add_parser(
+        "verify", help="check a run's files and recompute its numbers: exit code 0 where all is right, 1 with findings"
+    )
+    verify.set_defaults(command=run_verify)
+    verify.add_argument(
+        "folder", type=Path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1, or one run in it"
+    )
+
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
     _add_data_options(show)
@@ -201,6 +209,16 @@ def run_check(*, typed: str, data: str, data_dir: Path | None, offline: bool, js
         runs.write_json(json, found.as_json())
     print("\n".join(found.lines(examples=EXAMPLES)))
     if found.faults:
+        sys.exit(FINDINGS)
+
+
+def run_verify(*, typed: str, folder: Path) -> None:
+    """`headstart verify`: what is wrong on standard output, and exit code 1; one line where nothing is."""
+    from headstart.verification import verify
+
+    findings = verify(folder)
+    print("\n".join(findings) or f"{folder}: every file is as it was written, every score follows from its predictions")
+    if findings:
         sys.exit(FINDINGS)
 
 

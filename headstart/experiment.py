@@ -21,12 +21,12 @@ from headstart.data.dataset import Dataset
 from headstart.data.load import load
 from headstart.device import describe, environment, make_fabric, precision_of, seed_all
 from headstart.errors import HeadstartError
-from headstart.evaluation.metrics import evaluate
 from headstart.models.backbones import load_backbone
 from headstart.preparation import FROM_SCRATCH_SIZE, Prepared, Pretrained, from_scratch
 from headstart.progress import bar, say
 from headstart.report import images
 from headstart.report.html import write_report
+from headstart.scores import scores_of
 from headstart.strategies import (
     PREFERENCES,
     STRATEGIES,
@@ -120,6 +120,7 @@ def compare(
     comparison.save()
     images.keep_pictures(comparison, data)
     write_report(comparison)
+    runs.write_checksums(folder)
     return comparison
 
 
@@ -173,33 +174,34 @@ def run(
     prepared.network.to(fabric.device)
     history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric)
     val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
-    logits, scores = test(strategy, prepared, data, fabric)
+    logits, averaged = test(strategy, prepared, data, fabric)
     network = prepared.network
     classifier = Classifier(network, data.class_names)
     parameters = sum(p.numel() for p in network.parameters())
     with runs.new_run(comparison, strategy.name, seed) as folder:
         classifier.save(folder / runs.MODEL)
-        metrics = {
-            "strategy": strategy.name,
-            "seed": seed,
-            **scores,
-            "fit_seconds": frozen_seconds + training_seconds,
-            "frozen_seconds": frozen_seconds,
-            "epochs": len(history),
-            "images_per_second": float(np.mean([row["images_per_second"] for row in history])),
-            "parameters": parameters,
-            "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
-            "size_mb": (folder / runs.MODEL).stat().st_size / 1e6,
-            "latency_ms": classifier.latency_ms(data.test.images[0]),
-        }
-        runs.write_json(folder / runs.METRICS, metrics)
         config = config_of(strategy, prepared, data, seed, fabric)
         runs.write_json(folder / runs.CONFIG, config | asked)
         runs.write_json(folder / runs.ENVIRONMENT, environment())
         runs.write_history(folder, history)
         runs.write_predictions(
-            folder, data.class_names, test=(logits, data.test.labels), val=(val_logits, data.val.labels)
+            folder,
+            data.class_names,
+            test=(logits, data.test.labels),
+            val=(val_logits, data.val.labels),
+            averaged=averaged,
         )
+        metrics = {
+            "strategy": strategy.name,
+            "seed": seed,
+            **scores_of(runs.Run(folder)),
+            "fit_seconds": frozen_seconds + training_seconds,
+            "frozen_seconds": frozen_seconds,
+            "parameters": parameters,
+            "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
+            "latency_ms": classifier.latency_ms(data.test.images[0]),
+        }
+        runs.write_json(folder / runs.METRICS, metrics)
     say(
         f"{strategy.name} (seed {seed}): {100 * metrics['accuracy']:.2f} % on test, "
         f"{100 * metrics['accuracy_tta']:.2f} % averaged over {len(strategy.recipe.test_views)} views; "
@@ -231,20 +233,13 @@ def train(
     return history, train_seconds + val_seconds, time.perf_counter() - started
 
 
-def test(strategy: Strategy, prepared: Prepared, data: Dataset, fabric: Fabric) -> tuple[np.ndarray, dict[str, Any]]:
-    """The first and only look at test: logits (N, C) of the images as they are, and every score.
-
-    `accuracy_tta` is that of the mean logits over the recipe's test views; all other scores are without.
-    """
+def test(strategy: Strategy, prepared: Prepared, data: Dataset, fabric: Fabric) -> tuple[np.ndarray, np.ndarray]:
+    """The first and only look at test: logits (N, C) of the images as they are, and means over the test views."""
     samples, _ = prepared.samples(data.test, strategy.recipe.test_views)
     logits = [
         predict(prepared.network.trainable, samples, fabric, view).cpu().numpy() for view in range(len(samples.views))
     ]
-    averaged = evaluate(np.mean(logits, axis=0), data.test.labels, data.class_names)
-    return logits[0], {
-        **evaluate(logits[0], data.test.labels, data.class_names),
-        "accuracy_tta": averaged["accuracy"],
-    }
+    return logits[0], np.mean(logits, axis=0)
 
 
 def config_of(strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric: Fabric) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The run folder: the only seam after training, and the only file that knows its file names.
 
     runs/cifar10-1/
-      comparison.json  comparison.csv  audit.json  examples.npz  report.html  slides.pdf
+      comparison.json  comparison.csv  audit.json  examples.npz  report.html  slides.pdf  SHA256SUMS
       <strategy>/seed<n>/  config.json history.csv metrics.json predictions.npz model.safetensors environment.json
       figures/             *.png
 
@@ -10,6 +10,7 @@ Every file and every run gets there whole or not at all: it is written beside it
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -34,6 +35,7 @@ AUDIT = "audit.json"
 REPORT = "report.html"
 SLIDES = "slides.pdf"
 EXAMPLES = "examples.npz"
+CHECKSUMS = "SHA256SUMS"
 FIGURES = "figures"
 CONFIG = "config.json"
 HISTORY = "history.csv"
@@ -43,6 +45,7 @@ MODEL = "model.safetensors"
 ENVIRONMENT = "environment.json"
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+DIGITS = 10  # docs/decisions/verification.md
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,13 @@ class Run:
     def predictions(self, split: str = "test") -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Logits (N, C) float32 and labels (N,) int64 on "test" or "val", and the C class names."""
         prefix = "" if split == "test" else f"{split}_"
-        with np.load(self.folder / PREDICTIONS, allow_pickle=False) as saved:
+        with (self.folder / PREDICTIONS).open("rb") as file, np.load(file, allow_pickle=False) as saved:
             return saved[f"{prefix}logits"], saved[f"{prefix}labels"], [str(name) for name in saved["class_names"]]
+
+    def averaged_logits(self) -> np.ndarray:
+        """(N, C) float32: the mean of the logits of each test image over the recipe's test views."""
+        with (self.folder / PREDICTIONS).open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            return saved["averaged_logits"]
 
 
 @dataclass(frozen=True)
@@ -150,12 +158,17 @@ def write_predictions(
     *,
     test: tuple[np.ndarray, np.ndarray],
     val: tuple[np.ndarray, np.ndarray],
+    averaged: np.ndarray | None = None,
 ) -> None:
-    """Keep logits (N, C) and labels (N,) of test and val, and class names: all that a score can be recomputed from."""
+    """Keep logits (N, C) and labels (N,) of test and val, and class names: all that a score can be recomputed from.
+
+    averaged: (N, C) the mean of test's logits over several views; where there is one view, it is those of test.
+    """
     np.savez(
         folder / PREDICTIONS,
         logits=test[0].astype(np.float32),
         labels=test[1].astype(np.int64),
+        averaged_logits=(test[0] if averaged is None else averaged).astype(np.float32),
         val_logits=val[0].astype(np.float32),
         val_labels=val[1].astype(np.int64),
         class_names=np.array(class_names, dtype=np.str_),
@@ -214,9 +227,80 @@ def _defused(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
+def write_checksums(folder: Path) -> None:
+    """Keep the SHA-256 of every file in a folder, in the form of `sha256sum` and for `sha256sum -c`.
+
+    It is the last that is written: a folder that has it is finished.
+    """
+    _write_checksums(folder, {name: sha256(folder / name) for name in files_of(folder)})
+
+
+def renew_checksums(folder: Path, *written: str) -> None:
+    """Keep the checksums of what was written anew in a finished folder: files, or folders with all that is in them.
+
+    No other line changes, so that what happened to other files stays found. A folder without checksums stays so.
+    Raises HeadstartError where they are damaged.
+    """
+    if not is_finished(folder):
+        return
+
+    def renewed(name: str) -> bool:
+        return any(name == each or name.startswith(f"{each}/") for each in written)
+
+    kept = {name: digest for name, digest in read_checksums(folder).items() if not renewed(name)}
+    _write_checksums(folder, kept | {name: sha256(folder / name) for name in files_of(folder) if renewed(name)})
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """Name of a file, from `folder` on -> its SHA-256; HeadstartError where they are missing or not as written."""
+    path = folder / CHECKSUMS
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise HeadstartError(f"{path} is missing: {folder} is not finished, or older than checksums are") from None
+    except UnicodeDecodeError:
+        text = ""
+    checksums = {line[66:]: line[:64] for line in text.split("\n")[:-1]}
+    if not text or text != _checksum_lines(checksums):
+        raise HeadstartError(f"{path} is damaged: it is not as it was written")
+    return checksums
+
+
+def files_of(folder: Path) -> list[str]:
+    """The files that a folder's checksums are about, from it on: all below it, but for the checksums themselves."""
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in files if name != CHECKSUMS)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether all is done that was to be done in a folder."""
+    return (folder / CHECKSUMS).is_file()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
+    write_text(folder / CHECKSUMS, _checksum_lines(checksums))
+
+
+def _checksum_lines(checksums: Mapping[str, str]) -> str:
+    return "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums))
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write `content` so that a reader sees the old file or the new one, never a part of one."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """How JSON is written here: numbers to DIGITS figures, so that another processor or version gives the same text."""
+    plain = json.dumps(content, indent=2, allow_nan=False)
+    rounded = json.loads(plain, parse_float=lambda number: float(f"{float(number):.{DIGITS}g}"))
+    return json.dumps(rounded, indent=2) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,3 +94,52 @@ def test_no_text_of_a_table_is_a_formula_and_numbers_stay_numbers(tmp_path):
     assert list(found) == ["'=class", "loss"]
     assert list(found["'=class"].iloc[:-1]) == [f"'{name}" if name[0] in "=+-@\t" else name for name in names[:-1]]
     assert (found["loss"] == -1.5).all()
+
+
+def test_json_is_written_to_ten_figures(tmp_path):
+    runs.write_json(tmp_path / runs.METRICS, {"accuracy": 2 / 3, "epochs": 3, "tiny": 1 / 3e12, "in": [{"whole": 2.0}]})
+    assert runs.read_json(tmp_path / runs.METRICS) == {
+        **{"accuracy": 0.6666666667, "epochs": 3, "tiny": 3.333333333e-13},
+        "in": [{"whole": 2.0}],
+    }
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A folder with checksums, of which `figures/a.png` and `metrics.json` have been changed since."""
+    for name in ("figures/a.png", "figures/b.png", "metrics.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("old")
+    runs.write_checksums(tmp_path)
+    for name in ("figures/a.png", "metrics.json"):
+        (tmp_path / name).write_text("new")
+    return tmp_path
+
+
+OLD, NEW = (hashlib.sha256(text).hexdigest() for text in (b"old", b"new"))
+
+
+def test_checksums_are_written_as_sha256sum_writes_them(finished):
+    assert (
+        finished / runs.CHECKSUMS
+    ).read_text() == f"{OLD}  figures/a.png\n{OLD}  figures/b.png\n{OLD}  metrics.json\n"
+    assert runs.read_checksums(finished) == dict.fromkeys(("figures/a.png", "figures/b.png", "metrics.json"), OLD)
+
+
+def test_only_what_was_written_anew_has_its_checksum_renewed(finished):
+    (finished / "figures" / "b.png").unlink()
+    (finished / "report.html").write_text("new")
+    runs.renew_checksums(finished, runs.FIGURES, runs.REPORT)
+    assert runs.read_checksums(finished) == {"figures/a.png": NEW, "metrics.json": OLD, "report.html": NEW}
+
+
+def test_a_folder_without_checksums_gets_none_by_renewing(tmp_path):
+    runs.renew_checksums(tmp_path, runs.REPORT)
+    assert not runs.is_finished(tmp_path)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xff", b"ab  metrics.json\n", b"%s  b\n%s  a\n", b"%s  a", b"%s *a\n"])
+def test_checksums_in_another_form_are_refused(damaged, tmp_path):
+    (tmp_path / runs.CHECKSUMS).write_bytes(damaged.replace(b"%s", OLD.encode()))
+    with pytest.raises(HeadstartError, match="SHA256SUMS is damaged"):
+        runs.read_checksums(tmp_path)
