@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from headstart import runs
 from headstart.cache import cache_dir
 from headstart.cli import main
 from headstart.comparison import ROW
+from headstart.data.dataset import Split
 from headstart.models.backbones import load_backbone
 
 LITE0 = "tf_efficientnet_lite0.in1k"
@@ -116,6 +118,19 @@ def test_two_runs_with_one_seed_agree_bit_for_bit(compared, tiny, tmp_path):
         first = compared / run.folder.relative_to(again.folder)
         for name in ("model.safetensors", "predictions.npz"):
             assert (run.folder / name).read_bytes() == (first / name).read_bytes(), f"{run.folder.parent.name} {name}"
+
+
+def test_the_labels_of_test_change_no_trained_weight(compared, tiny, tmp_path):
+    permuted = np.random.default_rng(0).permutation(tiny.test.labels)
+    assert (permuted != tiny.test.labels).mean() > 0.5
+    other = replace(tiny, test=Split(tiny.test.images, permuted))
+    options = {"backbone": LITE0, "image_size": 64, "epochs": 2, "offline": True, "device": "cpu"}
+    result = hs.compare(other, output=tmp_path / "permuted", **options)
+    assert [row["strategy"] for row in result.strategies] == ["base-cnn", "deep-cnn", "frozen", "last20"]
+    for run in result.runs:
+        first = runs.Run(compared / run.folder.relative_to(result.folder))
+        assert run.model.read_bytes() == first.model.read_bytes(), run.strategy
+        assert (run.predictions()[1] == permuted).all()
 
 
 @pytest.mark.parametrize("strategy", ["frozen", "last20"])
