@@ -105,6 +105,7 @@ class Comparison:
         }
         runs.write_json(self.folder / runs.COMPARISON, content)
         runs.write_table(self.folder / runs.TABLE, pd.DataFrame(self.strategies))
+        runs.renew_checksums(self.folder, runs.COMPARISON, runs.TABLE)
 
     @property
     def best(self) -> Classifier:

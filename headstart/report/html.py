@@ -55,6 +55,7 @@ def write_report(comparison: Comparison) -> Path:
     )
     path = comparison.folder / runs.REPORT
     runs.write_text(path, page.encode("utf-8", "replace").decode("utf-8"))  # a name may hold half a surrogate pair
+    runs.renew_checksums(comparison.folder, runs.REPORT, runs.FIGURES)
     return path
 
 

@@ -56,6 +56,7 @@ def write_slides(comparison: Comparison) -> Path:
             pages.savefig(slide)
     path = comparison.folder / runs.SLIDES
     runs.write_bytes(path, buffer.getvalue())
+    runs.renew_checksums(comparison.folder, runs.SLIDES)
     return path
 
 
