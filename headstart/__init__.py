@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headstart.classifier import Classifier
     from headstart.comparison import Comparison
+    from headstart.curve import learning_curve
     from headstart.data.arrays import from_arrays
     from headstart.data.audit import Audit, check
     from headstart.data.dataset import Dataset, Split
     from headstart.data.load import load
     from headstart.errors import HeadstartError
     from headstart.experiment import compare
+    from headstart.sizes import Curve
     from headstart.strategies import STRATEGIES, Strategy
 
 __version__ = "0.1.0"
@@ -22,6 +24,7 @@ __all__ = [
     "Audit",
     "Classifier",
     "Comparison",
+    "Curve",
     "Dataset",
     "HeadstartError",
     "Split",
@@ -29,6 +32,7 @@ __all__ = [
     "check",
     "compare",
     "from_arrays",
+    "learning_curve",
     "load",
 ]
 
@@ -37,6 +41,7 @@ _HOMES = {  # public name -> its module, imported when the name is first used: i
     "Audit": "data.audit",
     "Classifier": "classifier",
     "Comparison": "comparison",
+    "Curve": "sizes",
     "Dataset": "data.dataset",
     "HeadstartError": "errors",
     "Split": "data.dataset",
@@ -44,6 +49,7 @@ _HOMES = {  # public name -> its module, imported when the name is first used: i
     "check": "data.audit",
     "compare": "experiment",
     "from_arrays": "data.arrays",
+    "learning_curve": "curve",
     "load": "data.load",
 }
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
-from headstart.strategies import CLASS_WEIGHTS, PREFERENCES, STRATEGIES
+from headstart.strategies import CLASS_WEIGHTS, DEFAULT, PREFERENCES, STRATEGIES
 
 FINDINGS, USER_ERROR = 1, 2
 EXAMPLES = 3  # that are shown of a finding
@@ -63,30 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="train the strategies, evaluate them alike, say which to take")
     compare.set_defaults(command=run_compare)
     _add_data_options(compare)
-    compare.add_argument(
-        "--strategies", nargs="+", metavar="NAME", default=list(STRATEGIES), help=", ".join(STRATEGIES)
-    )
-    compare.add_argument(
-        "--backbone",
-        metavar="NAME",
-        default="auto",
-        help="any timm model with pretrained weights; auto (the default): EfficientNetB0 if its weights can be had, "
-        "else EfficientNet-Lite0",
-    )
-    compare.add_argument("--weights", type=Path, metavar="FILE", help="a local checkpoint for the backbone named")
-    compare.add_argument(
-        "--image-size", type=_positive, metavar="N", help="pixels a side that the networks see (default: see README)"
-    )
-    compare.add_argument("--epochs", type=_positive, metavar="N", help="instead of each recipe's own number")
-    seeds = compare.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=_seed, metavar="N", default=0, help="of the one run of each strategy (default 0)")
-    seeds.add_argument(
-        "--seeds",
-        type=_seed,
-        nargs="+",
-        metavar="N",
-        help="how many runs of each strategy, or the seed of each",
-    )
+    _add_training_options(compare, list(STRATEGIES))
     compare.add_argument(
         "--prefer",
         choices=PREFERENCES,
@@ -107,8 +84,28 @@ def make_parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--strict", action="store_true", help="stop where the check of the images finds a fault")
     _add_max_bad(compare)
-    compare.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
     compare.add_argument("--output", type=Path, metavar="DIR", help="default: the next free runs/<data set>-<n>")
+
+    curve = commands.add_parser(
+        "learning-curve", help="compare on more and more training images: what more would bring, who catches up when"
+    )
+    curve.set_defaults(command=run_learning_curve)
+    _add_place(curve)
+    curve.add_argument(
+        "--sizes",
+        type=_size,
+        nargs="+",
+        metavar="N",
+        help="training images, or all (default: those of 100, 300, 1000, 3000, 10000 that there are, and all)",
+    )
+    _add_training_options(curve, list(DEFAULT))
+    _add_max_bad(curve)
+    curve.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="default: the next free runs/<data set>-curve-<n>; sizes that are finished there are not trained again",
+    )
 
     check = commands.add_parser("check", help="look a data set over: exit code 0 where it is clean, 1 with findings")
     check.set_defaults(command=run_check)
@@ -120,7 +117,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     verify.set_defaults(command=run_verify)
     verify.add_argument(
-        "folder", type=Path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1, or one run in it"
+        "folder",
+        type=Path,
+        metavar="RUN",
+        help="a comparison's folder, such as runs/cifar10-1, one run in it, or that of a learning curve",
     )
 
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
@@ -155,6 +155,32 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     _add_place(parser)
     parser.add_argument("--train-limit", type=_positive, metavar="N", help="train on so many images only")
+
+
+def _add_training_options(parser: argparse.ArgumentParser, strategies: list[str]) -> None:
+    parser.add_argument("--strategies", nargs="+", metavar="NAME", default=strategies, help=", ".join(STRATEGIES))
+    parser.add_argument(
+        "--backbone",
+        metavar="NAME",
+        default="auto",
+        help="any timm model with pretrained weights; auto (the default): EfficientNetB0 if its weights can be had, "
+        "else EfficientNet-Lite0",
+    )
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="a local checkpoint for the backbone named")
+    parser.add_argument(
+        "--image-size", type=_positive, metavar="N", help="pixels a side that the networks see (default: see README)"
+    )
+    parser.add_argument("--epochs", type=_positive, metavar="N", help="instead of each recipe's own number")
+    seeds = parser.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=_seed, metavar="N", default=0, help="of the one run of each strategy (default 0)")
+    seeds.add_argument(
+        "--seeds",
+        type=_seed,
+        nargs="+",
+        metavar="N",
+        help="how many runs of each strategy, or the seed of each",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
 
 
 def _add_max_bad(parser: argparse.ArgumentParser) -> None:
@@ -197,6 +223,29 @@ def run_compare(
     )
     chosen = _seeds(seed, seeds)
     print_comparison(compare(dataset, offline=offline, image_size=image_size, seed=chosen, command=typed, **options))
+
+
+def run_learning_curve(
+    *,
+    typed: str,
+    data: str,
+    data_dir: Path | None,
+    offline: bool,
+    image_size: int | None,
+    seed: int,
+    seeds: list[int] | None,
+    max_bad: float | None = None,
+    **options: Any,
+) -> None:
+    """`headstart learning-curve`."""
+    from headstart.curve import learning_curve
+    from headstart.data.load import load
+    from headstart.report.learning_curve import print_curve
+
+    limits: dict[str, Any] = {} if max_bad is None else {"max_bad": max_bad}
+    dataset = partial(load, data, data_dir=data_dir, offline=offline, image_size=image_size, **limits)
+    chosen = _seeds(seed, seeds)
+    print_curve(learning_curve(dataset, offline=offline, image_size=image_size, seed=chosen, command=typed, **options))
 
 
 def run_check(*, typed: str, data: str, data_dir: Path | None, offline: bool, json: Path | None) -> None:
@@ -256,6 +305,10 @@ def _seeds(seed: int, seeds: list[int] | None) -> list[int]:
     if seeds is None:
         return [seed]
     return list(range(seeds[0])) if len(seeds) == 1 else seeds
+
+
+def _size(text: str) -> int | str:
+    return text if text == "all" else _positive(text)
 
 
 def _positive(text: str) -> int:

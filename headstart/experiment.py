@@ -80,7 +80,7 @@ def compare(
     chosen = [with_class_weights(with_epochs(strategy, epochs), class_weights) for strategy in named(strategies)]
     output = None if output is None else Path(output)
     weights = None if weights is None else Path(weights)
-    _refuse_impossible(epochs, image_size, seeds, output, time_limit, prefer)
+    refuse_impossible(epochs, image_size, seeds, output, time_limit, prefer)
     fabric = make_fabric(device)
     transfers = any(strategy.frozen_share is not None for strategy in chosen)
     pretrained = load_backbone(backbone, image_size, weights, offline) if transfers else None
@@ -137,14 +137,15 @@ def examine(data: Dataset, strict: bool) -> Audit:
     return found
 
 
-def _refuse_impossible(
+def refuse_impossible(
     epochs: int | None,
     image_size: int | None,
     seeds: list[int],
     output: Path | None,
-    time_limit: float | None,
-    prefer: str,
+    time_limit: float | None = None,
+    prefer: str = "accuracy",
 ) -> None:
+    """Raise HeadstartError for what no data could make possible: the sooner it is said the better."""
     if prefer not in PREFERENCES:
         raise HeadstartError(f"unknown preference {prefer!r}: choose from {', '.join(PREFERENCES)}")
     if time_limit is not None and not time_limit > 0:

@@ -5,6 +5,10 @@
       <strategy>/seed<n>/  config.json history.csv metrics.json predictions.npz model.safetensors environment.json
       figures/             *.png
 
+    runs/cifar10-curve-1/
+      curve.json  curve.csv  curve.png  SHA256SUMS
+      <training images>/   as above
+
 Every file and every run gets there whole or not at all: it is written beside its place and renamed.
 """
 
@@ -43,6 +47,9 @@ METRICS = "metrics.json"
 PREDICTIONS = "predictions.npz"
 MODEL = "model.safetensors"
 ENVIRONMENT = "environment.json"
+CURVE = "curve.json"
+CURVE_TABLE = "curve.csv"
+CURVE_FIGURE = "curve.png"
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 DIGITS = 10  # docs/decisions/verification.md
@@ -150,6 +157,16 @@ def find_runs(comparison: Path) -> list[Run]:
 
 def _natural(path: Path) -> list[int | str]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
+
+
+def folder_of_size(curve: Path, train_images: int) -> Path:
+    """Where a learning curve keeps its comparison with so many training images."""
+    return curve / str(train_images)
+
+
+def finished_sizes(curve: Path) -> list[int]:
+    """With how many training images the comparisons of a learning curve are finished, smallest first."""
+    return sorted(int(path.name) for path in curve.iterdir() if path.name.isdigit() and is_finished(path))
 
 
 def write_predictions(
@@ -267,8 +284,12 @@ def read_checksums(folder: Path) -> dict[str, str]:
 
 
 def files_of(folder: Path) -> list[str]:
-    """The files that a folder's checksums are about, from it on: all below it, but for the checksums themselves."""
-    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """The files that a folder's checksums are about, from it on: all below it, but for the checksums themselves.
+
+    In a learning curve's folder they are those of the curve alone: each size has its own.
+    """
+    found = folder.glob("*") if (folder / CURVE).exists() else folder.rglob("*")
+    files = (path.relative_to(folder).as_posix() for path in found if path.is_file())
     return sorted(name for name in files if name != CHECKSUMS)
 
 

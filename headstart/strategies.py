@@ -162,6 +162,8 @@ STRATEGIES: dict[str, Strategy] = {
     )
 }
 
+DEFAULT = ("base-cnn", "deep-cnn", "frozen", "last20")  # what is trained unless asked otherwise
+
 
 def named(names: Sequence[str]) -> list[Strategy]:
     """The strategies of these names, in the table's order; HeadstartError names one that does not exist."""

@@ -18,12 +18,18 @@ from headstart import runs
 from headstart.comparison import compare_runs
 from headstart.data.listing import shown
 from headstart.errors import HeadstartError
+from headstart.report import shorten
 from headstart.scores import scores_of
+from headstart.sizes import read_curve
+
+LONGEST = 60  # letters of a value that is told
 
 
 def verify(folder: Path) -> list[str]:
-    """What is wrong with a comparison's folder, or with that of one run in it: a line a finding, none where all is
-    right. Raises HeadstartError for a folder that is neither."""
+    """What is wrong with a comparison's folder, that of one run in it, or a learning curve's: a line a finding, none
+    where all is right. Raises HeadstartError for a folder that is none of these."""
+    if (folder / runs.CURVE).exists():
+        return [*changed_files(folder), *_wrong_in_sizes(folder), *_wrong_in_curve(folder)]
     if (folder / runs.COMPARISON).exists() or runs.find_runs(folder):
         return [
             *changed_files(folder),
@@ -35,7 +41,8 @@ def verify(folder: Path) -> list[str]:
         comparison = run.folder.parents[1]
         return [*changed_files(comparison, f"{run.folder.relative_to(comparison).as_posix()}/"), *_wrong_in_run(run)]
     raise HeadstartError(
-        f"{shown(folder)} is no run's folder: name that of a comparison, such as runs/cifar10-1, or of one run in it"
+        f"{shown(folder)} is no run's folder: name that of a comparison, such as runs/cifar10-1, of one run in it, or "
+        "of a learning curve"
     )
 
 
@@ -79,33 +86,48 @@ def _config_of(run: runs.Run) -> dict[str, Any]:
 
 
 def _wrong_in_comparison(folder: Path) -> list[str]:
-    """What comparison.json and comparison.csv say that the runs do not: both are written again, elsewhere."""
+    """What comparison.json and comparison.csv say that the runs do not."""
 
-    def again() -> None:
+    def again(scratch: Path) -> None:
         order = [row["strategy"] for row in runs.read_json(folder / runs.COMPARISON)["strategies"]]
         replace(compare_runs(folder, order), folder=scratch).save()
 
+    return _wrong_in_files(folder, (runs.COMPARISON, runs.TABLE), again)
+
+
+def _wrong_in_sizes(folder: Path) -> list[str]:
+    """What is wrong with the comparisons of a learning curve."""
+    places = {size: runs.folder_of_size(folder, size) for size in runs.finished_sizes(folder)}
+    return [f"{size}/{finding}" for size, place in places.items() for finding in verify(place)]
+
+
+def _wrong_in_curve(folder: Path) -> list[str]:
+    """What curve.json and curve.csv say that the comparisons do not."""
+
+    def again(scratch: Path) -> None:
+        replace(read_curve(folder), folder=scratch).save()
+
+    return _wrong_in_files(folder, (runs.CURVE, runs.CURVE_TABLE), again)
+
+
+def _wrong_in_files(folder: Path, names: tuple[str, ...], write: Callable[[Path], None]) -> list[str]:
+    """How files differ from those of the same names that `write` puts into another folder."""
     with TemporaryDirectory() as made:
         scratch = Path(made)
-        return _wrong_in_files(folder, (runs.COMPARISON, runs.TABLE), scratch, again)
-
-
-def _wrong_in_files(folder: Path, names: tuple[str, ...], scratch: Path, write: Callable[[], None]) -> list[str]:
-    """How files differ from those of the same names that `write` puts into `scratch`."""
-    try:
-        write()
-    except Exception as error:  # whatever damaged files make a reader raise is a finding about them
-        return [f"{names[0]} cannot be made again: {_said(error)}"]
-    findings = []
-    for name in names:
-        if not (folder / name).is_file():
-            continue  # its checksum tells
-        if (folder / name).read_bytes() == (scratch / name).read_bytes():
-            continue
-        is_json = name.endswith(".json")
-        found = _wrong_in_json(folder / name, "", partial(runs.read_json, scratch / name)) if is_json else []
-        findings += found or [f"{name} is not what the runs give"]
-    return findings
+        try:
+            write(scratch)
+        except Exception as error:  # whatever damaged files make a reader raise is a finding about them
+            return [f"{names[0]} cannot be made again: {_said(error)}"]
+        findings = []
+        for name in names:
+            if not (folder / name).is_file():
+                continue  # its checksum tells
+            if (folder / name).read_bytes() == (scratch / name).read_bytes():
+                continue
+            is_json = name.endswith(".json")
+            found = _wrong_in_json(folder / name, "", partial(runs.read_json, scratch / name)) if is_json else []
+            findings += found or [f"{name} is not what the runs give"]
+        return findings
 
 
 def _wrong_in_json(path: Path, where: str, recompute: Callable[[], dict[str, Any]]) -> list[str]:
@@ -130,7 +152,11 @@ def _differences(saved: Any, expected: Any, key: str) -> Iterator[str]:
         for place, values in enumerate(zip(saved, expected, strict=True)):
             yield from _differences(*values, f"{key}[{place}]")
     elif json.dumps(saved) != json.dumps(expected):  # of numbers, the text: 1 is not true, nor 1.0
-        yield f"{key} is {shown(json.dumps(saved))}, and follows as {shown(json.dumps(expected))}"
+        yield f"{key} is {_short(saved)}, and follows as {_short(expected)}"
+
+
+def _short(value: Any) -> str:
+    return shorten(shown(json.dumps(value)), LONGEST)
 
 
 def _said(error: Exception) -> str:

@@ -36,6 +36,12 @@ LITE0 = "tf_efficientnet_lite0.in1k"
         (f"compare --backbone {LITE0} --weights resnet.safetensors", "resnet.safetensors does not fit tf_efficientnet"),
         ("compare --weights w.safetensors", "needs --backbone NAME"),
         ("compare --output full", "full is not an empty folder"),
+        ("learning-curve --sizes 10 some", "'some' is not a whole number of 1 or more"),
+        ("learning-curve --sizes 500", "a learning curve needs two sizes or more"),
+        ("learning-curve --strategies last21", "unknown strategy 'last21'"),
+        ("learning-curve --output full", "full is not an empty folder"),
+        ("learning-curve --seeds 1 1", "seeds must be one or more different numbers"),
+        ("verify full", "full is no run's folder"),
         ("compere", "invalid choice: 'compere'"),
         ("", "required: COMMAND"),
         ("show --epochs 3", "unrecognized arguments: --epochs"),
@@ -96,7 +102,7 @@ def test_the_module_is_the_command():
     assert shown.stdout.startswith("headstart 0.")
 
 
-@pytest.mark.parametrize("command", ["compare", "show"])
+@pytest.mark.parametrize("command", ["compare", "learning-curve", "show"])
 def test_every_option_is_explained(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -15,10 +15,11 @@ PACKAGE = Path(headstart.__file__).parent
 ROOMS = (  # a room may import from those below it, and from itself
     ("__main__",),
     ("cli",),
+    ("curve",),
     ("experiment",),
     ("planning",),
-    ("report",),
-    ("verification",),
+    ("report", "verification"),
+    ("sizes",),
     ("comparison",),
     ("verdict",),
     ("preparation",),
