@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from headstart.data.dataset import Dataset, Split
     from headstart.data.load import load
     from headstart.errors import HeadstartError
-    from headstart.experiment import compare
+    from headstart.experiment import compare, show
+    from headstart.report import figures
     from headstart.sizes import Curve
     from headstart.strategies import STRATEGIES, Strategy
 
@@ -31,9 +32,11 @@ __all__ = [
     "Strategy",
     "check",
     "compare",
+    "figures",
     "from_arrays",
     "learning_curve",
     "load",
+    "show",
 ]
 
 _HOMES = {  # public name -> its module, imported when the name is first used: importing headstart must stay quick
@@ -48,16 +51,19 @@ _HOMES = {  # public name -> its module, imported when the name is first used: i
     "Strategy": "strategies",
     "check": "data.audit",
     "compare": "experiment",
+    "figures": "report.figures",
     "from_arrays": "data.arrays",
     "learning_curve": "curve",
     "load": "data.load",
+    "show": "experiment",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'headstart' has no attribute {name!r}")
-    return getattr(import_module(f"headstart.{_HOMES[name]}"), name)
+    home = import_module(f"headstart.{_HOMES[name]}")
+    return getattr(home, name, home)  # `figures` is a module: its own home
 
 
 def __dir__() -> list[str]:

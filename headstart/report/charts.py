@@ -15,7 +15,7 @@ from headstart import runs
 from headstart.comparison import Comparison
 from headstart.report import duration, figures, images, percent
 from headstart.report.drawing import NARROW, WIDTH, png, svg
-from headstart.report.reading import confusion_matrix, means_of, runs_of, strategies
+from headstart.report.reading import means_of, runs_of, strategies
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def confusion_pictures(comparison: Comparison) -> dict[str, Picture]:
     folder.mkdir(exist_ok=True)
     pictures = {}
     for name in strategies(comparison):
-        figure = figures.confusion(confusion_matrix(comparison, name), comparison.dataset["class_names"], name)
+        figure = figures.confusion(comparison, name)
         runs.write_bytes(path := folder / f"confusion_{name}.png", png(figure))
         seeds = len(runs_of(comparison, name))
         summed = f" Counts are summed over {seeds} seeds." if seeds > 1 else ""

@@ -147,8 +147,14 @@ def class_scores(comparison: Comparison, width: float = WIDTH, height: float | N
     return figure
 
 
+def confusion(comparison: Comparison, strategy: str, most_inches: float = 8.5) -> Figure:
+    """What `strategy` took for what on test, counts summed over its seeds: see `confusion_of`."""
+    matrix = reading.confusion_matrix(comparison, strategy)
+    return confusion_of(matrix, comparison.dataset["class_names"], strategy, most_inches)
+
+
 @styled
-def confusion(matrix: np.ndarray, class_names: Sequence[str], strategy: str, most_inches: float = 8.5) -> Figure:
+def confusion_of(matrix: np.ndarray, class_names: Sequence[str], strategy: str, most_inches: float = 8.5) -> Figure:
     """What `strategy` took for what: counts (C, C), a row a true class, coloured by their share of the row."""
     classes = len(class_names)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)  # a class without test images is an empty row

@@ -247,7 +247,7 @@ def _confusion(comparison: Comparison) -> Figure:
     """The recommended strategy's matrix, and its most frequent mistakes with their surest images."""
     name, names = comparison.recommended, comparison.dataset["class_names"]
     matrix = confusion_matrix(comparison, name)
-    slide = with_chart(figures.confusion(matrix, names, name, most_inches=2.8), right=0.63)
+    slide = with_chart(figures.confusion(comparison, name, most_inches=2.8), right=0.63)
     pictures, logits_labels = runs.read_pictures(comparison.folder), predictions(comparison)
     kept = {} if pictures is None else pictures.tests
     cells = choose(*logits_labels)[name].cells

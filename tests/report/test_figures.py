@@ -32,15 +32,23 @@ def test_figures_leave_the_users_settings_and_pyplot_alone(make_comparison: Call
 def test_confusion_says_the_most_frequent_mistake():
     matrix = np.array([[5, 3], [1, 7]])
     assert (
-        figures.confusion(matrix, ["cat", "dog"], "frozen").get_suptitle()
+        figures.confusion_of(matrix, ["cat", "dog"], "frozen").get_suptitle()
         == "frozen most often takes cat for dog: 3 of 8"
     )
     assert mistakes(matrix, 5) == [(0, 1, 3), (1, 0, 1)]
-    assert figures.confusion(np.eye(2, dtype=int), ["cat", "dog"], "frozen").get_suptitle() == "frozen makes no mistake"
+    assert (
+        figures.confusion_of(np.eye(2, dtype=int), ["cat", "dog"], "frozen").get_suptitle() == "frozen makes no mistake"
+    )
+
+
+def test_confusion_of_a_comparison_counts_all_seeds(make_comparison: Callable):
+    comparison, dataset = make_comparison(("frozen",), seeds=(0, 1))
+    texts = [text.get_text() for text in figures.confusion(comparison, "frozen").axes[0].texts]
+    assert sum(int(text or 0) for text in texts) == 2 * len(dataset.test)
 
 
 def test_a_class_without_test_images_is_an_empty_row():
-    drawn(figures.confusion(np.array([[0, 0], [1, 7]]), ["cat", "dog"], "frozen"))
+    drawn(figures.confusion_of(np.array([[0, 0], [1, 7]]), ["cat", "dog"], "frozen"))
 
 
 def test_accuracy_vs_time_names_every_strategy_and_the_most_accurate(make_comparison: Callable):
