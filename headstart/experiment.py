@@ -23,7 +23,7 @@ from headstart.device import describe, environment, make_fabric, precision_of, s
 from headstart.errors import HeadstartError
 from headstart.models.backbones import load_backbone
 from headstart.preparation import FROM_SCRATCH_SIZE, Prepared, Pretrained, from_scratch
-from headstart.progress import bar, say
+from headstart.progress import Board, Job, live, log, say
 from headstart.report import images
 from headstart.report.html import write_report
 from headstart.scores import scores_of
@@ -111,11 +111,13 @@ def compare(
         chosen = [with_epochs(strategy, plans[strategy.name].epochs) for strategy in chosen]
     folder = runs.new_folder(data.name, output)
     runs.write_json(folder / runs.AUDIT, found.as_json())
-    for each_seed in seeds:
-        for strategy in chosen:
-            seed_all(each_seed)
-            extra = {"command": command, "plan": asdict(plans[strategy.name]) if plans else None}
-            run(strategy, prepare(strategy), data, each_seed, fabric, folder, extra)
+    jobs = [Job(strategy.name, each_seed, strategy.recipe.epochs) for each_seed in seeds for strategy in chosen]
+    with live(jobs, {name: each.epoch_seconds for name, each in plans.items()}) as board:
+        for each_seed in seeds:
+            for strategy in chosen:
+                seed_all(each_seed)
+                extra = {"command": command, "plan": asdict(plans[strategy.name]) if plans else None}
+                run(strategy, prepare(strategy), data, each_seed, fabric, folder, extra, board)
     comparison = compare_runs(folder, [strategy.name for strategy in chosen], prefer)
     comparison.save()
     images.keep_pictures(comparison, data)
@@ -170,10 +172,11 @@ def run(
     fabric: Fabric,
     comparison: Path,
     asked: dict[str, Any],
+    board: Board,
 ) -> None:
     """Train a prepared network, evaluate it on test, and write the run's folder; `asked` goes into its config too."""
     prepared.network.to(fabric.device)
-    history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric)
+    history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric, board)
     val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
     logits, averaged = test(strategy, prepared, data, fabric)
     network = prepared.network
@@ -211,7 +214,7 @@ def run(
 
 
 def train(
-    strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric: Fabric
+    strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric: Fabric, board: Board
 ) -> tuple[list[Row], float, float]:
     """Run the loop on train and val; returns its history, the seconds of the frozen pass and those of training."""
     train_samples, train_seconds = prepared.samples(data.train, strategy.recipe.views)
@@ -220,14 +223,18 @@ def train(
     epochs = strategy.recipe.epochs
 
     def tell(row: Row) -> None:
+        board.epoch_ended(job, row)
         if row["epoch"] % math.ceil(epochs / MOST_LINES) == 0:
-            say(
+            log(
                 f"{strategy.name} epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.3f}, val loss "
                 f"{row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"
             )
 
+    def advance(images: int) -> None:
+        board.advance(job, images / len(data.train))
+
     started = time.perf_counter()
-    with bar(f"training {strategy.name}", strategy.recipe.epochs * len(data.train)) as advance:
+    with board.running(strategy.name, seed) as job:
         history = fit(
             prepared.network.trainable, train_samples, val_samples, strategy.recipe, fabric, seed, tell, advance
         )

@@ -1,15 +1,35 @@
-"""What the screen shows while work goes on: lines and progress bars, on standard error."""
+"""What the screen shows while work goes on: lines, progress bars and the live view of a comparison, on standard error.
+
+Where standard error is no terminal, there are lines alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-console = Console(stderr=True, highlight=False)
+# A notebook calls itself a terminal, shows standard error in red, and would get an output a line: it gets plain text.
+IN_NOTEBOOK = Console().is_jupyter
+console = Console(
+    stderr=not IN_NOTEBOOK, force_terminal=False if IN_NOTEBOOK else None, force_jupyter=False, highlight=False
+)
+
+OTHER_LINES = 6  # of the terminal, that the live view leaves to other bars and to what was said last
 
 Advance = Callable[[float], None]
 
@@ -17,6 +37,12 @@ Advance = Callable[[float], None]
 def say(text: str) -> None:
     """Print one line, as plain text: what looks like markup in a file or class name stays as it is."""
     console.print(escape(text), soft_wrap=True)
+
+
+def log(text: str) -> None:
+    """Print one line where there is no live view to show the same."""
+    if not console.is_interactive:
+        say(text)
 
 
 @contextmanager
@@ -30,12 +56,117 @@ def bar(description: str, total: float | None) -> Iterator[Advance]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(
-        *columns, console=console, transient=True, refresh_per_second=4, disable=not console.is_terminal
-    ) as progress:
+    with _progress(*columns) as progress:
         task = progress.add_task(description, total=total)
 
         def advance(amount: float) -> None:
             progress.update(task, advance=amount)
 
         yield advance
+
+
+def _progress(*columns: Any) -> Progress:
+    return Progress(*columns, console=console, transient=True, refresh_per_second=4, disable=not console.is_interactive)
+
+
+@dataclass
+class Job:
+    """One run of a comparison. done: epochs, the part of the present one too."""
+
+    strategy: str
+    seed: int
+    epochs: int
+    done: float = 0.0
+    is_over: bool = False
+
+    @property
+    def planned(self) -> float:
+        """How many epochs it has at most; one that stopped early had no more than it did."""
+        return self.done if self.is_over else self.epochs
+
+
+def seconds_left(jobs: Sequence[Job], epoch_seconds: Mapping[str, float]) -> float | None:
+    """How long the epochs that are still planned will take: the most, for training may stop early.
+
+    epoch_seconds: strategy -> seconds of an epoch, measured. None where a strategy that is still to train lacks it:
+    one strategy's epochs say nothing of another's.
+    """
+    left = [job for job in jobs if job.planned > job.done]
+    if any(job.strategy not in epoch_seconds for job in left):
+        return None
+    return sum((job.planned - job.done) * epoch_seconds[job.strategy] for job in left)
+
+
+class Board:
+    """The live view of a comparison: a bar a run, with its latest accuracy on val, and one for all of them."""
+
+    def __init__(self, jobs: Sequence[Job], epoch_seconds: Mapping[str, float], progress: Progress):
+        self.jobs, self.epoch_seconds, self.progress = jobs, dict(epoch_seconds), progress
+        seeds = len({job.seed for job in jobs})
+        self.tasks = [
+            progress.add_task(
+                job.strategy + (f" seed {job.seed}" if seeds > 1 else ""), start=False, epochs="", said=""
+            )
+            for job in jobs
+        ]
+        self.all = progress.add_task("all", epochs="", said="")
+        for job in jobs:
+            self._show(job)
+        self._show_window(0)
+
+    @contextmanager
+    def running(self, strategy: str, seed: int) -> Iterator[Job]:
+        """While a run trains; yields the job to tell of."""
+        place = next(i for i, job in enumerate(self.jobs) if (job.strategy, job.seed) == (strategy, seed))
+        self._show_window(place)
+        self.progress.start_task(self.tasks[place])
+        yield (job := self.jobs[place])
+        job.is_over = True
+        self.progress.stop_task(self.tasks[place])
+        self._show(job)
+
+    def advance(self, job: Job, epochs: float) -> None:
+        """A part of an epoch is over."""
+        job.done += epochs
+        self._show(job)
+
+    def epoch_ended(self, job: Job, row: Mapping[str, Any]) -> None:
+        """A whole epoch is over; row: what `fit` says of it."""
+        job.done = row["epoch"]
+        self.epoch_seconds[job.strategy] = row["seconds"]
+        said = f"val accuracy {100 * row['val_accuracy']:.2f} %"
+        self.progress.update(self.tasks[self.jobs.index(job)], said=said)
+        self._show(job)
+
+    def _show(self, job: Job) -> None:
+        self._draw(self.tasks[self.jobs.index(job)], job.done, job.planned)
+        seconds = seconds_left(self.jobs, self.epoch_seconds)
+        said = "time left: known once each strategy has trained an epoch"
+        if seconds is not None:
+            said = f"{timedelta(seconds=round(seconds))} of training left at most"
+        self._draw(self.all, sum(each.done for each in self.jobs), sum(each.planned for each in self.jobs))
+        self.progress.update(self.all, said=said)
+
+    def _draw(self, task: TaskID, done: float, planned: float) -> None:
+        self.progress.update(task, completed=done, total=planned, epochs=f"{int(done)}/{int(planned)} epochs")
+
+    def _show_window(self, place: int) -> None:
+        """Of more runs than the terminal has lines, those about the one at `place`."""
+        room = max(1, console.height - OTHER_LINES)
+        first = max(0, min(place - 1, len(self.jobs) - room))
+        for each, task in enumerate(self.tasks):
+            self.progress.update(task, visible=first <= each < first + room)
+
+
+@contextmanager
+def live(jobs: Sequence[Job], epoch_seconds: Mapping[str, float]) -> Iterator[Board]:
+    """Show a comparison while it goes on. epoch_seconds: strategy -> seconds of an epoch, where already measured."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[epochs]}", justify="right"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
+    with _progress(*columns) as progress:
+        yield Board(jobs, epoch_seconds, progress)
