@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: compare test chromium lint lock clean
+.PHONY: compare test notebooks chromium lint lock clean
 
 compare: .venv/.installed  ## train and compare the four strategies: make compare ARGS="--seeds 3"
 	$(BIN)/headstart compare $(ARGS)
 
 test: .venv/.installed chromium  ## the whole test suite
 	$(BIN)/pytest $(ARGS)
+
+notebooks: .venv/.installed  ## run the notebooks, all of CIFAR-10, and keep what they show
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 chromium:  ## a browser for the tests of the report's page: set up where we may on Debian; elsewhere those tests skip
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \

@@ -84,6 +84,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--strict", action="store_true", help="stop where the check of the images finds a fault")
     _add_max_bad(compare)
+    compare.add_argument(
+        "--log",
+        nargs="+",
+        metavar="TRACKER",
+        default=[],
+        help="tell a tracker too, as it trains: tensorboard, mlflow (in mlflow.db, or where MLFLOW_TRACKING_URI says)",
+    )
     compare.add_argument("--output", type=Path, metavar="DIR", help="default: the next free runs/<data set>-<n>")
 
     curve = commands.add_parser(

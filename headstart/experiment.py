@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from headstart import planning, runs
+from headstart import planning, runs, trackers
 from headstart.classifier import Classifier
 from headstart.comparison import Comparison, compare_runs
 from headstart.data.audit import Audit, audit
@@ -23,7 +23,7 @@ from headstart.device import describe, environment, make_fabric, precision_of, s
 from headstart.errors import HeadstartError
 from headstart.models.backbones import load_backbone
 from headstart.preparation import FROM_SCRATCH_SIZE, Prepared, Pretrained, from_scratch
-from headstart.progress import Board, Job, live, log, say
+from headstart.progress import Board, Job, live, note, say
 from headstart.report import images
 from headstart.report.html import write_report
 from headstart.scores import scores_of
@@ -62,6 +62,7 @@ def compare(
     class_weights: str = "none",
     strict: bool = False,
     prefer: str = "accuracy",
+    log: Sequence[str] = (),
     command: str | None = None,
 ) -> Comparison:
     """Train, evaluate and compare strategies; everything is written to a new folder, `runs/<data set>-<n>` or `output`.
@@ -73,14 +74,15 @@ def compare(
     several; each is a run of every strategy. device: "auto", "cpu" or "cuda". time_limit: seconds for all of it, shared
     equally between the strategies: their epochs, and the image size where none is given, are planned to fit.
     class_weights: "none" or "balanced". strict: stop where `audit` finds a fault. prefer: what counts when one is
-    recommended, see `verdict.decide`. command: what was typed, kept with
-    the runs. Raises HeadstartError for whatever of this cannot be had, before anything is trained.
+    recommended, see `verdict.decide`. log: trackers that are told too, "tensorboard" or "mlflow". command: what was
+    typed, kept with the runs. Raises HeadstartError for whatever of this cannot be had, before anything is trained.
     """
     seeds = [seed] if isinstance(seed, int) else list(seed)
     chosen = [with_class_weights(with_epochs(strategy, epochs), class_weights) for strategy in named(strategies)]
     output = None if output is None else Path(output)
     weights = None if weights is None else Path(weights)
     refuse_impossible(epochs, image_size, seeds, output, time_limit, prefer)
+    trackers.refuse_missing(log)
     fabric = make_fabric(device)
     transfers = any(strategy.frozen_share is not None for strategy in chosen)
     pretrained = load_backbone(backbone, image_size, weights, offline) if transfers else None
@@ -112,16 +114,20 @@ def compare(
     folder = runs.new_folder(data.name, output)
     runs.write_json(folder / runs.AUDIT, found.as_json())
     jobs = [Job(strategy.name, each_seed, strategy.recipe.epochs) for each_seed in seeds for strategy in chosen]
-    with live(jobs, {name: each.epoch_seconds for name, each in plans.items()}) as board:
-        for each_seed in seeds:
-            for strategy in chosen:
-                seed_all(each_seed)
-                extra = {"command": command, "plan": asdict(plans[strategy.name]) if plans else None}
-                run(strategy, prepare(strategy), data, each_seed, fabric, folder, extra, board)
-    comparison = compare_runs(folder, [strategy.name for strategy in chosen], prefer)
-    comparison.save()
-    images.keep_pictures(comparison, data)
-    write_report(comparison)
+    with trackers.tracking(log, folder) as whole:
+        with live(jobs, {name: each.epoch_seconds for name, each in plans.items()}) as board:
+            for each_seed in seeds:
+                for strategy in chosen:
+                    extra = {"command": command, "plan": asdict(plans[strategy.name]) if plans else None}
+                    with trackers.tracking(log, folder, f"{strategy.name}/seed{each_seed}", whole) as told:
+                        seed_all(each_seed)
+                        done = run(strategy, prepare(strategy), data, each_seed, fabric, folder, extra, board, told.row)
+                        told.result(done)
+        comparison = compare_runs(folder, [strategy.name for strategy in chosen], prefer)
+        comparison.save()
+        images.keep_pictures(comparison, data)
+        write_report(comparison)
+        whole.pictures(folder)
     runs.write_checksums(folder)
     return comparison
 
@@ -173,10 +179,14 @@ def run(
     comparison: Path,
     asked: dict[str, Any],
     board: Board,
-) -> None:
-    """Train a prepared network, evaluate it on test, and write the run's folder; `asked` goes into its config too."""
+    on_row: Callable[[Row], None],
+) -> runs.Run:
+    """Train a prepared network, evaluate it on test, and write the run's folder; `asked` goes into its config too.
+
+    board: the live view. on_row: told of every epoch.
+    """
     prepared.network.to(fabric.device)
-    history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric, board)
+    history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric, board, on_row)
     val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
     logits, averaged = test(strategy, prepared, data, fabric)
     network = prepared.network
@@ -211,10 +221,17 @@ def run(
         f"{100 * metrics['accuracy_tta']:.2f} % averaged over {len(strategy.recipe.test_views)} views; "
         f"{metrics['fit_seconds']:.0f} s to fit, of which the frozen pass {frozen_seconds:.0f} s"
     )
+    return runs.Run(comparison / strategy.name / f"seed{seed}")
 
 
 def train(
-    strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric: Fabric, board: Board
+    strategy: Strategy,
+    prepared: Prepared,
+    data: Dataset,
+    seed: int,
+    fabric: Fabric,
+    board: Board,
+    on_row: Callable[[Row], None],
 ) -> tuple[list[Row], float, float]:
     """Run the loop on train and val; returns its history, the seconds of the frozen pass and those of training."""
     train_samples, train_seconds = prepared.samples(data.train, strategy.recipe.views)
@@ -224,8 +241,9 @@ def train(
 
     def tell(row: Row) -> None:
         board.epoch_ended(job, row)
+        on_row(row)
         if row["epoch"] % math.ceil(epochs / MOST_LINES) == 0:
-            log(
+            note(
                 f"{strategy.name} epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.3f}, val loss "
                 f"{row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"
             )

@@ -39,7 +39,7 @@ def say(text: str) -> None:
     console.print(escape(text), soft_wrap=True)
 
 
-def log(text: str) -> None:
+def note(text: str) -> None:
     """Print one line where there is no live view to show the same."""
     if not console.is_interactive:
         say(text)

@@ -30,6 +30,7 @@ LITE0 = "tf_efficientnet_lite0.in1k"
         ("compare --seed 1 --seeds 3", "not allowed with argument --seed"),
         ("compare --max-bad 2", "'2' is not a share such as 1% or 0.01"),
         ("compare --prefer beauty", "invalid choice: 'beauty'"),
+        ("compare --log wandb", "unknown tracker 'wandb': choose from tensorboard, mlflow"),
         ("compare --device tpu", "invalid choice: 'tpu'"),
         ("compare --backbone resnet17", "no pretrained model 'resnet17'"),
         ("compare --backbone resnet18 --weights nowhere.safetensors", "nowhere.safetensors is not a file"),

@@ -18,6 +18,7 @@ ROOMS = (  # a room may import from those below it, and from itself
     ("curve",),
     ("experiment",),
     ("planning",),
+    ("trackers",),
     ("report", "verification"),
     ("sizes",),
     ("comparison",),

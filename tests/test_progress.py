@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from headstart import progress
-from headstart.progress import Job, live, log, say, seconds_left
+from headstart.progress import Job, live, note, say, seconds_left
 
 ROW = {"epoch": 1, "seconds": 10.0, "val_accuracy": 0.8125}
 
@@ -104,7 +104,7 @@ def test_another_bar_may_be_shown_below_the_runs(terminal):
 
 
 def test_a_terminal_is_not_told_twice(terminal):
-    log("epoch 1")
+    note("epoch 1")
     say("base-cnn [seed 0]")
     assert lines(terminal) == ["base-cnn [seed 0]"]
 
@@ -114,7 +114,7 @@ def test_without_a_terminal_there_are_lines_and_nothing_else(monkeypatch):
     monkeypatch.setattr(progress, "console", Console(file=screen))
     with live([Job("base-cnn", 0, 3)], {}) as board, board.running("base-cnn", 0) as job:
         board.epoch_ended(job, ROW)
-        log("base-cnn epoch 1/3")
+        note("base-cnn epoch 1/3")
     assert screen.getvalue() == "base-cnn epoch 1/3\n"
 
 
