@@ -33,6 +33,7 @@ FIGURES = [
     "confusion_last20.png",
     "curves.png",
     "metrics.png",
+    "reliability.png",
     "samples.png",
 ]
 RUN = ["config.json", "environment.json", "history.csv", "metrics.json", "model.safetensors", "predictions.npz"]

@@ -16,6 +16,7 @@ from headstart.comparison import Comparison
 from headstart.report import duration, figures, images, percent
 from headstart.report.drawing import NARROW, WIDTH, png, svg
 from headstart.report.reading import means_of, runs_of, strategies
+from headstart.report.reliability import reliability_diagram
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ RESULTS: dict[str, tuple[Callable[[Comparison, float], Figure], str, str]] = {  
         "Precision: of those called the class, the share that is. Recall: of those that are the class, the share "
         "called it. F1 is low where either is. The numbers are in the table below.",
         "Dot plot of precision, recall and F1 of each class. The table below has the numbers.",
+    ),
+    "reliability": (
+        reliability_diagram,
+        "On the dotted line a strategy is as often right as it says; below it, it is too sure. Calibration divides all "
+        "logits by one number, fitted on val; which class is named does not change.",
+        "Line charts of accuracy against confidence, a line a strategy, as trained and calibrated.",
     ),
 }
 
