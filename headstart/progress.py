@@ -141,7 +141,7 @@ class Board:
     def _show(self, job: Job) -> None:
         self._draw(self.tasks[self.jobs.index(job)], job.done, job.planned)
         seconds = seconds_left(self.jobs, self.epoch_seconds)
-        said = "time left: known once each strategy has trained an epoch"
+        said = "time left not known yet"
         if seconds is not None:
             said = f"{timedelta(seconds=round(seconds))} of training left at most"
         self._draw(self.all, sum(each.done for each in self.jobs), sum(each.planned for each in self.jobs))

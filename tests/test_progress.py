@@ -17,9 +17,9 @@ ROW = {"epoch": 1, "seconds": 10.0, "val_accuracy": 0.8125}
 
 @pytest.fixture
 def terminal(monkeypatch) -> io.StringIO:
-    """What a terminal of 100 x 12 characters is sent."""
+    """What a terminal of 80 x 12 characters is sent."""
     screen = io.StringIO()
-    shown = Console(file=screen, force_terminal=True, no_color=True, width=100, height=12)
+    shown = Console(file=screen, force_terminal=True, no_color=True, width=80, height=12)
     monkeypatch.setattr(progress, "console", shown)
     monkeypatch.delenv("TERM", raising=False)
     return screen
@@ -79,7 +79,7 @@ def test_a_terminal_shows_no_time_left_that_cannot_be_known(terminal):
     with live([Job("base-cnn", 0, 3), Job("last20", 0, 2)], {}) as board, board.running("base-cnn", 0) as job:
         board.epoch_ended(job, ROW)
         board.progress.refresh()
-        assert lines(terminal)[-1].endswith("time left: known once each strategy has trained an epoch")
+        assert lines(terminal)[-1].endswith("time left not known yet")
 
 
 def test_of_more_runs_than_lines_those_about_the_present_one_are_shown(terminal):
