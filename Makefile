@@ -12,7 +12,7 @@ test: .venv/.installed chromium  ## the whole test suite
 
 notebooks: .venv/.installed  ## run the notebooks, all of CIFAR-10, and keep what they show
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
-		--CoalesceStreamsPreprocessor.enabled=True notebooks/*.ipynb
+		--ExecutePreprocessor.coalesce_streams=True notebooks/*.ipynb
 
 chromium:  ## a browser for the tests of the report's page: set up where we may on Debian; elsewhere those tests skip
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
