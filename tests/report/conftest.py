@@ -12,7 +12,7 @@ from headstart.report import drawing, images
 from headstart.report.html import write_report
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def coarse_pictures() -> Iterator[None]:
     """Fewer pixels: what is drawn where does not depend on them, how long it takes does."""
     with pytest.MonkeyPatch.context() as patch:
@@ -33,13 +33,13 @@ def make_comparison(tmp_path: Path) -> Callable[..., tuple[Comparison, Dataset]]
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
     """A comparison of every strategy, with all that `compare` leaves: not to be changed, for many tests look at it."""
     return _reported(tmp_path_factory.mktemp("whole"), tuple(STRATEGIES), make_dataset(per_class=20))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
     """The same of two strategies, whose classes have the worst of names."""
     names = ("base-cnn", "last20")
