@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,18 @@ from headstart.report import drawing, images
 from headstart.report.html import write_report
 
 
-@pytest.fixture(scope="package", autouse=True)
-def coarse_pictures() -> Iterator[None]:
+@contextmanager
+def coarse() -> Iterator[None]:
     """Fewer pixels: what is drawn where does not depend on them, how long it takes does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawing, "DPI", 50)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def coarse_pictures() -> Iterator[None]:
+    """All tests here draw coarsely; those of other folders do not."""
+    with coarse():
         yield
 
 
@@ -33,13 +41,13 @@ def make_comparison(tmp_path: Path) -> Callable[..., tuple[Comparison, Dataset]]
     return make
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
     """A comparison of every strategy, with all that `compare` leaves: not to be changed, for many tests look at it."""
     return _reported(tmp_path_factory.mktemp("whole"), tuple(STRATEGIES), make_dataset(per_class=20))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
     """The same of two strategies, whose classes have the worst of names."""
     names = ("base-cnn", "last20")
@@ -48,6 +56,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Datas
 
 def _reported(folder: Path, names: Sequence[str], dataset: Dataset) -> tuple[Comparison, Dataset]:
     comparison = write_runs(folder, names, (0,), dataset)
-    images.keep_pictures(comparison, dataset)
-    write_report(comparison)
+    with coarse():
+        images.keep_pictures(comparison, dataset)
+        write_report(comparison)
     return comparison, dataset
