@@ -101,7 +101,7 @@ def main() -> None:
     seconds = best_seconds(lambda: engine(pixels, lambda start, outputs: None), repeats=3)
     line(f"frozen pass: Lite0, {backbone.image_size} px, {name}", IMAGES, operations, seconds)
 
-    network, _ = build.on_backbone(backbone, cut, STRATEGIES["last20"].hidden, 10)
+    network, _ = build.on_backbone(backbone, cut, STRATEGIES["last20"].hidden, STRATEGIES["last20"].batchnorm, 10)
     with torch.no_grad():
         shape = network.frozen(some[:1]).shape[1:]
     activations = torch.randn(STRATEGIES["last20"].recipe.batch_size, *shape)

@@ -1,4 +1,4 @@
-"""A trained network with what is needed to use it: preprocessing (in the network) and class names."""
+"""A trained network with what is needed to use it: preprocessing (in the network), temperature and class names."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ from headstart.models.network import Network
 
 BATCH = 250
 LATENCY_REPEATS = 20
+TEMPERATURE = "temperature"  # its name among the saved tensors
 
 
 class Classifier:
-    """Classifies images as they are: uint8, any size, no preprocessing by the caller."""
+    """Classifies images as they are: uint8, any size, no preprocessing by the caller.
 
-    def __init__(self, network: Network, class_names: Sequence[str]):
+    temperature: what logits are divided by, so that the probabilities are as often right as they say.
+    """
+
+    def __init__(self, network: Network, class_names: Sequence[str], temperature: float = 1.0):
         self.network = network.eval()
         self.class_names = tuple(class_names)
+        self.temperature = temperature
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Class names (N,) of images (N, H, W, 3) uint8; a single image (H, W, 3) counts as one."""
@@ -36,15 +41,10 @@ class Classifier:
 
         Raises HeadstartError for arrays of another shape or type.
         """
-        images = np.asarray(images)
-        images = images[None] if images.ndim == 3 else images
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-            raise HeadstartError(
-                f"predict takes uint8 images of shape (N, H, W, 3), values 0 to 255; got {images.dtype} {images.shape}"
-            )
         device = next(self.network.parameters()).device
-        batches = torch.tensor(images).permute(0, 3, 1, 2).split(BATCH)
-        return torch.cat([self.network(batch.to(device)).float().softmax(dim=1).cpu() for batch in batches]).numpy()
+        batches = as_pixels(images).split(BATCH)
+        logits = torch.cat([self.network(batch.to(device)).float().cpu() for batch in batches])
+        return (logits / self.temperature).softmax(dim=1).numpy()
 
     def latency_ms(self, image: np.ndarray) -> float:
         """Milliseconds to classify one image (H, W, 3) uint8, fp32: the median of 20 after a warm-up."""
@@ -56,8 +56,9 @@ class Classifier:
         return 1000 * float(np.median(seconds[3:]))
 
     def save(self, path: Path) -> None:
-        """Write all weights to a safetensors file."""
-        save_file({name: value.contiguous() for name, value in self.network.state_dict().items()}, path)
+        """Write all weights, and the temperature, to a safetensors file."""
+        tensors = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        save_file(tensors | {TEMPERATURE: torch.tensor(self.temperature, dtype=torch.float64)}, path)
 
     @classmethod
     def load(cls, folder: str | Path) -> Classifier:
@@ -65,5 +66,18 @@ class Classifier:
         run = runs.Run(Path(folder))
         config = run.config
         network = from_spec(config["network"])
-        network.load_state_dict(load_file(run.model))
-        return cls(network, config["dataset"]["class_names"])
+        tensors = load_file(run.model)
+        temperature = tensors.pop(TEMPERATURE).item()
+        network.load_state_dict(tensors)
+        return cls(network, config["dataset"]["class_names"], temperature)
+
+
+def as_pixels(images: np.ndarray) -> torch.Tensor:
+    """Images (N, H, W, 3) uint8, or one (H, W, 3), as a network takes them: (N, 3, H, W); HeadstartError for others."""
+    images = np.asarray(images)
+    images = images[None] if images.ndim == 3 else images
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise HeadstartError(
+            f"predict takes uint8 images of shape (N, H, W, 3), values 0 to 255; got {images.dtype} {images.shape}"
+        )
+    return torch.tensor(images).permute(0, 3, 1, 2)

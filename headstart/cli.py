@@ -63,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="train the strategies, evaluate them alike, say which to take")
     compare.set_defaults(command=run_compare)
     _add_data_options(compare)
-    _add_training_options(compare, list(STRATEGIES))
+    _add_training_options(compare, list(DEFAULT))
     compare.add_argument(
         "--prefer",
         choices=PREFERENCES,

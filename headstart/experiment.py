@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -21,13 +22,16 @@ from headstart.data.dataset import Dataset
 from headstart.data.load import load
 from headstart.device import describe, environment, make_fabric, precision_of, seed_all
 from headstart.errors import HeadstartError
+from headstart.evaluation.calibration import fit_temperature
 from headstart.models.backbones import load_backbone
+from headstart.models.network import Network
 from headstart.preparation import FROM_SCRATCH_SIZE, Prepared, Pretrained, from_scratch
 from headstart.progress import Board, Job, live, note, say
 from headstart.report import images
 from headstart.report.html import write_report
 from headstart.scores import scores_of
 from headstart.strategies import (
+    DEFAULT,
     PREFERENCES,
     STRATEGIES,
     Strategy,
@@ -38,6 +42,7 @@ from headstart.strategies import (
 )
 from headstart.training.batches import augmented
 from headstart.training.fit import Row, fit, predict
+from headstart.training.forgetting import forgetting
 
 MOST_LINES = 20  # epochs of a run that the screen tells of
 SHOWN_IMAGES = 4
@@ -48,7 +53,7 @@ SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
 
 def compare(
     data: Dataset | Callable[[], Dataset] | str = "cifar10",
-    strategies: Sequence[str] = tuple(STRATEGIES),
+    strategies: Sequence[str] = DEFAULT,
     *,
     backbone: str = "auto",
     image_size: int | None = None,
@@ -84,8 +89,8 @@ def compare(
     refuse_impossible(epochs, image_size, seeds, output, time_limit, prefer)
     trackers.refuse_missing(log)
     fabric = make_fabric(device)
-    transfers = any(strategy.frozen_share is not None for strategy in chosen)
-    pretrained = load_backbone(backbone, image_size, weights, offline) if transfers else None
+    needs_backbone = any(strategy.network == "backbone" for strategy in chosen)
+    pretrained = load_backbone(backbone, image_size, weights, offline) if needs_backbone else None
     if isinstance(data, str | Path):
         data = load(data, offline=offline, image_size=image_size)
     elif callable(data):
@@ -103,7 +108,7 @@ def compare(
             frozen = Pretrained(replace(smaller, why=frozen.backbone.why), chosen, data, fabric.device)
 
     def prepare(strategy: Strategy) -> Prepared:
-        if frozen is None or strategy.frozen_share is None:
+        if frozen is None or strategy.network != "backbone":
             return from_scratch(strategy, data, fabric.device, image_size or FROM_SCRATCH_SIZE)
         return frozen.prepare(strategy, data)
 
@@ -186,11 +191,12 @@ def run(
     board: the live view. on_row: told of every epoch.
     """
     prepared.network.to(fabric.device)
+    before = copy.deepcopy(prepared.network)
     history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric, board, on_row)
     val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
     logits, averaged = test(strategy, prepared, data, fabric)
     network = prepared.network
-    classifier = Classifier(network, data.class_names)
+    classifier = Classifier(network, data.class_names, fit_temperature(val_logits, data.val.labels))
     parameters = sum(p.numel() for p in network.parameters())
     with runs.new_run(comparison, strategy.name, seed) as folder:
         classifier.save(folder / runs.MODEL)
@@ -209,6 +215,7 @@ def run(
             "strategy": strategy.name,
             "seed": seed,
             **scores_of(runs.Run(folder)),
+            "forgetting": forgotten(before, prepared, data, fabric),
             "fit_seconds": frozen_seconds + training_seconds,
             "frozen_seconds": frozen_seconds,
             "parameters": parameters,
@@ -257,6 +264,14 @@ def train(
             prepared.network.trainable, train_samples, val_samples, strategy.recipe, fabric, seed, tell, advance
         )
     return history, train_seconds + val_seconds, time.perf_counter() - started
+
+
+def forgotten(before: Network, prepared: Prepared, data: Dataset, fabric: Fabric) -> dict[str, Any] | None:
+    """What training did to a pre-trained backbone, told by images of test; None where none was, or it had no head."""
+    if prepared.old_head is None:
+        return None
+    samples, _ = prepared.samples(data.test, ("identity",))
+    return forgetting(before, prepared.network, prepared.old_head, samples, fabric)
 
 
 def test(strategy: Strategy, prepared: Prepared, data: Dataset, fabric: Fabric) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from headstart.data.dataset import Dataset
-from headstart.preparation import Prepared, Pretrained
+from headstart.preparation import Prepared, Pretrained, side_seen
 from headstart.progress import say
 from headstart.strategies import Strategy, with_epochs
 from headstart.training.batches import Samples
@@ -21,6 +21,8 @@ from headstart.training.fit import fit, predict
 PROBE_STEPS = 4
 RESERVE = 0.05  # of the limit: for what is not measured (files, figures), and for a machine that turns slower
 LARGEST_PASS = 0.5  # the most that the frozen pass may take of the time of the strategies that share it
+LARGEST_EPOCH = 0.25  # the most that an epoch of a strategy which freezes nothing may take of its time
+EPOCH_PASSES = 3  # an epoch in passes over the same images: its backward computes twice what its forward does
 IMAGE_SIZES = (224, 192, 160, 128, 96, 64)  # pixels a side
 
 
@@ -48,31 +50,38 @@ def epochs_within(seconds: float, epoch_seconds: float) -> int:
 
 
 def size_within(seconds: float, pass_seconds: float, image_size: int) -> int:
-    """The largest size, `image_size` or below, whose frozen pass takes its part of `seconds` at most, or the smallest.
-
-    pass_seconds: what the pass takes at `image_size`. It grows with the area.
-    """
+    """The largest size, `image_size` or below, at which what takes `pass_seconds` at `image_size` takes `seconds` at
+    most, or the smallest. It grows with the area."""
     sizes = [image_size, *(size for size in IMAGE_SIZES if size < image_size)]
-    affordable = (size for size in sizes if pass_seconds * (size / image_size) ** 2 <= LARGEST_PASS * seconds)
+    affordable = (size for size in sizes if pass_seconds * (size / image_size) ** 2 <= seconds)
     return next(affordable, sizes[-1])
 
 
 def affordable_size(limit: float, strategies: Sequence[Strategy], data: Dataset, pretrained: Pretrained) -> int:
-    """The image size, at most the backbone's present one, that leaves its strategies time to train within the limit."""
+    """The image size, at most the backbone's present one, that leaves its strategies time to train within the limit.
+
+    Where something is frozen, the pass may take its part of the time; where nothing is, an epoch may, which is known
+    roughly: from the quickest inference.
+    """
     share = (1 - RESERVE) * limit / len(strategies)
-    seconds = pass_seconds(strategies, data, pretrained)
-    return size_within(share * len(pretrained.cuts), seconds, pretrained.backbone.image_size)
+    size = pretrained.backbone.image_size
+    sizes = [size]
+    if pretrained.freezing:
+        seconds = pass_seconds(strategies, data, pretrained)
+        sizes.append(size_within(LARGEST_PASS * share * len(pretrained.freezing), seconds, size))
+    if len(pretrained.freezing) < len(pretrained.cuts):
+        epoch_seconds = EPOCH_PASSES * len(data.train) * pretrained.engine["image_seconds"]
+        sizes.append(size_within(LARGEST_EPOCH * share, epoch_seconds, size))
+    return min(sizes)
 
 
 def pass_seconds(strategies: Sequence[Strategy], data: Dataset, pretrained: Pretrained) -> float:
     """What the frozen pass will take, by the measurement that chose its engine; a view counts as images of its own."""
-    recipes = [strategy.recipe for strategy in strategies if strategy.name in pretrained.cuts]
+    recipes = [strategy.recipe for strategy in strategies if strategy.name in pretrained.freezing]
     views = len({view for recipe in recipes for view in recipe.views})
     test_views = len({view for recipe in recipes for view in recipe.test_views})
-    choice = pretrained.frozen_pass.choice
-    engine = choice["measured"][choice["engine"]]
     images = views * len(data.train) + len(data.val) + test_views * len(data.test)
-    return engine["setup_seconds"] + images * engine["image_seconds"]
+    return pretrained.engine["setup_seconds"] + images * pretrained.engine["image_seconds"]
 
 
 def plan(
@@ -90,12 +99,12 @@ def plan(
     says so.
     """
     share = (1 - RESERVE) * limit / len(strategies)
-    users = 0 if pretrained is None else len(pretrained.cuts)
-    part = 0.0 if pretrained is None else pass_seconds(strategies, data, pretrained) / users
+    freezing = [] if pretrained is None else pretrained.freezing
+    part = pass_seconds(strategies, data, pretrained) / len(freezing) if pretrained is not None and freezing else 0.0
     plans = []
     for strategy in strategies:
         epoch_seconds, test_seconds = measure(strategy, prepare(strategy), data, fabric)
-        frozen = 0.0 if strategy.frozen_share is None else part
+        frozen = part if strategy.name in freezing else 0.0
         epochs = epochs_within((share - frozen) / seeds - test_seconds, epoch_seconds)
         plans.append(Plan(strategy.name, epochs, epoch_seconds, frozen, test_seconds))
     _show(plans, limit, seeds)
@@ -147,8 +156,8 @@ def noise(prepared: Prepared, data: Dataset, count: int, views: tuple[str, ...])
     """So many samples as the trainable part will see them, of random content."""
     labels = torch.arange(count) % len(data.class_names)
     if not len(prepared.network.frozen):
-        side = prepared.spec["image_size"]
-        pixels = torch.randint(0, 256, (count, side, side, prepared.spec["channels"]), dtype=torch.uint8)
+        side = side_seen(data, prepared.spec["image_size"])
+        pixels = torch.randint(0, 256, (count, side, side, data.image_shape[2]), dtype=torch.uint8)
         return Samples.of_images(pixels.numpy(), labels.numpy(), views, torch.device("cpu"))
     with torch.no_grad():
         shape = prepared.network.frozen(torch.zeros(1, *data.image_shape, dtype=torch.uint8).permute(0, 3, 1, 2)).shape[

@@ -72,18 +72,22 @@ class Expected:
 class Strategy:
     """One way to a classifier: `network = frozen part -> trainable part`.
 
-    network: "base-cnn" or "deep-cnn", random init, or "backbone", pre-trained. frozen_share: the share of the
-    backbone's layers that is left as it is; None where nothing is pre-trained. hidden: the width of the new head's
-    hidden layer (0: there is none).
+    network: "base-cnn", "deep-cnn" or "backbone". frozen_share: the share of the backbone's layers that is left as it
+    is (0: all of them are retrained); None where nothing is pre-trained, a backbone then has random weights. batchnorm,
+    in what is trained: "learned", or "frozen" as it was pre-trained, and folded into the convolution before it. hidden:
+    the width of the new head's hidden layer (0: there is none). expected: None where it was not measured yet.
+    by_default: whether `compare` trains it unasked.
     """
 
     name: str
     summary: str
     network: str
     frozen_share: float | None
+    batchnorm: str
     recipe: Recipe
-    expected: Expected
+    expected: Expected | None = None
     hidden: int = 0
+    by_default: bool = True
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -94,6 +98,7 @@ STRATEGIES: dict[str, Strategy] = {
             summary="a few convolutions from scratch",
             network="base-cnn",
             frozen_share=None,
+            batchnorm="learned",
             recipe=Recipe(
                 groups=(Group("*", "adamw", 4e-3, weight_decay=0.02),),
                 epochs=5,
@@ -110,6 +115,7 @@ STRATEGIES: dict[str, Strategy] = {
             summary="a deeper CNN from scratch",
             network="deep-cnn",
             frozen_share=None,
+            batchnorm="learned",
             recipe=Recipe(
                 groups=(
                     Group("groups.*.conv?.weight", "muon", 0.12, momentum=0.6),
@@ -130,6 +136,7 @@ STRATEGIES: dict[str, Strategy] = {
             summary="a new head on what the stages of a frozen pre-trained backbone give",
             network="backbone",
             frozen_share=1.0,
+            batchnorm="frozen",
             hidden=512,
             recipe=Recipe(
                 groups=(Group("head.*", "adamw", 2e-3, weight_decay=0.01),),
@@ -145,6 +152,7 @@ STRATEGIES: dict[str, Strategy] = {
             summary="the last 20 % of a pre-trained backbone retrained, with a new head",
             network="backbone",
             frozen_share=0.8,
+            batchnorm="frozen",
             recipe=Recipe(
                 groups=(
                     Group("backbone.*.bias", "adamw", 1e-3),
@@ -159,10 +167,67 @@ STRATEGIES: dict[str, Strategy] = {
             ),
             expected=Expected(accuracy=0.9495, accuracy_tta=0.9523, seconds=840),
         ),
+        Strategy(
+            name="last50",
+            summary="the last half of a pre-trained backbone retrained, with a new head",
+            network="backbone",
+            frozen_share=0.5,
+            batchnorm="frozen",
+            recipe=Recipe(
+                groups=(
+                    Group("backbone.*.bias", "adamw", 1e-3),
+                    Group("backbone.*", "adamw", 1e-3, weight_decay=0.02),
+                    Group("head.*", "adamw", 4e-3, weight_decay=0.02),
+                ),
+                epochs=8,
+                batch_size=256,
+                warmup=0.15,
+                label_smoothing=0.1,
+                mixup=0.4,
+            ),
+            by_default=False,
+        ),
+        Strategy(
+            name="full",
+            summary="all of a pre-trained backbone retrained, with a new head",
+            network="backbone",
+            frozen_share=0.0,
+            batchnorm="frozen",
+            recipe=Recipe(
+                groups=(
+                    Group("backbone.*.bias", "adamw", 5e-4),
+                    Group("backbone.*", "adamw", 5e-4, weight_decay=0.02),
+                    Group("head.*", "adamw", 4e-3, weight_decay=0.02),
+                ),
+                epochs=6,
+                batch_size=64,
+                warmup=0.15,
+                label_smoothing=0.1,
+            ),
+            by_default=False,
+        ),
+        Strategy(
+            name="random-init",
+            summary="the backbone's architecture from scratch: what its weights are worth, not its layers",
+            network="backbone",
+            frozen_share=None,
+            batchnorm="learned",
+            recipe=Recipe(
+                groups=(
+                    Group("*.bias", "adamw", 4e-3),
+                    Group("*", "adamw", 4e-3, weight_decay=0.05),
+                ),
+                epochs=30,
+                batch_size=64,
+                warmup=0.15,
+                label_smoothing=0.1,
+            ),
+            by_default=False,
+        ),
     )
 }
 
-DEFAULT = ("base-cnn", "deep-cnn", "frozen", "last20")  # what is trained unless asked otherwise
+DEFAULT = tuple(name for name, strategy in STRATEGIES.items() if strategy.by_default)
 
 
 def named(names: Sequence[str]) -> list[Strategy]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from scipy.special import softmax
 
 import headstart as hs
 from headstart import runs
@@ -20,6 +21,7 @@ from headstart.cli import main
 from headstart.comparison import ROW
 from headstart.data.dataset import Split
 from headstart.models.backbones import load_backbone
+from headstart.strategies import DEFAULT
 
 LITE0 = "tf_efficientnet_lite0.in1k"
 OPTIONS = ["--backbone", LITE0, "--image-size", "64", "--offline", "--device", "cpu"]
@@ -61,7 +63,7 @@ def test_the_run_folder_has_exactly_its_files(compared):
         "report.html",
         *(f"figures/{name}" for name in FIGURES),
     ]
-    wanted += [f"{strategy}/seed0/{name}" for strategy in hs.STRATEGIES for name in RUN]
+    wanted += [f"{strategy}/seed0/{name}" for strategy in DEFAULT for name in RUN]
     assert found == sorted(wanted)
 
 
@@ -90,15 +92,17 @@ def test_frozen_trains_a_head_only_and_last20_says_which_blocks(compared):
     assert f"headstart compare --backbone {LITE0} --image-size 64" in page
 
 
-@pytest.mark.parametrize("strategy", hs.STRATEGIES)
+@pytest.mark.parametrize("strategy", DEFAULT)
 def test_a_saved_classifier_predicts_what_was_evaluated(compared, strategy, tiny):
     run = runs.Run(compared / strategy / "seed0")
     logits, labels, names = run.predictions()
     classifier = hs.Classifier.load(run.folder)
     probabilities = classifier.predict_proba(tiny.test.images)
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert classifier.temperature == pytest.approx(run.metrics["temperature"], rel=1e-9)
+    expected = softmax(logits, axis=1)
+    uncalibrated = softmax(classifier.temperature * np.log(probabilities.astype(np.float64)), axis=1)
     assert probabilities.shape == (30, 3)
-    np.testing.assert_allclose(probabilities, expected, atol=0.05)  # evaluated in bf16 on 16-bit activations
+    np.testing.assert_allclose(uncalibrated, expected, atol=0.05)  # evaluated in bf16 on 16-bit activations
     clear = np.sort(expected, axis=1)[:, -1] - np.sort(expected, axis=1)[:, -2] > 0.1
     assert (classifier.predict(tiny.test.images)[clear] == np.array(names)[logits.argmax(axis=1)][clear]).all()
     assert (labels == tiny.test.labels).all()

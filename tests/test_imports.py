@@ -24,6 +24,7 @@ ROOMS = (  # a room may import from those below it, and from itself
     ("comparison",),
     ("verdict",),
     ("preparation",),
+    ("explain",),
     ("classifier",),
     ("training",),
     ("models",),

@@ -15,10 +15,10 @@ def test_as_many_whole_epochs_as_fit_and_one_at_least():
     assert epochs_within(-10, 30) == 1
 
 
-def test_the_image_size_shrinks_until_the_pass_takes_half_of_the_time():
-    assert size_within(200, 100, 160) == 160
-    assert size_within(199, 100, 160) == 128
-    assert size_within(40, 100, 160) == 64  # (96 / 160) ** 2 * 100 is 36, (64 / 160) ** 2 * 100 is 16
+def test_the_image_size_shrinks_until_the_pass_fits_into_its_time():
+    assert size_within(100, 100, 160) == 160
+    assert size_within(99, 100, 160) == 128
+    assert size_within(20, 100, 160) == 64  # (96 / 160) ** 2 * 100 is 36, (64 / 160) ** 2 * 100 is 16
 
 
 def test_no_size_is_small_enough_then_the_smallest_is_taken():

@@ -12,16 +12,20 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precisio
 from headstart.evaluation.calibration import calibration_error
 
 
-def evaluate(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+def evaluate(
+    logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str], temperature: float = 1.0
+) -> dict[str, Any]:
     """Score logits (N, C) against labels (N,).
 
-    Returns accuracy, precision_macro, recall_macro, f1_macro, log_loss and calibration_error as fractions, `per_class`
-    (a dict a class: class, precision, recall, f1, support) and `confusion_matrix` (C lists of C counts, a row a true
-    class). A class that is absent from `labels` or never predicted scores 0 and still counts in the macro averages.
+    temperature: what logits are divided by for probabilities, from val (`calibration.fit_temperature`). Returns
+    accuracy, precision_macro, recall_macro, f1_macro, log_loss and calibration_error (of these probabilities) and
+    calibration_error_raw (of those without it) as fractions, temperature, `per_class` (a dict a class: class,
+    precision, recall, f1, support) and `confusion_matrix` (C lists of C counts, a row a true class). A class that is
+    absent from `labels` or never predicted scores 0 and still counts in the macro averages.
     """
     classes = np.arange(len(class_names))
-    probabilities = softmax(logits.astype(np.float64), axis=1)
-    predicted = probabilities.argmax(axis=1)
+    raw, probabilities = (softmax(logits.astype(np.float64) / each, axis=1) for each in (1.0, temperature))
+    predicted = logits.argmax(axis=1)  # which no temperature changes
     precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
@@ -30,6 +34,8 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str])
         "f1_macro": float(f1.mean()),
         "log_loss": float(log_loss(labels, probabilities, labels=classes)),
         "calibration_error": calibration_error(probabilities, labels),
+        "calibration_error_raw": calibration_error(raw, labels),
+        "temperature": temperature,
         "per_class": [
             {"class": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
             for name, p, r, f, n in zip(class_names, precision, recall, f1, support, strict=True)

@@ -34,6 +34,8 @@ class Backbone:
     chain: preprocessing first, then the pieces between which it can be cut; its output is (N, F) float: pooled
     final features, and the means of the maps of its middle stages.
     weights: where they came from, in words. why: why this backbone was taken. sha256: of the weights' file.
+    classifier: what it was pre-trained with, from its final features to the classes of then; None where the weights
+    have no such linear layer.
     """
 
     name: str
@@ -43,20 +45,22 @@ class Backbone:
     chain: Readout
     image_size: int
     takes_any_size: bool
+    classifier: nn.Linear | None = None
 
     def cut(self, frozen_share: float) -> int:
         """How many pieces of the chain are frozen, so that about `frozen_share` of its weighted layers are.
 
         Layers are counted as modules that own parameters (convolutions and norms; 130 in EfficientNetB0), and the cut
         is at the nearest block boundary: for B0, 0.8 leaves Keras's last 20 % (blocks 6c, 6d, 7a and the top conv).
-        Raises HeadstartError where the network cannot be cut between blocks.
+        0 freezes nothing, not even the preprocessing, which has no weights. Raises HeadstartError where the network
+        cannot be cut between blocks.
         """
-        if frozen_share == 1:
-            return len(self.chain)
+        if frozen_share in (0, 1):
+            return len(self.chain) if frozen_share else 0
         if len(self.chain) == 2:  # preprocessing and one whole
             raise HeadstartError(
                 f"{self.name} cannot be cut between its blocks (it is more than a chain of them), so none can be "
-                f"retrained alone: leave it frozen (--strategies frozen), or take another --backbone, "
+                f"retrained alone: freeze all of it or nothing (--strategies frozen full), or take another --backbone, "
                 f"such as {EFFICIENTNET_LITE0}"
             )
         layers = [_weighted_layers(piece) for piece in self.chain]
@@ -198,10 +202,11 @@ def _readable(name: str) -> str:
 def _load(name: str, image_size: int | None, found: tuple[Path, str], why: str) -> Backbone:
     model, config, image_size = create(name, image_size)
     path, source = found
-    _assign(model, _read(path), path, name, config.get("classifier") or ())
+    left = _assign(model, _read(path), path, name, config.get("classifier") or ())
     chain = as_chain(model, config, image_size)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Backbone(name, source, why, sha256, chain, image_size, not config["fixed_input_size"])
+    any_size = not config["fixed_input_size"]
+    return Backbone(name, source, why, sha256, chain, image_size, any_size, _classifier(left, chain))
 
 
 def _find_weights(name: str, offline: bool) -> tuple[Path, str]:
@@ -264,14 +269,15 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 def _assign(
     model: nn.Module, state: dict[str, Tensor], path: Path, name: str, classifier: str | tuple[str, ...]
-) -> None:
-    """Give `model` the weights in `state`; refuse, and list it, whatever does not fit. Its classifier is not used."""
-    classifiers = (classifier,) if isinstance(classifier, str) else classifier
-    state = {key: value for key, value in state.items() if not key.startswith(tuple(f"{c}." for c in classifiers))}
+) -> list[Tensor]:
+    """Give `model` the weights in `state`; refuse, and list it, whatever does not fit. Returns its classifier's."""
+    classifiers = tuple(f"{each}." for each in ((classifier,) if isinstance(classifier, str) else classifier))
+    left = [value for key, value in state.items() if key.startswith(classifiers)]
+    state = {key: value for key, value in state.items() if not key.startswith(classifiers)}
     wanted = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
     given = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     if not wanted.keys() & given.keys():  # other names throughout: the pip package's, which follow the same order
-        given = _renamed(given, wanted)
+        given, left = _renamed(given, wanted)
     faults = [f"{key}: missing" for key in wanted.keys() - given.keys()]
     faults += [f"{key}: not in the model" for key in given.keys() - wanted.keys()]
     faults += [
@@ -283,12 +289,25 @@ def _assign(
         shown = "; ".join(sorted(faults)[:6]) + (f"; and {len(faults) - 6} more" if len(faults) > 6 else "")
         raise HeadstartError(f"{path} does not fit {name}: {len(faults)} tensors differ: {shown}")
     model.load_state_dict(given, strict=False)  # strict but for the BatchNorm counters, as checked above
+    return left
 
 
-def _renamed(given: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Pair by order where every shape agrees, else leave the names for the caller to complain of."""
-    values = list(given.values())[: len(wanted)]  # what follows is the classifier
-    rest = list(given.values())[len(wanted) :]
-    if len(rest) > 2 or [v.shape for v in values] != [w.shape for w in wanted.values()]:
-        return given
-    return dict(zip(wanted, values, strict=True))
+def _renamed(given: dict[str, Tensor], wanted: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Pair by order where every shape agrees, else leave the names for the caller to complain of; and what is left."""
+    values = list(given.values())
+    paired, left = values[: len(wanted)], values[len(wanted) :]  # what follows is the classifier
+    if len(left) > 2 or [v.shape for v in paired] != [w.shape for w in wanted.values()]:
+        return given, []
+    return dict(zip(wanted, paired, strict=True)), left
+
+
+def _classifier(tensors: list[Tensor], chain: Readout) -> nn.Linear | None:
+    """The linear layer whose weight and bias these are, if they are such a layer's, of the chain's final features."""
+    with torch.inference_mode():
+        features = nn.Sequential(*chain)(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]
+    tensors = sorted(tensors, key=lambda tensor: -tensor.ndim)
+    if [tensor.shape[1:] for tensor in tensors] != [(features,), ()] or len(tensors[0]) != len(tensors[1]):
+        return None
+    layer = nn.Linear(features, len(tensors[0]), device="meta")  # no random numbers are drawn
+    layer.weight, layer.bias = (nn.Parameter(tensor.float(), requires_grad=False) for tensor in tensors)
+    return layer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from headstart.models import backbones
 from headstart.models.backbones import Backbone
 from headstart.models.cnn import BaseCNN, DeepCNN
-from headstart.models.matmul import as_matrix_products
+from headstart.models.folding import retrainable
 from headstart.models.network import Network, Readout
 from headstart.models.preprocessing import Preprocessing
 
@@ -65,38 +64,56 @@ def from_scratch(kind: str, images: Tensor, classes: int) -> tuple[Network, Spec
     return network, spec
 
 
-def on_backbone(backbone: Backbone, cut: int, hidden: int, classes: int) -> tuple[Network, Spec]:
-    """A backbone frozen up to `cut`, a copy of the rest and a new head, `hidden` wide, to train."""
-    spec = {
+def on_backbone(backbone: Backbone, cut: int, hidden: int, batchnorm: str, classes: int) -> tuple[Network, Spec]:
+    """A backbone frozen up to `cut`, a copy of the rest and a new head, `hidden` wide, to train.
+
+    batchnorm: "frozen" or "learned", in the copy.
+    """
+    spec = backbone_spec(backbone, cut, hidden, batchnorm, classes)
+    return _cut_network(backbone.chain, spec), spec
+
+
+def like_backbone(backbone: Backbone, hidden: int, batchnorm: str, classes: int) -> tuple[Network, Spec]:
+    """The network of a backbone and a new head with random weights throughout, all to be trained."""
+    spec = backbone_spec(backbone, 0, hidden, batchnorm, classes)
+    return from_spec(spec), spec
+
+
+def backbone_spec(backbone: Backbone, cut: int, hidden: int, batchnorm: str, classes: int) -> Spec:
+    """The description of a network on a backbone."""
+    return {
         "kind": "backbone",
         "name": backbone.name,
         "image_size": backbone.image_size,
         "cut": cut,
         "hidden": hidden,
+        "batchnorm": batchnorm,
         "classes": classes,
     }
-    return _cut_network(backbone.chain, cut, hidden, classes), spec
 
 
 def from_spec(spec: Spec) -> Network:
     """The network that a description tells of, its weights random: they are to be loaded."""
     if spec["kind"] == "backbone":
         model, config, image_size = backbones.create(spec["name"], spec["image_size"])
-        chain = backbones.as_chain(model, config, image_size)
-        return _cut_network(chain, spec["cut"], spec["hidden"], spec["classes"])
+        return _cut_network(backbones.as_chain(model, config, image_size), spec)
     channels, image_size = spec["channels"], spec["image_size"]
     preprocessing = Preprocessing([0.5] * channels, [0.5] * channels, image_size)
     model = FROM_SCRATCH[spec["kind"]](preprocessing, channels, image_size, spec["classes"])
     return Network(nn.Sequential(), model).to(memory_format=torch.channels_last)
 
 
-def _cut_network(chain: Readout, cut: int, hidden: int, classes: int) -> Network:
-    frozen, rest = copy.deepcopy(chain).split(cut)  # a network of its own: it will be trained, and move to a device
-    retrained = Retrained()
+def _cut_network(chain: Readout, spec: Spec) -> Network:
+    frozen, rest = copy.deepcopy(chain).split(spec["cut"])  # a network of its own: it will be trained, and move
+    trainable = nn.Sequential()
+    if not len(frozen):  # the images themselves are what is trained on
+        trainable.preprocessing, rest = rest[0], rest[1:]
+    keeps_statistics = spec["batchnorm"] == "frozen"
+    backbone = Retrained() if keeps_statistics else nn.Sequential()
     with torch.no_grad():
-        activation = frozen(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+        features = trainable(frozen(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)))
         if len(rest):
-            retrained.append(as_matrix_products(rest, activation.shape[1:]))
-        features = retrained(activation).shape[1]
-    trainable = nn.Sequential(OrderedDict(backbone=retrained, head=Head(features, classes, hidden)))
+            backbone.extend(retrainable(rest, features.shape[1:], fold=keeps_statistics))
+        features = backbone.eval()(features)
+    trainable.backbone, trainable.head = backbone, Head(features.shape[1], spec["classes"], spec["hidden"])
     return Network(frozen, trainable).to(memory_format=torch.channels_last)

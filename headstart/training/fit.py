@@ -21,7 +21,7 @@ from headstart.training.batches import Samples, in_order, mixed, shuffled
 from headstart.training.optimizers import Schedule, make_optimizers
 from headstart.training.stopping import EarlyStopping
 
-EVALUATION_BATCH = 500
+EVALUATION_BATCH = 100  # images: at 192 pixels the first maps of so many take half a gigabyte
 
 Row = dict[str, Any]
 Loss = Callable[[Tensor, Tensor], Tensor]

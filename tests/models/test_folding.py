@@ -7,7 +7,8 @@ import timm
 import torch
 from torch import nn
 
-from headstart.models.matmul import LARGEST_MAP, Depthwise, Pointwise, as_matrix_products
+from headstart.models.convolutions import Depthwise, MatrixProducts, OfImages, Pointwise
+from headstart.models.folding import SMALL_MAP, retrainable
 
 
 def with_statistics(model):
@@ -22,6 +23,10 @@ def with_statistics(model):
     return model.eval()
 
 
+def retrained(pieces, shape, fold=True):
+    return nn.Sequential(*retrainable(pieces, torch.Size(shape), fold))
+
+
 @pytest.fixture(scope="module")
 def tail():
     model = with_statistics(timm.create_model("tf_efficientnet_lite0", num_classes=0))
@@ -30,7 +35,7 @@ def tail():
 
 @pytest.mark.parametrize("size", [2, 5, 7])
 def test_a_tail_gives_the_same_and_the_same_gradients(tail, size):
-    fast = as_matrix_products(tail, torch.Size((192, size, size)))
+    fast = retrained(tail, (192, size, size))
     kinds = [type(module) for module in fast.modules()]
     assert kinds.count(Depthwise) == 3
     assert kinds.count(Pointwise) == 7
@@ -49,28 +54,51 @@ def test_a_tail_gives_the_same_and_the_same_gradients(tail, size):
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def whole():
+    model = with_statistics(timm.create_model("tf_efficientnet_lite0", num_classes=0))
+    blocks = [block for stage in model.blocks for block in stage]
+    return nn.Sequential(model.conv_stem, model.bn1, *blocks, model.conv_head, model.bn2, model.global_pool)
+
+
+def test_a_whole_network_has_a_part_for_large_maps_and_one_for_small_ones(whole):
+    fast = retrained(whole, (3, 64, 64))
+    assert [type(part) for part in fast] == [nn.Sequential, MatrixProducts]
+    assert isinstance(fast[0][0], OfImages)
+    seen = []
+    plain = copy.deepcopy(whole)
+    for piece in plain:
+        piece.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[2] * x[0].shape[3]))
+    x = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(fast(x), plain(x), rtol=1e-3, atol=1e-3)
+    assert [pixels <= SMALL_MAP for pixels in seen] == [False] * len(fast[0]) + [True] * len(fast[1])
+
+
+def test_norms_that_go_on_learning_are_not_folded(whole):
+    fast, plain = retrained(whole, (3, 64, 64), fold=False).train(), copy.deepcopy(whole).train()
+    kinds = [type(module) for module in fast.modules()]
+    assert kinds.count(Depthwise) == 16
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in fast.modules()) == 49
+    assert [value.shape for value in fast.state_dict().values()] == [v.shape for v in whole.state_dict().values()]
+    x = torch.randn(8, 3, 64, 64)
+    torch.testing.assert_close(fast(x), plain(x), rtol=1e-3, atol=1e-3)
+    moved, expected = fast[0][1].running_mean, plain[1].running_mean
+    torch.testing.assert_close(moved, expected)
+    assert not torch.equal(moved, whole[1].running_mean)
+
+
 def test_squeeze_and_excitation_is_no_obstacle():
     model = with_statistics(timm.create_model("tf_efficientnet_b0", num_classes=0))
     pieces = nn.Sequential(*model.blocks[5][2:], *model.blocks[6], model.conv_head, model.bn2, model.global_pool)
-    fast = as_matrix_products(pieces, torch.Size((192, 5, 5)))
+    fast = retrained(pieces, (192, 5, 5))
     x = torch.randn(2, 192, 5, 5)
     torch.testing.assert_close(fast(x), pieces(x), rtol=1e-3, atol=1e-4)
     assert any(isinstance(module, Depthwise) for module in fast.modules())
 
 
-@pytest.mark.parametrize(("kernel", "height", "width"), [(3, 1, 1), (3, 4, 6), (5, 3, 7), (3, 20, 20)])
-def test_a_depthwise_convolution_of_any_map(kernel, height, width):
-    assert LARGEST_MAP in range(3 * 7, 20 * 20), "both ways of doing it must be tried"
-    plain = nn.Conv2d(4, 4, kernel, padding=kernel // 2, groups=4)
-    fast = Depthwise(4, 4, kernel, padding=kernel // 2, groups=4)
-    fast.load_state_dict(plain.state_dict())
-    x = torch.randn(2, 4, height, width)
-    torch.testing.assert_close(fast(x), plain(x), rtol=1e-4, atol=1e-5)
-
-
 def test_the_original_is_left_as_it_was(tail):
     before = {name: value.clone() for name, value in tail.state_dict().items()}
-    fast = as_matrix_products(tail, torch.Size((192, 5, 5)))
+    fast = retrained(tail, (192, 5, 5))
     with torch.no_grad():
         for parameter in fast.parameters():
             parameter.zero_()
@@ -91,14 +119,14 @@ class NormFirst(nn.Module):
 
 def test_where_a_norm_comes_before_its_convolution_nothing_is_folded():
     pieces = nn.Sequential(with_statistics(NormFirst()))
-    same = as_matrix_products(pieces, torch.Size((4, 3, 3)))
+    same = retrained(pieces, (4, 3, 3))
     x = torch.randn(2, 4, 3, 3)
     torch.testing.assert_close(same(x), pieces(x))
-    assert isinstance(same[0].norm, nn.BatchNorm2d)
-    assert same[0] is not pieces[0]
+    assert isinstance(same[0][0].norm, nn.BatchNorm2d)
+    assert same[0][0] is not pieces[0]
 
 
 def test_whether_to_fold_depends_on_the_structure_alone():
     """Else a network would be built otherwise when it is loaded: fresh statistics make any fold look right."""
-    fresh = as_matrix_products(nn.Sequential(NormFirst()).eval(), torch.Size((4, 3, 3)))
-    assert isinstance(fresh[0].norm, nn.BatchNorm2d)
+    fresh = retrained(nn.Sequential(NormFirst()).eval(), (4, 3, 3))
+    assert isinstance(fresh[0][0].norm, nn.BatchNorm2d)

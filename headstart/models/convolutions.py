@@ -1,0 +1,136 @@
+"""Convolutions of a network that is retrained: the same function, in a fraction of the time on a CPU.
+
+There libraries are quick at inference and at training dense convolutions; in training, all else costs more than its
+arithmetic (oneDNN's backward of depthwise convolutions took nine tenths of a step of a whole EfficientNet-Lite0:
+docs/decisions/unfreezing.md). What form a convolution takes depends on its geometry and the size of its maps alone.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MOST_PRODUCTS = 8  # as many multiplications as the kernel needs are still quicker as a matrix product
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution of maps (N, C, H, W) that lie in memory as (C, H, W, N), as its output does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, out_channels, H, W)."""
+        count, channels, height, width = x.shape
+        columns = x.permute(1, 2, 3, 0).reshape(channels, -1)  # (C, H * W * N), not copied
+        assert self.bias is not None
+        out = torch.addmm(self.bias[:, None], self.weight.flatten(1), columns)
+        return out.view(-1, height, width, count).permute(3, 0, 1, 2)
+
+
+class Windowed(nn.Conv2d):
+    """A convolution whose square windows step over maps as TensorFlow has them where `same`, else as PyTorch has them.
+
+    TensorFlow pads a map so that there is a window for every stride-th pixel, and what is odd after its last one.
+    """
+
+    same = False
+
+    def windows(self, length: int) -> tuple[int, int]:
+        """How far before the first of `length` pixels the first window begins, and how many windows there are."""
+        size, stride = self.kernel_size[0], self.stride[0]
+        if not self.same:
+            before = int(self.padding[0])
+            return before, (length + 2 * before - size) // stride + 1
+        count = -(-length // stride)
+        return max((count - 1) * stride + size - length, 0) // 2, count
+
+    def padded(self, x: Tensor, size: int) -> Tensor:
+        """Maps that begin with the first window and end with the last, were windows of this size."""
+        pads = []
+        for length in (x.shape[3], x.shape[2]):  # F.pad begins with the last axis
+            before, count = self.windows(length)
+            pads += [before, (count - 1) * self.stride[0] + size - before - length]
+        return F.pad(x, pads)
+
+
+class OfImages(Windowed):
+    """The first convolution, of an image's few channels: oneDNN's backward is slow unless pixels lie channel by channel
+    (half a second for 64 images of 96 pixels a side, against 7 ms)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, out_channels, H, W)."""
+        x = self.padded(x, self.kernel_size[0]).contiguous()
+        return F.conv2d(x, self.weight.contiguous(), self.bias, self.stride)
+
+
+class Depthwise(Windowed):
+    """A depthwise convolution of maps (N, C, H, W).
+
+    Of small maps, which had better lie in memory as (C, H, W, N), it is a matrix product a channel. Of large ones a
+    convolution with a stride is cut, on a CPU, into convolutions without one, which oneDNN is quick at.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C, H, W)."""
+        if x.shape[2] * x.shape[3] <= MOST_PRODUCTS * self.kernel_size[0] ** 2:
+            return self._as_matrices(x)
+        if self.stride[0] > 1 and x.is_cpu:
+            return self._in_phases(x)
+        return F.conv2d(self.padded(x, self.kernel_size[0]), self.weight, self.bias, self.stride, groups=self.groups)
+
+    def _as_matrices(self, x: Tensor) -> Tensor:
+        """Each channel's P pixels times a matrix (P_out, P) that holds the kernel at every place."""
+        count, channels, height, width = x.shape
+        (above, rows), (left, columns) = self.windows(height), self.windows(width)
+        size, stride = self.kernel_size[0], self.stride[0]
+        taps = _taps((height, rows, above), (width, columns, left), size, stride).to(self.weight)
+        matrices = (self.weight.flatten(1) @ taps).view(channels, rows * columns, height * width)
+        pixels = x.permute(1, 2, 3, 0).reshape(channels, height * width, count)
+        out = (
+            torch.bmm(matrices, pixels)
+            if self.bias is None
+            else torch.baddbmm(self.bias[:, None, None], matrices, pixels)
+        )
+        return out.view(channels, rows, columns, count).permute(3, 0, 1, 2)
+
+    def _in_phases(self, x: Tensor) -> Tensor:
+        """Sum over the s * s phases of a stride s: every s-th pixel, convolved with every s-th tap of the kernel."""
+        size, stride = self.kernel_size[0], self.stride[0]
+        taps = -(-size // stride) * stride  # of the kernel, filled up with zeros
+        phases = _in_steps(self.padded(x, taps), stride)
+        kernels = _in_steps(F.pad(self.weight, (0, taps - size) * 2), stride)
+        outs = [F.conv2d(*each, groups=self.groups) for each in zip(phases, kernels, strict=True)]
+        out = sum(outs[1:], start=outs[0])
+        return out if self.bias is None else out + self.bias.to(out)[:, None, None]
+
+
+def _in_steps(maps: Tensor, step: int) -> list[Tensor]:
+    """Every step-th pixel of maps (N, C, H, W), from each of the first step * step on."""
+    rows = maps.unflatten(3, (-1, step)).unflatten(2, (-1, step)).unbind(3)  # (N, C, H / step, W / step, step) each
+    return [phase for row in rows for phase in row.unbind(4)]
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept for training too, whoever asks first
+def _taps(vertical: tuple[int, int, int], horizontal: tuple[int, int, int], size: int, stride: int) -> Tensor:
+    """Which weight of a size x size kernel leads from which pixel to which: (size ** 2, P_out * P) zeros and ones.
+
+    vertical, horizontal: of an axis, how many pixels, how many windows, and how far before the first the first begins.
+    """
+
+    def along(pixels: int, windows: int, before: int) -> Tensor:  # (size, out, in): the tap of `out` that lies on `in`
+        offset = torch.arange(pixels)[None, :] - stride * torch.arange(windows)[:, None] + before
+        return torch.stack([offset == tap for tap in range(size)]).float()
+
+    # every pair of a vertical and a horizontal tap: (kh, kw, out_y, out_x, in_y, in_x)
+    both = torch.einsum("aij,bkl->abikjl", along(*vertical), along(*horizontal))
+    return both.reshape(size * size, -1)
+
+
+class MatrixProducts(nn.Sequential):
+    """Pieces of a network that take maps (N, C, H, W) in any memory order and work on them as (C, H, W, N)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the pieces."""
+        return super().forward(x.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2))
