@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from headstart.errors import HeadstartError
 
-LEAST_STEPS = 300  # docs/decisions/small-data.md
+LEAST_STEPS = 100  # docs/decisions/small-data.md
 CLASS_WEIGHTS = ("none", "balanced")
 PREFERENCES = ("accuracy", "fit-time", "latency", "size")  # what may count when one is recommended: verdict.py
 
