@@ -8,9 +8,9 @@ from headstart.strategies import STRATEGIES
 
 # A colour a strategy, told apart by readers with any colour vision (tests/report/test_theme.py measures it) and legible
 # as text; markers say the same without colour.
-PALETTE = ("#2468e6", "#8a3106", "#12855a", "#a62f93", "#8f6f10", "#561a94", "#5f676c")
-PALETTE_ON_DARK = ("#3c97f5", "#e2700f", "#5ce3a0", "#f7c6ee", "#a8905a", "#c09ee5", "#8797a0")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PALETTE = ("#2468e6", "#8a3106", "#12855a", "#a62f93", "#8f6f10", "#561a94", "#5f676c", "#1c2d24")
+PALETTE_ON_DARK = ("#3c97f5", "#e2700f", "#5ce3a0", "#f7c6ee", "#a8905a", "#c09ee5", "#8797a0", "#c5ea08")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 
 
 def _strategy_variables(palette: Collection[str]) -> dict[str, str]:
