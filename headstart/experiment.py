@@ -143,10 +143,7 @@ def examine(data: Dataset, strict: bool) -> Audit:
     for line in found.lines(examples=1):
         say(line)
     if strict and found.faults:
-        raise HeadstartError(
-            f"--strict: {data.name} has {len(found.faults)} faults, the first: {found.faults[0].said}; "
-            "`headstart check` tells all"
-        )
+        raise HeadstartError(f"--strict stops at {data.name}: {found.faults[0].said}; `headstart check` tells all")
     return found
 
 

@@ -82,10 +82,7 @@ def test_strict_stops_before_training_at_a_fault(hostile, tmp_path, capfd):
     with pytest.raises(SystemExit) as ended:
         main(["compare", str(hostile), "--strict", "--max-bad", "5%", "--strategies", "base-cnn", "--output", "out"])
     assert ended.value.code == 2
-    assert (
-        "--strict: photos has 1 faults, the first: 4 classes with fewer than 10 training images"
-        in capfd.readouterr().err
-    )
+    assert "--strict stops at photos: 4 classes with fewer than 10 training images" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
