@@ -123,7 +123,8 @@ def headstart_last20() -> float:
     fabric, strategy = make_fabric("cpu"), STRATEGIES["last20"]
     chain = backbones.as_chain(*backbones.create(BACKBONE, PIXELS))
     backbone = backbones.Backbone(BACKBONE, "none", "timing only", "", chain, PIXELS, True)
-    network, _ = build.on_backbone(backbone, backbone.cut(strategy.frozen_share or 1), strategy.hidden, CLASSES)
+    cut = backbone.cut(strategy.frozen_share or 1)
+    network, _ = build.on_backbone(backbone, cut, strategy.hidden, strategy.batchnorm, CLASSES)
     batch = strategy.recipe.batch_size
     with torch.no_grad():
         shape = network.frozen(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1:]

@@ -17,6 +17,7 @@ from headstart.progress import say
 from headstart.strategies import Strategy, with_epochs
 from headstart.training.batches import Samples
 from headstart.training.fit import fit, predict
+from headstart.training.forgetting import MOST_IMAGES
 
 PROBE_STEPS = 4
 RESERVE = 0.05  # of the limit: for what is not measured (files, figures), and for a machine that turns slower
@@ -149,6 +150,8 @@ def measure(strategy: Strategy, prepared: Prepared, data: Dataset, fabric: Fabri
     predict_seconds = (time.perf_counter() - started) / len(samples)  # an image
     steps = max(1, len(data.train) // recipe.batch_size)
     tests = len(recipe.test_views) * len(data.test)
+    if prepared.old_head is not None:  # what it forgot is asked of the network before and after
+        tests += 2 * min(MOST_IMAGES, len(data.test))
     return steps * step_seconds + len(data.val) * predict_seconds, tests * predict_seconds
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 import headstart as hs
@@ -15,7 +17,7 @@ def test_as_many_whole_epochs_as_fit_and_one_at_least():
     assert epochs_within(-10, 30) == 1
 
 
-def test_the_image_size_shrinks_until_the_pass_fits_into_its_time():
+def test_the_image_size_shrinks_until_what_grows_with_it_fits():
     assert size_within(100, 100, 160) == 160
     assert size_within(99, 100, 160) == 128
     assert size_within(20, 100, 160) == 64  # (96 / 160) ** 2 * 100 is 36, (64 / 160) ** 2 * 100 is 16
@@ -23,6 +25,32 @@ def test_the_image_size_shrinks_until_the_pass_fits_into_its_time():
 
 def test_no_size_is_small_enough_then_the_smallest_is_taken():
     assert size_within(1, 1000, 224) == 64
+
+
+def on_backbone(tiny, freezing, unfrozen):
+    """A backbone at 160 pixels that takes 10 ms an image, and the strategies on it."""
+    engine = {"setup_seconds": 0.0, "image_seconds": 0.01}
+    cuts = dict.fromkeys(freezing, 3) | dict.fromkeys(unfrozen, 0)
+    pretrained = SimpleNamespace(backbone=SimpleNamespace(image_size=160), cuts=cuts, freezing=freezing, engine=engine)
+    return [hs.STRATEGIES[name] for name in cuts], tiny, pretrained
+
+
+def test_the_frozen_pass_takes_half_of_the_time_of_those_who_share_it_at_most(tiny):
+    case = on_backbone(tiny, ["frozen", "last20"], [])  # 2 views of 96 + 30 + 2 views of 30 images: 2.82 s
+    assert planning.affordable_size(5.7 / 0.95, *case) == 160
+    assert planning.affordable_size(5.6 / 0.95, *case) == 128
+
+
+def test_an_epoch_of_what_freezes_nothing_takes_a_quarter_of_its_time_at_most(tiny):
+    case = on_backbone(tiny, [], ["full"])  # an epoch costs three passes of 96 images: 2.88 s
+    assert planning.affordable_size(11.6 / 0.95, *case) == 160
+    assert planning.affordable_size(11.5 / 0.95, *case) == 128
+
+
+def test_the_size_is_one_that_all_can_afford(tiny):
+    both = on_backbone(tiny, ["frozen"], ["full"])
+    assert planning.affordable_size(2 * 11.6 / 0.95, *both) == 160
+    assert planning.affordable_size(2 * 11.5 / 0.95, *both) == 128
 
 
 def test_a_size_below_all_others_stays():
