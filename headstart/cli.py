@@ -200,59 +200,31 @@ def _add_max_bad(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_compare(
-    *,
-    typed: str,
-    data: str,
-    data_dir: Path | None,
-    train_limit: int | None,
-    offline: bool,
-    image_size: int | None,
-    seed: int,
-    seeds: list[int] | None,
-    max_bad: float | None = None,
-    **options: Any,
-) -> None:
+def run_compare(*, typed: str, **options: Any) -> None:
     """`headstart compare`."""
-    from headstart.data.load import load
     from headstart.experiment import compare
     from headstart.report.screen import print_comparison
 
-    limits: dict[str, Any] = {} if max_bad is None else {"max_bad": max_bad}
-    dataset = partial(
-        load,
-        data,
-        data_dir=data_dir,
-        offline=offline,
-        train_limit=train_limit,
-        image_size=image_size,
-        **limits,
-    )
-    chosen = _seeds(seed, seeds)
-    print_comparison(compare(dataset, offline=offline, image_size=image_size, seed=chosen, command=typed, **options))
+    print_comparison(compare(command=typed, **_training(options)))
 
 
-def run_learning_curve(
-    *,
-    typed: str,
-    data: str,
-    data_dir: Path | None,
-    offline: bool,
-    image_size: int | None,
-    seed: int,
-    seeds: list[int] | None,
-    max_bad: float | None = None,
-    **options: Any,
-) -> None:
+def run_learning_curve(*, typed: str, **options: Any) -> None:
     """`headstart learning-curve`."""
     from headstart.curve import learning_curve
-    from headstart.data.load import load
     from headstart.report.learning_curve import print_curve
 
-    limits: dict[str, Any] = {} if max_bad is None else {"max_bad": max_bad}
-    dataset = partial(load, data, data_dir=data_dir, offline=offline, image_size=image_size, **limits)
-    chosen = _seeds(seed, seeds)
-    print_curve(learning_curve(dataset, offline=offline, image_size=image_size, seed=chosen, command=typed, **options))
+    print_curve(learning_curve(command=typed, **_training(options)))
+
+
+def _training(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as `compare` and `learning_curve` have them: data are loaded when they ask for them."""
+    from headstart.data.load import load
+
+    place = options.pop("data")
+    own = {key: options.pop(key) for key in ("data_dir", "train_limit", "max_bad") if key in options}
+    shared = {key: options[key] for key in ("offline", "image_size")}
+    seeds = _seeds(options.pop("seed"), options.pop("seeds"))
+    return options | {"data": partial(load, place, **own, **shared), "seed": seeds}
 
 
 def run_check(*, typed: str, data: str, data_dir: Path | None, offline: bool, json: Path | None) -> None:

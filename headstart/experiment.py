@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import copy
-import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 
 from headstart import planning, runs, trackers
-from headstart.classifier import Classifier
 from headstart.comparison import Comparison, compare_runs
 from headstart.data.audit import Audit, audit
 from headstart.data.dataset import Dataset
 from headstart.data.load import load
-from headstart.device import describe, environment, make_fabric, precision_of, seed_all
+from headstart.device import describe, make_fabric, precision_of, seed_all
 from headstart.errors import HeadstartError
-from headstart.evaluation.calibration import fit_temperature
 from headstart.models.backbones import load_backbone
-from headstart.models.network import Network
-from headstart.preparation import FROM_SCRATCH_SIZE, Prepared, Pretrained, from_scratch
-from headstart.progress import Board, Job, live, note, say
+from headstart.preparation import Prepared, Pretrained, preparer
+from headstart.progress import Job, live, say
 from headstart.report import images
 from headstart.report.html import write_report
-from headstart.scores import scores_of
+from headstart.single_run import run
 from headstart.strategies import (
     DEFAULT,
     PREFERENCES,
@@ -41,10 +33,7 @@ from headstart.strategies import (
     with_epochs,
 )
 from headstart.training.batches import augmented
-from headstart.training.fit import Row, fit, predict
-from headstart.training.forgetting import forgetting
 
-MOST_LINES = 20  # epochs of a run that the screen tells of
 SHOWN_IMAGES = 4
 SHOWN_VARIANTS = 8
 SHOWN_TRANSLATE = STRATEGIES["deep-cnn"].recipe.translate
@@ -90,7 +79,7 @@ def compare(
     trackers.refuse_missing(log)
     fabric = make_fabric(device)
     needs_backbone = any(strategy.network == "backbone" for strategy in chosen)
-    pretrained = load_backbone(backbone, image_size, weights, offline) if needs_backbone else None
+    loaded = load_backbone(backbone, image_size, weights, offline) if needs_backbone else None
     if isinstance(data, str | Path):
         data = load(data, offline=offline, image_size=image_size)
     elif callable(data):
@@ -100,34 +89,18 @@ def compare(
     if epochs is None:
         chosen = [with_enough_steps(strategy, len(data.train)) for strategy in chosen]
     say(f"on {describe(fabric)}, {precision_of(fabric)}")
-    frozen = None if pretrained is None else Pretrained(pretrained, chosen, data, fabric.device)
-    if frozen is not None and time_limit is not None and image_size is None and frozen.backbone.takes_any_size:
-        size = planning.affordable_size(time_limit, chosen, data, frozen)
-        if size != frozen.backbone.image_size:
-            smaller = load_backbone(frozen.backbone.name, size, weights, offline)
-            frozen = Pretrained(replace(smaller, why=frozen.backbone.why), chosen, data, fabric.device)
-
-    def prepare(strategy: Strategy) -> Prepared:
-        if frozen is None or strategy.network != "backbone":
-            return from_scratch(strategy, data, fabric.device, image_size or FROM_SCRATCH_SIZE)
-        return frozen.prepare(strategy, data)
-
+    pretrained = None if loaded is None else Pretrained(loaded, chosen, data, fabric.device)
+    if pretrained is not None and time_limit is not None and image_size is None:
+        pretrained = planning.at_affordable_size(time_limit, chosen, data, pretrained)
+    prepare = preparer(pretrained, data, fabric.device, image_size)
     plans: dict[str, planning.Plan] = {}
     if time_limit is not None:
-        plans = planning.plan(time_limit, chosen, prepare, data, frozen, len(seeds), fabric)
+        plans = planning.plan(time_limit, chosen, prepare, data, pretrained, len(seeds), fabric)
         chosen = [with_epochs(strategy, plans[strategy.name].epochs) for strategy in chosen]
     folder = runs.new_folder(data.name, output)
     runs.write_json(folder / runs.AUDIT, found.as_json())
-    jobs = [Job(strategy.name, each_seed, strategy.recipe.epochs) for each_seed in seeds for strategy in chosen]
     with trackers.tracking(log, folder) as whole:
-        with live(jobs, {name: each.epoch_seconds for name, each in plans.items()}) as board:
-            for each_seed in seeds:
-                for strategy in chosen:
-                    extra = {"command": command, "plan": asdict(plans[strategy.name]) if plans else None}
-                    with trackers.tracking(log, folder, f"{strategy.name}/seed{each_seed}", whole) as told:
-                        seed_all(each_seed)
-                        done = run(strategy, prepare(strategy), data, each_seed, fabric, folder, extra, board, told.row)
-                        told.result(done)
+        run_all(chosen, seeds, prepare, data, fabric, folder, command, plans, whole)
         comparison = compare_runs(folder, [strategy.name for strategy in chosen], prefer)
         comparison.save()
         images.keep_pictures(comparison, data)
@@ -135,6 +108,33 @@ def compare(
         whole.pictures(folder)
     runs.write_checksums(folder)
     return comparison
+
+
+def run_all(
+    strategies: Sequence[Strategy],
+    seeds: Sequence[int],
+    prepare: Callable[[Strategy], Prepared],
+    data: Dataset,
+    fabric: Fabric,
+    folder: Path,
+    command: str | None,
+    plans: Mapping[str, planning.Plan],
+    whole: trackers.Tracked,
+) -> None:
+    """Every strategy with every seed, one after the other; their runs are left in `folder`.
+
+    plans: strategy -> what a time limit gave it, where there is one. whole: the trackers of the comparison, which are
+    told of each run too.
+    """
+    jobs = [Job(strategy.name, seed, strategy.recipe.epochs) for seed in seeds for strategy in strategies]
+    with live(jobs, {name: plan.epoch_seconds for name, plan in plans.items()}) as board:
+        for seed in seeds:
+            for strategy in strategies:
+                asked = {"command": command, "plan": asdict(plans[strategy.name]) if plans else None}
+                with trackers.tracking(list(whole.loggers), folder, f"{strategy.name}/seed{seed}", whole) as told:
+                    seed_all(seed)
+                    done = run(strategy, prepare(strategy), data, seed, fabric, folder, asked, board, told.row)
+                    told.result(done)
 
 
 def examine(data: Dataset, strict: bool) -> Audit:
@@ -170,136 +170,6 @@ def refuse_impossible(
         raise HeadstartError(f"seeds must be one or more different numbers, not {seeds}")
     if output is not None:
         runs.refuse_taken(output)
-
-
-def run(
-    strategy: Strategy,
-    prepared: Prepared,
-    data: Dataset,
-    seed: int,
-    fabric: Fabric,
-    comparison: Path,
-    asked: dict[str, Any],
-    board: Board,
-    on_row: Callable[[Row], None],
-) -> runs.Run:
-    """Train a prepared network, evaluate it on test, and write the run's folder; `asked` goes into its config too.
-
-    board: the live view. on_row: told of every epoch.
-    """
-    prepared.network.to(fabric.device)
-    before = copy.deepcopy(prepared.network)
-    history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric, board, on_row)
-    val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
-    logits, averaged = test(strategy, prepared, data, fabric)
-    network = prepared.network
-    classifier = Classifier(network, data.class_names, fit_temperature(val_logits, data.val.labels))
-    parameters = sum(p.numel() for p in network.parameters())
-    with runs.new_run(comparison, strategy.name, seed) as folder:
-        classifier.save(folder / runs.MODEL)
-        config = config_of(strategy, prepared, data, seed, fabric)
-        runs.write_json(folder / runs.CONFIG, config | asked)
-        runs.write_json(folder / runs.ENVIRONMENT, environment())
-        runs.write_history(folder, history)
-        runs.write_predictions(
-            folder,
-            data.class_names,
-            test=(logits, data.test.labels),
-            val=(val_logits, data.val.labels),
-            averaged=averaged,
-        )
-        metrics = {
-            "strategy": strategy.name,
-            "seed": seed,
-            **scores_of(runs.Run(folder)),
-            "forgetting": forgotten(before, prepared, data, fabric),
-            "fit_seconds": frozen_seconds + training_seconds,
-            "frozen_seconds": frozen_seconds,
-            "parameters": parameters,
-            "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
-            "latency_ms": classifier.latency_ms(data.test.images[0]),
-        }
-        runs.write_json(folder / runs.METRICS, metrics)
-    say(
-        f"{strategy.name} (seed {seed}): {100 * metrics['accuracy']:.2f} % on test, "
-        f"{100 * metrics['accuracy_tta']:.2f} % averaged over {len(strategy.recipe.test_views)} views; "
-        f"{metrics['fit_seconds']:.0f} s to fit, of which the frozen pass {frozen_seconds:.0f} s"
-    )
-    return runs.Run(comparison / strategy.name / f"seed{seed}")
-
-
-def train(
-    strategy: Strategy,
-    prepared: Prepared,
-    data: Dataset,
-    seed: int,
-    fabric: Fabric,
-    board: Board,
-    on_row: Callable[[Row], None],
-) -> tuple[list[Row], float, float]:
-    """Run the loop on train and val; returns its history, the seconds of the frozen pass and those of training."""
-    train_samples, train_seconds = prepared.samples(data.train, strategy.recipe.views)
-    val_samples, val_seconds = prepared.samples(data.val, ("identity",))
-
-    epochs = strategy.recipe.epochs
-
-    def tell(row: Row) -> None:
-        board.epoch_ended(job, row)
-        on_row(row)
-        if row["epoch"] % math.ceil(epochs / MOST_LINES) == 0:
-            note(
-                f"{strategy.name} epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.3f}, val loss "
-                f"{row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"
-            )
-
-    def advance(images: int) -> None:
-        board.advance(job, images / len(data.train))
-
-    started = time.perf_counter()
-    with board.running(strategy.name, seed) as job:
-        history = fit(
-            prepared.network.trainable, train_samples, val_samples, strategy.recipe, fabric, seed, tell, advance
-        )
-    return history, train_seconds + val_seconds, time.perf_counter() - started
-
-
-def forgotten(before: Network, prepared: Prepared, data: Dataset, fabric: Fabric) -> dict[str, Any] | None:
-    """What training did to a pre-trained backbone, told by images of test; None where none was, or it had no head."""
-    if prepared.old_head is None:
-        return None
-    samples, _ = prepared.samples(data.test, ("identity",))
-    return forgetting(before, prepared.network, prepared.old_head, samples, fabric)
-
-
-def test(strategy: Strategy, prepared: Prepared, data: Dataset, fabric: Fabric) -> tuple[np.ndarray, np.ndarray]:
-    """The first and only look at test: logits (N, C) of the images as they are, and means over the test views."""
-    samples, _ = prepared.samples(data.test, strategy.recipe.test_views)
-    logits = [
-        predict(prepared.network.trainable, samples, fabric, view).cpu().numpy() for view in range(len(samples.views))
-    ]
-    return logits[0], np.mean(logits, axis=0)
-
-
-def config_of(strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric: Fabric) -> dict[str, Any]:
-    """What was asked for, as config.json keeps it."""
-    return {
-        "strategy": asdict(strategy),
-        "seed": seed,
-        "dataset": {
-            "name": data.name,
-            "fingerprint": data.fingerprint,
-            "source": data.source,
-            "class_names": list(data.class_names),
-            "train": len(data.train),
-            "val": len(data.val),
-            "test": len(data.test),
-        },
-        "backbone": prepared.backbone,
-        "network": prepared.spec,
-        "retrained": prepared.retrained,
-        "device": describe(fabric),
-        "precision": precision_of(fabric),
-    }
 
 
 def show(data: Dataset, path: Path, seed: int = 0) -> Path:

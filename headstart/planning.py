@@ -58,6 +58,17 @@ def size_within(seconds: float, pass_seconds: float, image_size: int) -> int:
     return next(affordable, sizes[-1])
 
 
+def at_affordable_size(
+    limit: float, strategies: Sequence[Strategy], data: Dataset, pretrained: Pretrained
+) -> Pretrained:
+    """The shared backbone at the image size that the limit affords; as it is, where it takes one size only."""
+    backbone = pretrained.backbone
+    size = affordable_size(limit, strategies, data, pretrained) if backbone.takes_any_size else backbone.image_size
+    if size == backbone.image_size:
+        return pretrained
+    return Pretrained(backbone.at(size), strategies, data, pretrained.device)
+
+
 def affordable_size(limit: float, strategies: Sequence[Strategy], data: Dataset, pretrained: Pretrained) -> int:
     """The image size, at most the backbone's present one, that leaves its strategies time to train within the limit.
 

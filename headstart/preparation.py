@@ -116,3 +116,17 @@ class Pretrained:
             "engine": self.frozen_pass.choice if cut else None,
         }
         return Prepared(network, spec, samples, about, self.backbone.pieces_from(cut), self.backbone.classifier)
+
+
+def preparer(
+    pretrained: Pretrained | None, data: Dataset, device: torch.device, image_size: int | None
+) -> Callable[[Strategy], Prepared]:
+    """What prepares any strategy's network for `data`: on the shared backbone or, from scratch, for `image_size` pixels
+    a side (None: FROM_SCRATCH_SIZE)."""
+
+    def prepare(strategy: Strategy) -> Prepared:
+        if pretrained is None or strategy.network != "backbone":
+            return from_scratch(strategy, data, device, image_size or FROM_SCRATCH_SIZE)
+        return pretrained.prepare(strategy, data)
+
+    return prepare

@@ -90,6 +90,15 @@ class Strategy:
     by_default: bool = True
 
 
+def fine_tuned(learning_rate: float) -> tuple[Group, ...]:
+    """A pre-trained backbone, at this rate, under a new head that learns faster; biases do not decay."""
+    return (
+        Group("backbone.*.bias", "adamw", learning_rate),
+        Group("backbone.*", "adamw", learning_rate, weight_decay=0.02),
+        Group("head.*", "adamw", 4e-3, weight_decay=0.02),
+    )
+
+
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
@@ -154,11 +163,7 @@ STRATEGIES: dict[str, Strategy] = {
             frozen_share=0.8,
             batchnorm="frozen",
             recipe=Recipe(
-                groups=(
-                    Group("backbone.*.bias", "adamw", 1e-3),
-                    Group("backbone.*", "adamw", 1e-3, weight_decay=0.02),
-                    Group("head.*", "adamw", 4e-3, weight_decay=0.02),
-                ),
+                groups=fine_tuned(1e-3),
                 epochs=8,
                 batch_size=256,
                 warmup=0.15,
@@ -174,11 +179,7 @@ STRATEGIES: dict[str, Strategy] = {
             frozen_share=0.5,
             batchnorm="frozen",
             recipe=Recipe(
-                groups=(
-                    Group("backbone.*.bias", "adamw", 5e-4),
-                    Group("backbone.*", "adamw", 5e-4, weight_decay=0.02),
-                    Group("head.*", "adamw", 4e-3, weight_decay=0.02),
-                ),
+                groups=fine_tuned(5e-4),
                 epochs=8,
                 batch_size=256,
                 warmup=0.15,
@@ -194,11 +195,7 @@ STRATEGIES: dict[str, Strategy] = {
             frozen_share=0.0,
             batchnorm="frozen",
             recipe=Recipe(
-                groups=(
-                    Group("backbone.*.bias", "adamw", 3e-4),
-                    Group("backbone.*", "adamw", 3e-4, weight_decay=0.02),
-                    Group("head.*", "adamw", 4e-3, weight_decay=0.02),
-                ),
+                groups=fine_tuned(3e-4),
                 epochs=5,
                 batch_size=128,
                 warmup=0.15,

@@ -17,7 +17,7 @@ ROOMS = (  # a room may import from those below it, and from itself
     ("cli",),
     ("curve",),
     ("experiment",),
-    ("planning",),
+    ("planning", "single_run"),
     ("trackers",),
     ("report", "verification"),
     ("sizes",),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,15 @@ class Backbone:
         layers = [_weighted_layers(piece) for piece in self.chain]
         starts = [i for i, piece in enumerate(self.chain) if any(p.ndim > 1 for p in piece.parameters())]
         return min(starts, key=lambda i: abs(sum(layers[:i]) / sum(layers) - frozen_share))
+
+    def at(self, image_size: int) -> Backbone:
+        """The same backbone, of the same weights, for images of another size; only where it `takes_any_size`."""
+        pieces = OrderedDict(self.chain.named_children())
+        preprocessing = copy.deepcopy(pieces["preprocessing"])
+        assert isinstance(preprocessing, Preprocessing)
+        preprocessing.image_size = image_size
+        chain = nn.Sequential(pieces | {"preprocessing": preprocessing})
+        return replace(self, chain=Readout(chain, stage_ends(chain, image_size)), image_size=image_size)
 
     def pieces_from(self, cut: int) -> list[str]:
         """Names of the pieces with weights from `cut` on, as timm has them, with EfficientNet's own name of a block."""

@@ -117,6 +117,15 @@ def test_a_model_that_is_no_chain_serves_frozen_or_whole_and_says_why_not_otherw
         vit.cut(0.8)
 
 
+def test_a_backbone_at_another_size_is_as_if_loaded_for_it(lite0):
+    images = torch.randint(0, 256, (2, 3, 40, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    asked, before = load_backbone(EFFICIENTNET_LITE0, 96, offline=True), lite0.chain(images)
+    resized = lite0.at(96)
+    assert (resized.image_size, resized.chain.pools) == (96, asked.chain.pools)
+    assert torch.equal(resized.chain(images), asked.chain(images))
+    assert torch.equal(lite0.chain(images), before)
+
+
 def test_a_model_of_one_size_refuses_another():
     with pytest.raises(HeadstartError, match="takes images of 224 pixels only"):
         create("vit_tiny_patch16_224.augreg_in21k_ft_in1k", 96)
