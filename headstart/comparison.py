@@ -40,6 +40,7 @@ ROW = (  # the keys of a row of comparison.json: a contract
     "accuracy_tta",
 )
 SCORES = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
+FORGETTING = ("agreement", "divergence", "weight_distance", "cka")
 MOST_SUSPECTS = 48
 
 
@@ -52,7 +53,8 @@ class Comparison:
     summary: strategy -> score -> mean, std over seeds, low and high of its 95 % interval. leaked: how many test
     images have duplicates in train or val. without_leaks: strategy -> its scores on the others, means over its seeds.
     label_suspects: images of val and test whose label the most accurate strategy disbelieves: dicts of split, row,
-    file, label, suggested and confidence (of what is suggested).
+    file, label, suggested and confidence (of what is suggested). forgetting: strategy -> what retraining did to its
+    pre-trained network, see `forgetting_of`, means over seeds; only strategies whose runs have it.
     """
 
     folder: Path
@@ -64,6 +66,7 @@ class Comparison:
     leaked: int = 0
     without_leaks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     label_suspects: Sequence[Mapping[str, Any]] = ()
+    forgetting: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     @property
     def recommended(self) -> str:
@@ -102,6 +105,7 @@ class Comparison:
             "leaked_test_images": self.leaked,
             "without_leaks": self.without_leaks,
             "label_suspects": self.label_suspects,
+            "forgetting": self.forgetting,
         }
         runs.write_json(self.folder / runs.COMPARISON, content)
         runs.write_table(self.folder / runs.TABLE, pd.DataFrame(self.strategies))
@@ -159,7 +163,32 @@ def compare_runs(folder: Path, order: Sequence[str] | None = None, prefer: str |
         leaked=len(leaked),
         without_leaks=_without(leaked, found) if len(leaked) else {},
         label_suspects=_suspects([run for run in found if run.strategy == most_accurate], audit.get("files", {})),
+        forgetting=_forgetting(found),
     )
+
+
+def forgetting_of(run: runs.Run) -> dict[str, float | None] | None:
+    """What retraining did to a run's pre-trained network: agreement and divergence (nats) of its old head, the relative
+    weight_distance, and the cka of its final features; None in place of what was no number, or of it all where nothing
+    was pre-trained, or the run is older than that measurement."""
+    found = run.metrics.get("forgetting")
+    if not found:
+        return None
+    return {key: found.get(key) for key in FORGETTING} | {"cka": found.get("cka", {}).get("features")}
+
+
+def _forgetting(found: Sequence[runs.Run]) -> dict[str, dict[str, float | None]]:
+    """Strategy -> `forgetting_of` its runs, means over the seeds that have it."""
+    seeds: dict[str, list[dict[str, float | None]]] = {}
+    for run in found:
+        if (forgotten := forgetting_of(run)) is not None:
+            seeds.setdefault(run.strategy, []).append(forgotten)
+    return {name: {key: _known_mean([row[key] for row in rows]) for key in FORGETTING} for name, rows in seeds.items()}
+
+
+def _known_mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _without(leaked: np.ndarray, found: Sequence[runs.Run]) -> dict[str, dict[str, float]]:

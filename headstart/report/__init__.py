@@ -12,7 +12,7 @@ NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 NOT_MEASURED = "\N{EN DASH}"
 
 
-def percent(fraction: float, digits: int = 2) -> str:
+def percent(fraction: float | None, digits: int = 2) -> str:
     """0.9412 -> '94.12 %'."""
     return _or_dash(fraction, lambda value: f"{100 * value:.{digits}f}{NBSP}%")
 

@@ -15,8 +15,9 @@ from headstart import runs
 from headstart.comparison import Comparison
 from headstart.report import duration, figures, images, percent
 from headstart.report.drawing import NARROW, WIDTH, png, svg
-from headstart.report.reading import means_of, runs_of, strategies
+from headstart.report.reading import means_of, retrained_shares, runs_of, strategies
 from headstart.report.reliability import reliability_diagram
+from headstart.report.unfreezing import unfreezing
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,33 @@ def result_charts(comparison: Comparison) -> dict[str, Chart]:
         )
         for name, (draw, caption, words) in RESULTS.items()
     }
+
+
+def unfreezing_chart(comparison: Comparison) -> Chart | None:
+    """Accuracy and forgetting against the share retrained, where two strategies or more start pre-trained. Writes the
+    PNG, too."""
+    shares, means = retrained_shares(comparison), means_of(comparison)
+    if len(shares) < 2:
+        return None
+    told = {
+        name: f"{percent(share, 0)} retrained, accuracy {percent(means[name]['accuracy'])}"
+        for name, share in shares.items()
+    }
+    for name, forgotten in comparison.forgetting.items():
+        told[name] += f", old head agrees on {percent(forgotten['agreement'], 1)}"
+    scratch = "".join(
+        f" From scratch: {name} {percent(row['accuracy'])}." for name, row in means.items() if name not in shares
+    )
+    (folder := comparison.folder / runs.FIGURES).mkdir(exist_ok=True)
+    return _chart(
+        "unfreezing",
+        partial(unfreezing, comparison),
+        "Bars are 95 % intervals over the test images, faint dots are seeds; dashed lines are networks from scratch. "
+        "Strategies differ in their recipes too, each being trained as suits it.",
+        f"Line chart of accuracy on test against the share of the backbone's layers retrained. "
+        f"{'; '.join(f'{name}: {words}' for name, words in told.items())}.{scratch}",
+        folder / "unfreezing.png",
+    )
 
 
 def balance_chart(comparison: Comparison, pictures: runs.Pictures) -> Chart:

@@ -35,6 +35,7 @@ from headstart.report.drawing import (
 )
 from headstart.report.reading import CLASS_SCORES, means_of, mistakes, runs_of, strategies
 from headstart.report.theme import FRONT, INK, MUTED
+from headstart.report.unfreezing import unfreezing as unfreezing  # so that all figures are found here
 
 MOST_CLASSES_COUNTED = 25  # more rows than that leave no room for a number
 DASHES = (0, (3, 1.5))
@@ -115,8 +116,10 @@ def metrics(comparison: Comparison, width: float = WIDTH) -> Figure:
 
 @styled
 def class_scores(comparison: Comparison, width: float = WIDTH, height: float | None = None) -> Figure:
-    """Precision, recall and F1 of each class, a mark a strategy; of very many classes, those hardest by F1."""
-    scores, names = reading.class_scores(comparison), comparison.dataset["class_names"]
+    """Precision, recall and F1 of each class, a mark a strategy (the mean of its seeds, each a faint dot); of very many
+    classes, those hardest by F1."""
+    seeds, names = reading.class_scores_of_seeds(comparison), comparison.dataset["class_names"]
+    scores = reading.class_scores(comparison)
     difficulty = scores[comparison.recommended]["f1"]
     shown = np.sort(np.argsort(difficulty, kind="stable")[:MOST_CLASSES_COUNTED])
     height = height or 0.29 * len(shown) + 1.4
@@ -125,9 +128,12 @@ def class_scores(comparison: Comparison, width: float = WIDTH, height: float | N
     for axes, (key, title) in zip(panels, CLASS_SCORES.items(), strict=True):
         values = {name: scores[name][key][shown] for name in scores}
         rows, extremes = np.arange(len(shown)), np.array(list(values.values()))
+        of_seeds = {name: each[key][:, shown] for name, each in seeds.items() if len(each[key]) > 1}
         axes.hlines(rows, extremes.min(axis=0), extremes.max(axis=0), color=FRONT, lw=1, zorder=1)
         for name, colour in colours(comparison).items():
             look: dict[str, Any] = {"color": colour, "ms": 7, "mec": "white", "mew": 0.7, "label": name}
+            for seed in of_seeds.get(name, ()):
+                axes.plot(seed, rows, ".", color=colour, alpha=0.45, ms=5)
             axes.plot(values[name], rows, markers(comparison)[name], ls="", **look)
         axes.set_title(title)
         axes.xaxis.set_major_locator(MaxNLocator(4 if width > WIDE else 2))

@@ -23,7 +23,7 @@ from headstart.report import charts, confusion, count, images, percent, provenan
 from headstart.report.drawing import colours
 from headstart.report.figures import MOST_CLASSES_COUNTED
 from headstart.report.reading import predictions, runs_of
-from headstart.report.tables import TABLES, class_rows, frequent_mistakes, key_numbers, table_rows
+from headstart.report.tables import FORGETTING, TABLES, class_rows, frequent_mistakes, key_numbers, table_rows
 
 MOST_CLASSES_OPEN = 20  # a longer table of classes starts folded
 
@@ -74,6 +74,9 @@ def _results(comparison: Comparison) -> dict[str, Any]:
         "summaries": {name: runs_of(comparison, name)[0].config["strategy"]["summary"] for name in names},
         "key_numbers": key_numbers(comparison),
         "charts": charts.result_charts(comparison),
+        "unfreezing": charts.unfreezing_chart(comparison),
+        "forgetting": (FORGETTING, table_rows(comparison, FORGETTING)),
+        "about_forgetting": words.FORGETTING,
         "confusion_pictures": charts.confusion_pictures(comparison),
         "classes": class_rows(comparison),
         "most_classes_open": MOST_CLASSES_OPEN,

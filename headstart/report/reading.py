@@ -28,12 +28,27 @@ def runs_of(comparison: Comparison, strategy: str) -> list[runs.Run]:
     return [run for run, row in zip(comparison.runs, comparison.strategies, strict=True) if row["strategy"] == strategy]
 
 
+def retrained_shares(comparison: Comparison) -> dict[str, float]:
+    """Strategy -> the share of its pre-trained backbone's layers that it retrains; only of those that have one."""
+    configs = {name: runs_of(comparison, name)[0].config["strategy"] for name in strategies(comparison)}
+    frozen = {name: config.get("frozen_share") for name, config in configs.items()}
+    return {name: 1 - share for name, share in frozen.items() if share is not None}
+
+
 def class_scores(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
     """Strategy -> score ("precision", "recall", "f1") -> (C,) means over its seeds."""
+    return {
+        name: {key: each.mean(axis=0) for key, each in scores.items()}
+        for name, scores in class_scores_of_seeds(comparison).items()
+    }
+
+
+def class_scores_of_seeds(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
+    """Strategy -> score ("precision", "recall", "f1") -> (S, C), a row a seed."""
     scores = {}
     for name in strategies(comparison):
         seeds = [run.metrics["per_class"] for run in runs_of(comparison, name)]
-        scores[name] = {key: np.mean([[row[key] for row in rows] for rows in seeds], axis=0) for key in CLASS_SCORES}
+        scores[name] = {key: np.array([[row[key] for row in rows] for rows in seeds]) for key in CLASS_SCORES}
     return scores
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from headstart import runs
 from headstart.comparison import Comparison
+from headstart.report import percent
 
 WIDTH_OF_A_FILE = 120  # columns of the table where it goes to a file
 COLUMNS = ("strategy", "accuracy", "95 %", "with TTA", "F1", "fit", "frozen pass", "parameters", "latency")
@@ -45,4 +46,7 @@ def print_comparison(comparison: Comparison) -> None:
     if comparison.without_leaks:
         scores = ", ".join(f"{name} {100 * row['accuracy']:.2f} %" for name, row in comparison.without_leaks.items())
         console.print(f"Without the {comparison.leaked:,} test images that have duplicates in train or val: {scores}.")
+    if comparison.forgetting:
+        agreements = ", ".join(f"{name} {percent(row['agreement'], 0)}" for name, row in comparison.forgetting.items())
+        console.print(f"The backbone's old head says the same as before training of so many test images: {agreements}.")
     console.print(f"Report: {comparison.folder / runs.REPORT}", soft_wrap=True)

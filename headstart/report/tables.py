@@ -11,6 +11,7 @@ from headstart.report import count, decimal, duration, megabytes, milliseconds, 
 from headstart.report.reading import confusion_matrix, means_of, mistakes
 
 MOST_MISTAKES = 8
+NOWHERE = -1.0  # where a table is sorted by it, what is no number lies below all numbers
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,15 @@ TABLES = {
         Column("latency_ms", "Latency", milliseconds, min, "one image, from pixels to class"),
     ),
 }
+FORGETTING = (  # of those that start pre-trained
+    Column("accuracy", "Accuracy", percent, max, "share of the test images classified rightly"),
+    Column("agreement", "Old head agrees", percent, None, "share of images given the same first class as before"),
+    Column("divergence", "KL", decimal, None, "mean divergence of what the old head says from before, in nats"),
+    Column(
+        "weight_distance", "Weights moved", percent, None, "distance from the old weights, as a share of their length"
+    ),
+    Column("cka", "CKA, final features", decimal, None, "how alike old and new features are: 1 is the same space"),
+)
 
 
 @dataclass(frozen=True)
@@ -76,17 +86,19 @@ class Cell:
 
 
 def table_rows(comparison: Comparison, columns: Sequence[Column]) -> dict[str, list[Cell]]:
-    """Strategy -> its cells, one a column; the best of a column are marked, as far as the eye can tell."""
-    means = means_of(comparison)
+    """Strategy -> its cells, one a column; the best of a column are marked, as far as the eye can tell. A strategy that
+    was not measured so, its forgetting where nothing was pre-trained, has no row."""
+    measured = {name: {**row, **comparison.forgetting.get(name, {})} for name, row in means_of(comparison).items()}
+    means = {name: row for name, row in measured.items() if all(column.key in row for column in columns)}
     rows: dict[str, list[Cell]] = {name: [] for name in means}
     for column in columns:
         texts = {name: column.write(row[column.key]) for name, row in means.items()}
         best = column.write(column.better(row[column.key] for row in means.values())) if column.better else None
         for name, text in texts.items():
+            number = means[name][column.key]
+            value = NOWHERE if number is None else float(number)
             remark = _remark(column.key, means[name])
-            rows[name].append(
-                Cell(text, remark, _stands_out(text, best, texts.values()), float(means[name][column.key]))
-            )
+            rows[name].append(Cell(text, remark, _stands_out(text, best, texts.values()), value))
     return rows
 
 

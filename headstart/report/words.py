@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 QUESTION = "Does a pre-trained network give a head start on {}, and how much of it is worth retraining?"
+FORGETTING = (
+    "The head that the backbone was pre-trained with is put back on the retrained backbone and asked about test images "
+    "of this data, as it was asked before training; no image of the pre-training is used. It tells how far the network "
+    "has moved on these images, not how good it still is at what it once learned, and the first of very many classes "
+    "turns over easily: read the columns together."
+)
 CAUTIONS = {
     "Test was touched once, after training.": "Early stopping, the learning rate and every other choice used val.",
     "A confidence interval speaks of test images only.": "It says how far the difference between two strategies could "

@@ -1,0 +1,132 @@
+"""The unfreezing curve: what retraining more of a pre-trained network brings, and how far it is still what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
+
+from headstart.comparison import Comparison, forgetting_of
+from headstart.report import percent
+from headstart.report.drawing import WIDE, WIDTH, colours, markers, styled, write_title
+from headstart.report.reading import means_of, retrained_shares, runs_of
+from headstart.report.theme import MUTED
+
+# Key of `forgetting_of` -> dashes, face of the mark (None: its colour), name.
+KEPT = {
+    "agreement": ("-", None, "share of images on which the old head agrees"),
+    "cka": (":", "white", "CKA of the final features"),
+}
+FARTHEST = 1.1  # the right end of the axis of shares
+AT_THE_END = 1.07  # where the seeds of a line across have their dots
+LINE = 12.0  # points from one name to the next
+
+
+@styled
+def unfreezing(comparison: Comparison, width: float = WIDTH) -> Figure:
+    """Accuracy on test against the share of the backbone's layers retrained, with 95 % intervals over the test images
+    and a faint dot a seed; strategies from scratch are lines across. Beside it (below it where that is narrow), where
+    runs have it: on what share of the images the old head still says the same, and the CKA of the final features."""
+    shares = dict(sorted(retrained_shares(comparison).items(), key=lambda each: each[1]))
+    kept = {name: share for name, share in shares.items() if name in comparison.forgetting}
+    across, panels = width > WIDE, 2 if kept else 1
+    figure = Figure(figsize=(width, 4.4 if across else 0.8 + 3.1 * panels))
+    grid: dict[str, Any] = {"width_ratios": [1.35, 1][:panels]} if across else {"height_ratios": [1.35, 1][:panels]}
+    accuracy, *others = figure.subplots(*((1, panels) if across else (panels, 1)), squeeze=False, **grid).flat
+    _accuracy(accuracy, comparison, shares)
+    for axes in others:
+        _kept(axes, comparison, kept)
+    for axes, names in ((accuracy, shares), *((axes, kept) for axes in others)):
+        _share_axis(axes, names, comparison)
+    if kept:
+        figure.legend(handles=_keys(), loc="outside lower right", ncols=2 if across else 1)
+    write_title(figure, _finding(comparison, shares))
+    _name_lines(figure, accuracy, comparison, [name for name in colours(comparison) if name not in shares])
+    return figure
+
+
+def _accuracy(axes: Axes, comparison: Comparison, shares: Mapping[str, float]) -> None:
+    means = {name: row["accuracy"] for name, row in means_of(comparison).items()}
+    axes.plot(list(shares.values()), [means[name] for name in shares], color=MUTED, lw=1.2, zorder=1)
+    for name, colour in colours(comparison).items():
+        seeds = [row["accuracy"] for row in comparison.strategies if row["strategy"] == name]
+        if name not in shares:
+            axes.axhline(means[name], color=colour, lw=1.2, ls="--", zorder=1)
+            _dots(axes, AT_THE_END, seeds, colour)
+            continue
+        low, high = (comparison.summary[name]["accuracy"][end] for end in ("low", "high"))
+        axes.errorbar(shares[name], (low + high) / 2, (high - low) / 2, color=colour, lw=1.4, capsize=5)
+        _dots(axes, shares[name], seeds, colour)
+        axes.plot(shares[name], means[name], markers(comparison)[name], color=colour, ms=7, mec="white", mew=0.8)
+    axes.set_title("accuracy on test, with 95 % intervals")
+    axes.margins(y=0.1)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+
+
+def _kept(axes: Axes, comparison: Comparison, shares: Mapping[str, float]) -> None:
+    """What the networks still share with what they were; without a value there is no mark."""
+    seeds = {name: [found for run in runs_of(comparison, name) if (found := forgetting_of(run))] for name in shares}
+    for key, (dashes, face, _) in KEPT.items():
+        means = {name: value for name in shares if (value := comparison.forgetting[name][key]) is not None}
+        axes.plot([shares[name] for name in means], list(means.values()), color=MUTED, lw=1.2, ls=dashes, zorder=1)
+        for name, mean in means.items():
+            colour = colours(comparison)[name]
+            _dots(axes, shares[name], [value for each in seeds[name] if (value := each[key]) is not None], colour)
+            look: dict[str, Any] = {"mfc": face or colour, "mec": colour, "mew": 1.4}
+            axes.plot(shares[name], mean, markers(comparison)[name], ms=6.5, **look)
+    axes.set_title("what stays of the original: 1 is all")
+    axes.set_ylim(-0.04, 1.06)
+
+
+def _dots(axes: Axes, share: float, seeds: Sequence[float], colour: str) -> None:
+    """A faint dot for each of several seeds."""
+    if len(seeds) > 1:
+        axes.plot([share] * len(seeds), seeds, ".", color=colour, alpha=0.45, ms=7)
+
+
+def _keys() -> list[Line2D]:
+    return [
+        Line2D([], [], color=MUTED, ls=dashes, marker="o", mfc=face or MUTED, label=name)
+        for dashes, face, name in KEPT.values()
+    ]
+
+
+def _share_axis(axes: Axes, shares: Mapping[str, float], comparison: Comparison) -> None:
+    """Shares of the layers, each with the name of its strategy."""
+    axes.set_xlim(-0.1, FARTHEST)
+    axes.set_xticks(list(shares.values()), [f"{percent(share, 0)}\n{name}" for name, share in shares.items()])
+    for label, name in zip(axes.get_xticklabels(), shares, strict=True):
+        label.set_color(colours(comparison)[name])
+    axes.set_xlabel("share of the backbone's layers retrained")
+
+
+def _name_lines(figure: Figure, axes: Axes, comparison: Comparison, names: Sequence[str]) -> None:
+    """Name the lines across at their right ends, no two names nearer than a line of text."""
+    means = means_of(comparison)
+    labels: list[tuple[float, Annotation]] = []
+    for name in sorted(names, key=lambda name: means[name]["accuracy"]):
+        height = means[name]["accuracy"]
+        look: dict[str, Any] = {"va": "center", "color": colours(comparison)[name], "fontsize": 9}
+        at = axes.get_yaxis_transform()
+        label = axes.annotate(name, (1, height), (5, 0), xycoords=at, textcoords="offset points", **look)
+        labels.append((height, label))
+    figure.draw_without_rendering()  # the layout leaves room for them; where the lines have come to lie is known then
+    last = float("-inf")
+    for height, label in labels:
+        line = float(axes.transData.transform((0, height))[1]) * 72 / figure.dpi
+        last = max(line, last + LINE)
+        label.xyann = (5, last - line)
+
+
+def _finding(comparison: Comparison, shares: Mapping[str, float]) -> str:
+    means = means_of(comparison)
+    best = max(shares, key=lambda name: means[name]["accuracy"])
+    found = f"{best} is the most accurate that starts pre-trained: {percent(means[best]['accuracy'])}"
+    agreement = comparison.forgetting.get(best, {}).get("agreement")
+    if agreement is None or not shares[best]:
+        return found
+    return f"{found}; its old head agrees on {percent(agreement, 0)} of the images"
