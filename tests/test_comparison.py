@@ -23,7 +23,9 @@ DATASET = {
 LABELS = np.arange(400) % 2
 
 
-def write_run(folder: Path, strategy: str, accuracy: float, seed=0, seconds=10.0, dataset=DATASET, labels=LABELS):
+def write_run(
+    folder: Path, strategy: str, accuracy: float, seed=0, seconds=10.0, dataset=DATASET, labels=LABELS, more=None
+):
     wrong = np.random.default_rng(seed).permutation(len(labels))[: round((1 - accuracy) * len(labels))]
     predicted = labels.copy()
     predicted[wrong] = 1 - predicted[wrong]
@@ -34,7 +36,7 @@ def write_run(folder: Path, strategy: str, accuracy: float, seed=0, seconds=10.0
         runs.write_json(place / runs.CONFIG, {"strategy": {"name": strategy}, "dataset": dataset, "backbone": backbone})
         numbers = dict.fromkeys(ROW, 1.0) | {"fit_seconds": seconds}
         scores = evaluate(*predictions, dataset["class_names"])
-        runs.write_json(place / runs.METRICS, numbers | scores | {"strategy": strategy, "seed": seed})
+        runs.write_json(place / runs.METRICS, numbers | scores | {"strategy": strategy, "seed": seed} | (more or {}))
 
 
 def test_the_clear_winner_is_recommended_and_the_head_start_told(tmp_path):
@@ -79,7 +81,7 @@ def test_what_is_saved_is_the_contract(tmp_path):
     write_run(tmp_path, "frozen", 0.9)
     compare_runs(tmp_path).save()
     saved = json.loads((tmp_path / runs.COMPARISON).read_text())
-    later = ["summary", "verdict", "leaked_test_images", "without_leaks", "label_suspects"]
+    later = ["summary", "verdict", "leaked_test_images", "without_leaks", "label_suspects", "forgetting"]
     assert list(saved) == ["dataset", "backbone", "strategies", "recommended", "because", *later]
     assert list(saved["strategies"][0]) == list(ROW)
     assert (tmp_path / runs.TABLE).read_text().splitlines()[0] == ",".join(ROW)
@@ -142,3 +144,26 @@ def test_a_finished_folder_keeps_its_order_and_preference(tmp_path):
     again = compare_runs(tmp_path)
     assert [row["strategy"] for row in again.strategies] == ["frozen", "base-cnn"]
     assert again.verdict.prefer == "size"
+
+
+def test_forgetting_is_the_mean_of_the_seeds_that_know_it(tmp_path):
+    def forgotten(agreement: float, features: float | None) -> dict:
+        numbers = {"agreement": agreement, "divergence": 0.5, "weight_distance": 0.1}
+        return {"forgetting": numbers | {"by_piece": {}, "cka": {"blocks_6": 0.1, "features": features}}}
+
+    write_run(tmp_path, "deep-cnn", 0.8, more={"forgetting": None})
+    write_run(tmp_path, "frozen", 0.9)  # as runs were before it was measured
+    write_run(tmp_path, "last20", 0.9, seed=0, more=forgotten(0.4, 0.7))
+    write_run(tmp_path, "last20", 0.9, seed=1, more=forgotten(0.6, None))
+    comparison = compare_runs(tmp_path)
+    assert list(comparison.forgetting) == ["last20"]
+    wanted = {"agreement": 0.5, "divergence": 0.5, "weight_distance": 0.1, "cka": 0.7}
+    assert comparison.forgetting["last20"] == pytest.approx(wanted)
+    comparison.save()
+    assert json.loads((tmp_path / runs.COMPARISON).read_text())["forgetting"]["last20"] == pytest.approx(wanted)
+
+
+def test_what_no_seed_knows_of_forgetting_is_none(tmp_path):
+    write_run(tmp_path, "last20", 0.9, more={"forgetting": {"agreement": 0.4, "cka": {}}})
+    wanted = {"agreement": 0.4, "divergence": None, "weight_distance": None, "cka": None}
+    assert compare_runs(tmp_path).forgetting == {"last20": wanted}

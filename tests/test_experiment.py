@@ -37,6 +37,7 @@ FIGURES = [
     "metrics.png",
     "reliability.png",
     "samples.png",
+    "unfreezing.png",
 ]
 RUN = ["config.json", "environment.json", "history.csv", "metrics.json", "model.safetensors", "predictions.npz"]
 

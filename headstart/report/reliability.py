@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import softmax
 
+from headstart import runs
 from headstart.comparison import Comparison
 from headstart.evaluation.calibration import Reliability, fit_temperature, reliability
 from headstart.report import percent
@@ -19,25 +20,19 @@ PANELS = {"as trained": 0, "calibrated on val": 1}
 
 @styled
 def reliability_diagram(comparison: Comparison, width: float = WIDTH) -> Figure:
-    """How often a strategy is right (its first seed, on test) where it is so sure: as trained, and calibrated."""
-    found = {name: _before_and_after(comparison, name) for name in strategies(comparison)}
+    """How often a strategy is right on test where it is so sure: as trained, and calibrated. Its first seed has marks,
+    further seeds are faint lines."""
+    found = {name: [_before_and_after(run) for run in runs_of(comparison, name)] for name in strategies(comparison)}
     across = width > WIDE
     figure = Figure(figsize=(width, 4.4 if across else 7.4))
     panels = figure.subplots(*((1, 2) if across else (2, 1)), sharex=True, sharey=True)
     for axes, (title, place) in zip(panels, PANELS.items(), strict=True):
         axes.plot([0, 1], [0, 1], color=FRONT, lw=1, ls=":")
         for name, colour in colours(comparison).items():
-            bins = found[name][place]
-            held = bins.count >= LEAST_IMAGES
-            axes.plot(
-                bins.confidence[held],
-                bins.accuracy[held],
-                marker=markers(comparison)[name],
-                ms=5,
-                lw=1.4,
-                color=colour,
-                label=name,
-            )
+            first, *others = (seed[place] for seed in found[name])
+            axes.plot(*_held(first), marker=markers(comparison)[name], ms=5, lw=1.4, color=colour, label=name)
+            for seed in others:
+                axes.plot(*_held(seed), lw=1, color=colour, alpha=0.45)
         axes.set_title(title)
         axes.set_aspect("equal")
         for axis in (axes.xaxis, axes.yaxis):
@@ -47,14 +42,20 @@ def reliability_diagram(comparison: Comparison, width: float = WIDTH) -> Figure:
         axes.set_ylabel("how often it was right")
     columns = len(found) if across else 2
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
-    worst = max(found, key=lambda name: found[name][0].error)
-    before, after = (percent(each.error, 1) for each in found[worst])
+    errors = {name: np.mean([[each.error for each in seed] for seed in seeds], axis=0) for name, seeds in found.items()}
+    worst = max(errors, key=lambda name: errors[name][0])
+    before, after = (percent(error, 1) for error in errors[worst])
     write_title(figure, f"Calibration takes the error of {worst}'s confidence from {before} to {after}")
     return figure
 
 
-def _before_and_after(comparison: Comparison, strategy: str) -> tuple[Reliability, Reliability]:
-    run = runs_of(comparison, strategy)[0]
+def _held(bins: Reliability) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence and accuracy of the bins that hold enough images."""
+    held = bins.count >= LEAST_IMAGES
+    return bins.confidence[held], bins.accuracy[held]
+
+
+def _before_and_after(run: runs.Run) -> tuple[Reliability, Reliability]:
     logits, labels, _ = run.predictions()
     temperature = fit_temperature(*run.predictions("val")[:2])
     before, after = (softmax(logits.astype(np.float64) / each, axis=1) for each in (1.0, temperature))

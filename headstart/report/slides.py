@@ -4,7 +4,7 @@ out: of two networks that did not run, or of pictures that the folder lacks."""
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,15 @@ from headstart.comparison import Comparison
 from headstart.evaluation.examples import choose
 from headstart.report import count, figures, images, megabytes, milliseconds, percent, short_count
 from headstart.report.drawing import WIDTH, colours, drawable, drawable_classes, evenly, styled
-from headstart.report.reading import confusion_matrix, means_of, mistakes, predictions, runs_of, strategies
+from headstart.report.reading import (
+    confusion_matrix,
+    means_of,
+    mistakes,
+    predictions,
+    retrained_shares,
+    runs_of,
+    strategies,
+)
 from headstart.report.slide import (
     HEIGHT,
     MARGIN,
@@ -65,8 +73,8 @@ def slides(comparison: Comparison) -> list[Figure]:
     """The slides, each a figure of 16:9."""
     names = strategies(comparison)
     configs = {name: runs_of(comparison, name)[0].config for name in names}
-    scratch = [name for name in names if not configs[name]["backbone"]]
-    transfer = [name for name in names if configs[name]["backbone"]]
+    transfer = list(retrained_shares(comparison))
+    scratch = [name for name in names if name not in transfer]
     made = [_question(comparison, configs), _data(comparison)]
     made += [_from_scratch(comparison, scratch, configs)] if scratch else []
     made += [_transfer(comparison, transfer, configs)] if transfer else []
@@ -85,10 +93,11 @@ def _question(comparison: Comparison, configs: Mapping[str, Any]) -> Figure:
     top = paragraph(slide, QUESTION.format(_name(comparison)), 1.0, points=20, bold=True) + 0.35
     few = "One answer" if len(configs) == 1 else f"{len(configs)} answers"
     top = paragraph(slide, f"{few}, trained and measured alike:", top, colour=MUTED) + 0.1
+    gap = 0.15 if len(configs) < 6 else 0.05
     for name, colour in colours(comparison).items():
         box(slide, MARGIN, top + 0.04, 0.13, 0.13, colour)
         paragraph(slide, name, top, MARGIN + 0.25, bold=True, colour=colour)
-        top = paragraph(slide, configs[name]["strategy"]["summary"], top, MARGIN + 1.6, WIDTH - 2 * MARGIN - 1.6) + 0.15
+        top = paragraph(slide, configs[name]["strategy"]["summary"], top, MARGIN + 1.6, WIDTH - 2 * MARGIN - 1.6) + gap
     return slide
 
 
@@ -123,13 +132,13 @@ def _samples(slide: Figure, pictures: runs.Pictures, names: list[str]) -> None:
 
 def _from_scratch(comparison: Comparison, names: list[str], configs: Mapping[str, Any]) -> Figure:
     slide = blank("From scratch: all they know is from these images")
-    top, means = 1.15, means_of(comparison)
+    top, means, gap = 1.15, means_of(comparison), 0.35 if len(names) < 3 else 0.12
     for name in names:
         colour, row = colours(comparison)[name], means[name]
         paragraph(slide, name, top, points=13, bold=True, colour=colour)
         paragraph(slide, _size(row), top + 0.02, MARGIN + 1.6, points=10, colour=MUTED)
         top = _layers(slide, configs[name], top + 0.38, colour)
-        top = paragraph(slide, configs[name]["strategy"]["summary"], top + 0.1, points=10) + 0.35
+        top = paragraph(slide, configs[name]["strategy"]["summary"], top + 0.1, points=10) + gap
     return slide
 
 
@@ -137,7 +146,7 @@ def _layers(slide: Figure, config: Mapping[str, Any], top: float, colour: str) -
     """A row of boxes from image to classes; returns where it ends."""
     network = config["network"]
     classes = f"{len(config['dataset']['class_names'])} classes"
-    boxes = ["image", *LAYERS.get(network["kind"], ("network",)), classes]
+    boxes = ["image", *LAYERS.get(network["kind"], (drawable(network.get("name", ""), "network", 40),)), classes]
     room, gap = WIDTH - 2 * MARGIN, 0.05
     needed = [measured(text, 8) + 0.16 for text in boxes]
     points = 8 * min(1, (room - gap * len(boxes)) / sum(needed))
@@ -156,14 +165,14 @@ def _transfer(comparison: Comparison, names: list[str], configs: Mapping[str, An
     weights = drawable(str(backbone.get("weights")), "local weights", 60)
     network = drawable(str(backbone.get("name")), "a network", 40)
     top = paragraph(slide, f"Backbone: {network}, {weights}", 0.95, points=10) + 0.2
+    head, bar, gap = (0.38, 0.42, 0.3) if len(names) < 3 else (0.28, 0.24, 0.1)
     for name in names:
         colour, row, config = colours(comparison)[name], means[name], configs[name]
         paragraph(slide, name, top, points=13, bold=True, colour=colour)
         paragraph(slide, _size(row), top + 0.02, MARGIN + 1.6, points=10, colour=MUTED)
-        top = _cut(slide, config["strategy"]["frozen_share"] or 0.0, top + 0.38, colour)
-        pieces = [drawable(str(piece), "a piece", 40) for piece in config["retrained"]]
-        retrained = f"Trained: {', '.join(pieces)}, and a new head." if pieces else "Trained: a new head alone."
-        top = paragraph(slide, retrained, top + 0.1, points=10) + 0.3
+        top = _cut(slide, config["strategy"]["frozen_share"], top + head, bar, colour)
+        said = f"Trained: {_pieces(config['retrained'])}. {_agreement(comparison.forgetting.get(name, {}))}"
+        top = paragraph(slide, said.strip(), top + 0.05, points=10) + gap
     paragraph(
         slide,
         "What is frozen never changes, so it sees each image once per view; training repeats only what comes after.",
@@ -174,17 +183,31 @@ def _transfer(comparison: Comparison, names: list[str], configs: Mapping[str, An
     return slide
 
 
-def _cut(slide: Figure, frozen: float, top: float, colour: str) -> float:
+def _pieces(retrained: Sequence[str]) -> str:
+    """What is trained: of many pieces of a backbone, the first and the last."""
+    pieces = [drawable(str(piece), "a piece", 40) for piece in retrained]
+    if not pieces:
+        return "a new head alone"
+    named = f"{pieces[0]} to {pieces[-1]}" if len(pieces) > 2 else ", ".join(pieces)
+    return f"{named}, and a new head"
+
+
+def _agreement(forgotten: Mapping[str, float | None]) -> str:
+    agreement = forgotten.get("agreement")
+    return "" if agreement is None else f"The old head then agrees on {percent(agreement, 0)} of the test images."
+
+
+def _cut(slide: Figure, frozen: float, top: float, height: float, colour: str) -> float:
     """A bar from image to classes: what is frozen, what is retrained, the new head; returns where it ends."""
-    body, head, height = WIDTH - 2 * MARGIN - 0.85, 0.8, 0.42
+    body, head, lines = WIDTH - 2 * MARGIN - 0.85, 0.8, (height - 0.18) / 2
     box(slide, MARGIN, top, body * frozen, height, EDGE, 0.5)
     box(slide, MARGIN + body * frozen, top, body * (1 - frozen), height, colour, 0.35)
     box(slide, MARGIN + body + 0.05, top, head, height, colour, 0.7)
     if frozen > 0.15:
-        paragraph(slide, f"frozen: {percent(frozen, 0)} of the layers", top + 0.12, MARGIN + 0.12, 4, points=9)
+        paragraph(slide, f"frozen: {percent(frozen, 0)} of the layers", top + lines, MARGIN + 0.12, 4, points=9)
     if frozen < 0.95:
-        paragraph(slide, "retrained", top + 0.12, MARGIN + body * frozen + 0.12, 4, points=9)
-    paragraph(slide, "head", top + 0.12, MARGIN + body + 0.2, 2, points=9)
+        paragraph(slide, "retrained", top + lines, MARGIN + body * frozen + 0.12, 4, points=9)
+    paragraph(slide, "head", top + lines, MARGIN + body + 0.2, 2, points=9)
     return top + height
 
 

@@ -76,7 +76,7 @@ def _kept(axes: Axes, comparison: Comparison, shares: Mapping[str, float]) -> No
         for name, mean in means.items():
             colour = colours(comparison)[name]
             _dots(axes, shares[name], [value for each in seeds[name] if (value := each[key]) is not None], colour)
-            look: dict[str, Any] = {"mfc": face or colour, "mec": colour, "mew": 1.4}
+            look: dict[str, Any] = {"color": colour, "mfc": face or colour, "mew": 1.4}
             axes.plot(shares[name], mean, markers(comparison)[name], ms=6.5, **look)
     axes.set_title("what stays of the original: 1 is all")
     axes.set_ylim(-0.04, 1.06)

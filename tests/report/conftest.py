@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from small_runs import HOSTILE, STRATEGIES, make_dataset, write_runs
+from small_runs import HOSTILE, make_dataset, write_runs
 
 from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset
 from headstart.report import drawing, images
 from headstart.report.html import write_report
+from headstart.strategies import DEFAULT
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def make_comparison(tmp_path: Path) -> Callable[..., tuple[Comparison, Dataset]]
     """A function that writes run folders and compares them: (comparison, data set)."""
 
     def make(
-        strategies: Sequence[str] = tuple(STRATEGIES), seeds: Sequence[int] = (0,), dataset: Dataset | None = None
+        strategies: Sequence[str] = DEFAULT, seeds: Sequence[int] = (0,), dataset: Dataset | None = None
     ) -> tuple[Comparison, Dataset]:
         dataset = dataset or make_dataset()
         return write_runs(tmp_path, strategies, seeds, dataset), dataset
@@ -43,8 +44,8 @@ def make_comparison(tmp_path: Path) -> Callable[..., tuple[Comparison, Dataset]]
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
-    """A comparison of every strategy, with all that `compare` leaves: not to be changed, for many tests look at it."""
-    return _reported(tmp_path_factory.mktemp("whole"), tuple(STRATEGIES), make_dataset(per_class=20))
+    """A comparison of the default strategies, with all that `compare` leaves: not to be changed, many tests look at it."""
+    return _reported(tmp_path_factory.mktemp("whole"), DEFAULT, make_dataset(per_class=20))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,9 @@ STRATEGIES = {  # name -> how accurate, seconds to fit, of them for the frozen p
     "deep-cnn": (0.94, 412.0, 0.0, 4_901_770),
     "frozen": (0.915, 61.0, 55.0, 12_810),
     "last20": (0.95, 98.0, 51.0, 2_905_000),
+    "last50": (0.953, 160.0, 40.0, 3_602_000),
+    "full": (0.957, 420.0, 0.0, 4_020_358),
+    "random-init": (0.86, 900.0, 0.0, 4_020_358),
 }
 BACKBONE = {"name": "efficientnet_b0", "weights": "ImageNet-1k", "why": "the smallest of its family"}
 
@@ -55,7 +59,8 @@ def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> N
     """Everything that a finished run leaves behind, except the weights."""
     accuracy, seconds, frozen_seconds, trainable = STRATEGIES[strategy]
     random = np.random.default_rng([seed, *strategy.encode()])
-    labels, names, pretrained = dataset.test.labels, dataset.class_names, frozen_seconds > 0
+    labels, names, row = dataset.test.labels, dataset.class_names, strategies.STRATEGIES[strategy]
+    pretrained = row.frozen_share is not None
     logits = make_logits(labels, len(names), accuracy + random.normal(0, 0.004), random)
     epochs = np.arange(1, 9 if pretrained else 21)
     decay = 1.6 * np.exp(-epochs / 3) + random.normal(0, 0.01, len(epochs))
@@ -69,19 +74,20 @@ def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> N
         "learning_rate": 1e-3,
         "images_per_second": 3100.0,
     }
-    parameters = 4_020_358 if pretrained else trainable
+    on_backbone = row.network == "backbone"
+    parameters = 4_020_358 if on_backbone else trainable
     sizes = {name: len(getattr(dataset, name)) for name in ("train", "val", "test")}
     with runs.new_run(comparison, strategy, seed) as folder:
         config = {
-            "strategy": asdict(strategies.STRATEGIES[strategy]),
+            "strategy": asdict(row),
             "seed": seed,
             "dataset": {
                 **{"name": dataset.name, "fingerprint": dataset.fingerprint, "source": dataset.source},
                 **{"class_names": list(names), **sizes},
             },
             "backbone": BACKBONE if pretrained else None,
-            "network": {"kind": "backbone" if pretrained else strategy, "image_size": 8, "classes": len(names)},
-            "retrained": ["blocks.6", "conv_head"] if strategy == "last20" else [],
+            "network": {"kind": "backbone" if on_backbone else strategy, "image_size": 8, "classes": len(names)},
+            "retrained": ["blocks.6", "conv_head"] if row.frozen_share not in (None, 1) else [],
             "device": "cpu",
             "precision": "32-true",
             "command": "headstart compare noise --seeds 2",
@@ -92,7 +98,7 @@ def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> N
             **{"epochs": len(epochs), "parameters": parameters, "trainable_parameters": trainable},
             **{
                 "size_mb": parameters * 4e-6,
-                "latency_ms": 7.4 if pretrained else 1.3,
+                "latency_ms": 7.4 if on_backbone else 1.3,
                 "images_per_second": 3100.0,
                 "accuracy_tta": scores["accuracy"],
             },
@@ -107,4 +113,18 @@ def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> N
         runs.write_json(
             folder / runs.ENVIRONMENT, {"python": "3.11.7", "torch": "2.11.0", "machine": {"cpu": "two cores"}}
         )
-        runs.write_json(folder / runs.METRICS, {**costs, **scores})
+        forgetting = None if row.frozen_share is None else make_forgetting(1 - row.frozen_share, random)
+        runs.write_json(folder / runs.METRICS, {**costs, **scores, "forgetting": forgetting})
+
+
+def make_forgetting(retrained: float, random: np.random.Generator) -> dict[str, Any]:
+    """What a run says of forgetting: none where nothing was retrained, the more the more was."""
+    moved = retrained * (1 + random.uniform(-0.1, 0.1))
+    return {
+        "images": 2000,
+        "agreement": 1 - 0.6 * moved,
+        "divergence": 1.2 * moved,
+        "weight_distance": 0.1 * moved,
+        "by_piece": {"blocks.5": 0.02 * moved, "blocks.6": 0.1 * moved},
+        "cka": {"blocks.6": 1 - 0.2 * moved, "features": 1 - 0.3 * moved} if retrained else {"features": 1.0},
+    }

@@ -83,6 +83,14 @@ def test_class_scores_mark_what_the_runs_say(make_comparison: Callable):
     assert figure.get_suptitle().startswith(f"{comparison.dataset['class_names'][hardest]} is hardest for")
 
 
+def test_every_seed_has_a_dot_for_each_class(make_comparison: Callable):
+    comparison, _ = make_comparison(("frozen",), dataset=make_dataset(per_class=20), seeds=(0, 1))
+    axes = figures.class_scores(comparison).axes[1]
+    dots = [line.get_xdata() for line in axes.lines if line.get_marker() == "."]
+    recall = [[row["recall"] for row in run.metrics["per_class"]] for run in comparison.runs]
+    assert np.array_equal(dots, recall)
+
+
 def test_of_very_many_classes_the_hardest_are_shown(make_comparison: Callable):
     comparison, _ = make_comparison(("frozen",), dataset=make_dataset([f"kind {n}" for n in range(40)], per_class=4))
     figure = figures.class_scores(comparison)

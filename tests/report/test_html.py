@@ -14,14 +14,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from small_runs import HOSTILE, STRATEGIES, make_dataset
+from small_runs import HOSTILE, make_dataset
 
 from headstart import runs
 from headstart.comparison import Comparison, compare_runs
 from headstart.data.dataset import Dataset
-from headstart.report import NOT_MEASURED, duration, images, percent, short_count, shorten
+from headstart.report import NOT_MEASURED, decimal, duration, images, percent, short_count, shorten
 from headstart.report.html import write_report
-from headstart.report.tables import TABLES, table_rows
+from headstart.report.tables import FORGETTING, TABLES, table_rows
+from headstart.strategies import DEFAULT
 
 ACCURACY = next(iter(TABLES.values()))[:1]
 VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -73,7 +74,7 @@ def test_the_figures_folder_holds_what_the_contract_says_and_nothing_else(whole:
     assert {path.name for path in (comparison.folder / runs.FIGURES).iterdir()} == {
         *("samples.png", "class_balance.png", "curves.png", "metrics.png", "class_scores.png", "accuracy_vs_time.png"),
         *("confusion_base-cnn.png", "confusion_deep-cnn.png", "confusion_frozen.png", "confusion_last20.png"),
-        "reliability.png",
+        *("reliability.png", "unfreezing.png"),
     }
 
 
@@ -121,7 +122,7 @@ def test_the_page_loads_nothing_and_runs_its_own_script_alone(whole: Whole):
 def test_every_picture_has_words_for_those_who_do_not_see_it(whole: Whole):
     seen = Page(page_of(whole[0])).seen
     charts = [attributes for tag, attributes in seen if tag == "svg"]
-    assert len(charts) == 2 * 6
+    assert len(charts) == 2 * 7
     assert all(chart["role"] == "img" and chart["aria-label"] for chart in charts)
     assert all("alt" in attributes for tag, attributes in seen if tag == "img")
 
@@ -196,7 +197,7 @@ def test_what_another_choice_would_mean_is_told(make_comparison: Callable, whole
     assert all(alternative.said in text for alternative in comparison.verdict.alternatives)
 
 
-@pytest.mark.parametrize(("classes", "strategies"), [(25, tuple(STRATEGIES)), (100, ("last20",))])
+@pytest.mark.parametrize(("classes", "strategies"), [(25, DEFAULT), (100, ("last20",))])
 def test_the_page_stays_small_whatever_the_images(make_comparison: Callable, classes: int, strategies: tuple[str]):
     dataset = make_dataset([f"kind {number}" for number in range(classes)], per_class=400 // classes, size=80)
     text = write(make_comparison, strategies, dataset=dataset)
@@ -218,6 +219,31 @@ def test_the_numbers_shown_are_those_of_the_comparison(make_comparison: Callable
         assert [cell.text for cell in cells[name]] == [column.write(row[column.key]) for column in columns]
         assert all(cell.text in text and cell.remark in text for cell in cells[name])
     assert escape(comparison.because) in text
+
+
+def test_forgetting_is_told_of_what_starts_pre_trained_and_of_nothing_else(make_comparison: Callable):
+    comparison, _ = make_comparison(("deep-cnn", "frozen", "last50", "random-init"), seeds=(0, 1))
+    rows = table_rows(comparison, FORGETTING)
+    text = write_report(comparison).read_text(encoding="utf-8")
+    section = text.split('<section id="retraining"')[1].split("</section>")[0].rpartition("</svg>")[2]
+    assert list(rows) == ["frozen", "last50"]
+    assert [cell.text for cell in rows["frozen"][1:]] == [percent(1), decimal(0), percent(0), decimal(1)]
+    assert rows["last50"][1].text == percent(comparison.forgetting["last50"]["agreement"]) != percent(1)
+    assert all(f">{cell.text}<" in section for cells in rows.values() for cell in cells[1:])
+    assert "deep-cnn" not in section and "random-init" not in section
+
+
+def test_where_nothing_was_pre_trained_nothing_is_said_of_retraining(make_comparison: Callable):
+    comparison, _ = make_comparison(("base-cnn", "random-init"))
+    assert 'id="retraining"' not in write_report(comparison).read_text(encoding="utf-8")
+    assert not (comparison.folder / runs.FIGURES / "unfreezing.png").exists()
+
+
+def test_what_is_no_number_is_a_dash_and_sorts_below_all_numbers(make_comparison: Callable):
+    comparison, _ = make_comparison(("last20",))
+    known = {"last20": {**comparison.forgetting["last20"], "cka": None}}
+    *_, cka = table_rows(replace(comparison, forgetting=known), FORGETTING)["last20"]
+    assert cka.text == NOT_MEASURED and cka.value < 0
 
 
 def test_the_best_of_a_column_is_marked_where_there_is_something_to_compare(whole: Whole):

@@ -20,6 +20,12 @@ def test_each_strategy_has_a_line_before_and_after_calibration(make_comparison: 
     assert "Calibration takes the error of" in figure.get_suptitle()
 
 
+def test_every_seed_has_a_line(make_comparison: Callable):
+    comparison, _ = make_comparison(("frozen",), seeds=(0, 1, 2))
+    for axes in reliability_diagram(comparison).axes:
+        assert len(axes.get_lines()) == 1 + 3  # the diagonal, too
+
+
 def test_on_a_phone_the_panels_stand_one_below_the_other(make_comparison: Callable):
     comparison, _ = make_comparison(("frozen",))
     above, below = reliability_diagram(comparison, NARROW).axes
