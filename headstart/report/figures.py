@@ -38,6 +38,7 @@ from headstart.report.theme import FRONT, INK, MUTED
 from headstart.report.unfreezing import unfreezing as unfreezing  # so that all figures are found here
 
 MOST_CLASSES_COUNTED = 25  # more rows than that leave no room for a number
+MOST_COLUMNS = 5  # of curves beside each other whose names fit on one line
 DASHES = (0, (3, 1.5))
 SHARE_TICKS = [0, 0.01, 0.05, 0.2, 0.5, 1]
 SCORES = {"accuracy": "accuracy", "precision_macro": "precision", "recall_macro": "recall", "f1_macro": "F1"}
@@ -51,6 +52,7 @@ def curves(comparison: Comparison, width: float = WIDTH, across: bool = False) -
     figure = Figure(figsize=(width, height))
     panels = figure.subplots(*(2, len(names)) if across else (len(names), 2), squeeze=False)
     panels = panels.T if across else panels
+    crowded = across and len(names) > MOST_COLUMNS
     for name, (loss, accuracy) in zip(names, panels, strict=True):
         colour = colours(comparison)[name]
         for history in (run.history for run in runs_of(comparison, name)):
@@ -59,8 +61,9 @@ def curves(comparison: Comparison, width: float = WIDTH, across: bool = False) -
         accuracy.sharey(panels[0][1])
         accuracy.yaxis.set_major_formatter(lambda value, _: percent(value, 0))
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-            axes.set_title(f"{name}: {what}", color=colour, fontsize=10.5 if width > WIDE and not across else 8.5)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            title = f"{name}:\n{what}" if crowded else f"{name}: {what}"
+            axes.set_title(title, color=colour, fontsize=10.5 if width > WIDE and not across else 8.5)
+            axes.xaxis.set_major_locator(MaxNLocator(2 if crowded else 4, integer=True))
     for axes in panels[:, 1] if across else panels[-1]:
         axes.set_xlabel("epoch")
     handles = [

@@ -160,7 +160,7 @@ def _layers(slide: Figure, config: Mapping[str, Any], top: float, colour: str) -
 
 
 def _transfer(comparison: Comparison, names: list[str], configs: Mapping[str, Any]) -> Figure:
-    slide = blank("Transfer: most of what ImageNet taught is kept")
+    slide = blank("Transfer: they start from what ImageNet taught")
     backbone, means = comparison.backbone or {}, means_of(comparison)
     weights = drawable(str(backbone.get("weights")), "local weights", 60)
     network = drawable(str(backbone.get("name")), "a network", 40)

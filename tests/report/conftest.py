@@ -44,7 +44,7 @@ def make_comparison(tmp_path: Path) -> Callable[..., tuple[Comparison, Dataset]]
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
-    """A comparison of the default strategies, with all that `compare` leaves: not to be changed, many tests look at it."""
+    """A comparison of the default strategies, with all that `compare` leaves: not to be changed, as many look at it."""
     return _reported(tmp_path_factory.mktemp("whole"), DEFAULT, make_dataset(per_class=20))
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from layout import drawn_texts, misplaced
 from matplotlib.figure import Figure
-from small_runs import HOSTILE, make_dataset
+from small_runs import HOSTILE, STRATEGIES, make_dataset
 
 from headstart import runs
 from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset
 from headstart.models import build
-from headstart.report import images
+from headstart.report import images, percent
 from headstart.report.slides import LAYERS, slides, write_slides
 
 Whole = tuple[Comparison, Dataset]
@@ -59,6 +59,16 @@ def test_a_slide_with_nothing_to_say_is_left_out(make_comparison: Callable, name
     assert ("From scratch" in everything) == any(name.endswith("cnn") for name in names)
     assert ("Transfer:" in everything) == any(not name.endswith("cnn") for name in names)
     assert not [name for name in ("base-cnn", "deep-cnn", "last20") if name not in names and name in everything]
+
+
+def test_every_strategy_there_is_has_room_and_what_the_old_head_says_is_told(make_comparison: Callable):
+    comparison, _ = make_comparison(tuple(STRATEGIES))
+    made = slides(comparison)
+    assert_well_laid_out(made)
+    transfer = next(slide for slide in made if "Transfer:" in words(slide))
+    for name in ("frozen", "last20", "last50", "full"):
+        assert f"agrees on {percent(comparison.forgetting[name]['agreement'], 0)}" in words(transfer)
+    assert "random-init" not in words(transfer)
 
 
 @pytest.mark.parametrize("classes", [HOSTILE, [f"a kind of name {number}" for number in range(60)]])
