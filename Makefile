@@ -35,7 +35,7 @@ lint: .venv/.installed  ## style, types
 lock:  ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv .venv/uv
 	.venv/uv/bin/pip install --quiet --disable-pip-version-check uv
-	.venv/uv/bin/uv pip compile pyproject.toml --extra cpu --extra dev --universal --python-version 3.11 \
+	.venv/uv/bin/uv pip compile pyproject.toml --extra cpu --extra dev --extra explain --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock
 
 clean:

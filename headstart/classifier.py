@@ -62,8 +62,12 @@ class Classifier:
 
     @classmethod
     def load(cls, folder: str | Path) -> Classifier:
-        """Read back the classifier of a run's folder (.../<strategy>/seed<n>)."""
+        """Read back the classifier of a run's folder (.../<strategy>/seed<n>); HeadstartError where it has none."""
         run = runs.Run(Path(folder))
+        if not run.model.exists():
+            raise HeadstartError(
+                f"{run.model} is missing: {run.folder} is not a finished run, or its weights were deleted"
+            )
         config = run.config
         network = from_spec(config["network"])
         tensors = load_file(run.model)

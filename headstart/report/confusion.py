@@ -1,9 +1,9 @@
-"""Confusion matrices, confident mistakes and lone successes as plain values, with the images that show them."""
+"""Confusion matrices and galleries of test images as plain values, with the images that show them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,15 @@ from headstart.report.figures import worst_mistake
 from headstart.report.reading import confusion_matrix, mistakes, runs_of, strategies
 
 LONGEST_NAME = 40  # letters: the table of classes has the whole name
+MOST_PAIRS = 6
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A test image (its index) and what stands below it, a line each."""
+    """A test image (its index), the class that the strategy said, and what stands below it, a line each."""
 
     image: int
+    taken: int
     lines: tuple[str, ...]
 
 
@@ -95,7 +97,36 @@ def _cell(counts: np.ndarray, true: int, taken: int, names: list[str], examples:
 
 
 def _shot(example: Example, *lines: str) -> Shot:
-    return Shot(example.image, (*lines, f"{percent(example.confidence, 1)} sure"))
+    return Shot(example.image, example.taken, (*lines, f"{percent(example.confidence, 1)} sure"))
+
+
+def galleries(
+    comparison: Comparison,
+    examples: Mapping[str, Examples],
+    logits: Mapping[str, Sequence[np.ndarray]],
+    labels: np.ndarray,
+) -> dict[str, list[Gallery]]:
+    """All galleries of the page by what they show; logits: strategy -> (N, C) a seed. labels: (N,)."""
+    taken = {name: seeds[0].argmax(axis=1) for name, seeds in logits.items()}
+    return {
+        "confused_pairs": confused_pairs(comparison, examples[comparison.recommended]),
+        "confident_mistakes": confident_mistakes(comparison, examples, labels),
+        "lone_successes": lone_successes(comparison, examples, taken),
+    }
+
+
+def confused_pairs(comparison: Comparison, examples: Examples) -> list[Gallery]:
+    """What the recommended strategy confuses most often, a gallery a pair: the images it was surest of."""
+    names, strategy = _names(comparison), comparison.recommended
+    counts = confusion_matrix(comparison, strategy)
+    return [
+        Gallery(
+            strategy,
+            f"{names[true]} taken for {names[taken]}: {count(times)} of {count(counts[true].sum())}",
+            [_shot(each) for each in examples.cells.get((true, taken), [])],
+        )
+        for true, taken, times in mistakes(counts, MOST_PAIRS)
+    ]
 
 
 def confident_mistakes(comparison: Comparison, examples: Mapping[str, Examples], labels: np.ndarray) -> list[Gallery]:

@@ -92,13 +92,13 @@ def _images(comparison: Comparison) -> dict[str, Any]:
     examples = choose(logits, labels)
     few = len(comparison.dataset["class_names"]) <= MOST_CLASSES_COUNTED
     matrices = confusion.matrices(comparison, examples) if few else []
-    taken = {name: seeds[0].argmax(axis=1) for name, seeds in logits.items()}
     kept = {} if pictures is None else pictures.tests
+    heats = {} if pictures is None else pictures.heats
     return {
         "matrices": matrices,
-        "confident_mistakes": confusion.confident_mistakes(comparison, examples, labels) if kept else [],
-        "lone_successes": confusion.lone_successes(comparison, examples, taken) if kept else [],
+        "galleries": confusion.galleries(comparison, examples, logits, labels) if kept else {},
         "jpeg": {index: charts.data_uri(content, "jpeg") for index, content in kept.items()},
+        "heat": {shown: charts.data_uri(content, "jpeg") for shown, content in heats.items()},
         "cells": _cells(matrices, kept),
         "balance": None if pictures is None else charts.balance_chart(comparison, pictures),
         "samples": [] if pictures is None else _samples(comparison, pictures.samples),

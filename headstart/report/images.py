@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset, Split
 from headstart.errors import HeadstartError
 from headstart.evaluation.examples import by_importance, choose
-from headstart.report import count
+from headstart.report import confusion, count, heat
 from headstart.report.drawing import (
     DPI,
     WIDE,
@@ -52,7 +53,8 @@ def keep_pictures(comparison: Comparison, dataset: Dataset) -> None:
     """Draw samples and class balance, and keep small pictures for the report, in the comparison's folder.
 
     Which test images are kept is chosen from the runs' predictions; the most important come first, up to `MOST_BYTES`.
-    dataset: what the runs were trained on. Raises HeadstartError when it is another one.
+    Those of the galleries are kept with their heat maps, too, where these can be had. A finished folder may be given
+    new ones. dataset: what the runs were trained on. Raises HeadstartError when it is another one.
     """
     if dataset.fingerprint != comparison.dataset["fingerprint"]:
         raise HeadstartError(
@@ -66,16 +68,32 @@ def keep_pictures(comparison: Comparison, dataset: Dataset) -> None:
     shown = _sample_indices(dataset.train.labels, len(dataset.class_names))
     kept = [(int(dataset.train.labels[index]), small_jpeg(dataset.train.images[index])) for index in shown]
     left = MOST_BYTES - sum(len(jpeg) for _, jpeg in kept)
-    tests = {}
-    for index in by_importance(choose(*predictions(comparison))):
-        jpeg = small_jpeg(dataset.test.images[index])
+    tests, heats = _small_tests(comparison, dataset.test.images, left)
+    suspects = [small_jpeg(dataset.splits[it["split"]].images[it["row"]]) for it in comparison.label_suspects]
+    balance = np.array(list(counts(dataset).values()))
+    runs.write_pictures(comparison.folder, runs.Pictures(tests, kept, suspects, balance, heats))
+    runs.renew_checksums(comparison.folder, runs.EXAMPLES, *(f"{runs.FIGURES}/{name}" for name in (SAMPLES, BALANCE)))
+
+
+def _small_tests(
+    comparison: Comparison, images: np.ndarray, left: int
+) -> tuple[dict[int, bytes], dict[tuple[str, int, int], bytes]]:
+    """Small pictures of test images by what the page has of them, and their heat maps: at most `left` bytes."""
+    logits, labels = predictions(comparison)
+    examples = choose(logits, labels)
+    galleries = confusion.galleries(comparison, examples, logits, labels)
+    warmed = heat.warmed(comparison, chain.from_iterable(galleries.values()), images)
+    heats = {shown: small_jpeg(pixels) for shown, pixels in warmed.items()}
+    left -= sum(map(len, heats.values()))
+    of_pairs = (shot.image for gallery in galleries["confused_pairs"] for shot in gallery.shots)
+    tests: dict[int, bytes] = {}
+    for index in dict.fromkeys(chain(of_pairs, by_importance(examples))):
+        jpeg = small_jpeg(images[index])
         left -= len(jpeg)
         if left < 0:
             break
         tests[index] = jpeg
-    suspects = [small_jpeg(dataset.splits[it["split"]].images[it["row"]]) for it in comparison.label_suspects]
-    balance = np.array(list(counts(dataset).values()))
-    runs.write_pictures(comparison.folder, runs.Pictures(tests, kept, suspects, balance))
+    return tests, heats
 
 
 def small_jpeg(pixels: np.ndarray) -> bytes:

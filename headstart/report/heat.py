@@ -1,0 +1,63 @@
+"""Where the networks looked: the test images of the galleries with a heat map over each.
+
+Made once, while data and weights are at hand; the page needs neither, nor torch, which is imported here when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+
+import numpy as np
+from matplotlib import colormaps
+
+from headstart.comparison import Comparison
+from headstart.progress import say
+from headstart.report.confusion import Gallery
+from headstart.report.reading import runs_of
+
+COLOURS = "inferno"  # its lightness grows all the way: warm is told from cold by any eye, and on grey paper
+OPACITY = 0.55  # of the colours, over the image in grey
+
+Heats = dict[tuple[str, int, int], np.ndarray]
+
+
+def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndarray) -> Heats:
+    """(strategy, test image, class it said) -> that image (H, W, 3) uint8, warm where the strategy's first seed looked.
+
+    images: (N, H, W, 3) uint8, those of test. A finished comparison never fails for want of a heat map: where the
+    package is missing, or a network has no maps, there are none, and one line says so.
+    """
+    if find_spec("pytorch_grad_cam") is None:
+        say("the report has no heat maps: pip install 'headstart[explain]' brings what they need")
+        return {}
+    wanted: dict[str, dict[tuple[int, int], None]] = {}  # each once, in order
+    for gallery in galleries:
+        wanted.setdefault(gallery.strategy, {}).update(dict.fromkeys((it.image, it.taken) for it in gallery.shots))
+    found: Heats = {}
+    missing: dict[str, str] = {}
+    for strategy, shots in wanted.items():
+        try:
+            found |= _of_strategy(comparison, strategy, list(shots), images)
+        except Exception as error:  # another's code, on any backbone of timm: hours of training are not lost over it
+            missing[strategy] = " ".join(str(error).split())
+    if missing:
+        say(f"the report has no heat maps of {', '.join(missing)}: {next(iter(missing.values()))}")
+    return found
+
+
+def _of_strategy(comparison: Comparison, strategy: str, shots: list[tuple[int, int]], images: np.ndarray) -> Heats:
+    from headstart.classifier import Classifier
+    from headstart.explain import heatmaps
+
+    classifier = Classifier.load(runs_of(comparison, strategy)[0].folder)
+    pixels = images[[image for image, _ in shots]]
+    maps = heatmaps(classifier, pixels, [taken for _, taken in shots])
+    return {(strategy, *shot): blend(*pair) for shot, *pair in zip(shots, pixels, maps, strict=True)}
+
+
+def blend(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) uint8 in grey below the colours of a heat map (H, W), 0 to 1: (H, W, 3) uint8."""
+    grey = image.mean(axis=2, keepdims=True) / 255
+    colours = colormaps[COLOURS](heat)[..., :3]
+    return np.rint(255 * ((1 - OPACITY) * grey + OPACITY * colours)).astype(np.uint8)
