@@ -1,6 +1,7 @@
 """Where the networks looked: the test images of the galleries with a heat map over each.
 
-Made once, while data and weights are at hand; the page needs neither, nor torch, which is imported here when it is used.
+Made once, while data and weights are at hand; the page needs neither, nor torch, which is imported here when it is
+used.
 """
 
 from __future__ import annotations
