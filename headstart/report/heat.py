@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from headstart.comparison import Comparison
+from headstart.errors import HeadstartError
 from headstart.progress import say
 from headstart.report.confusion import Gallery
 from headstart.report.reading import runs_of
@@ -41,9 +42,9 @@ def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndar
         try:
             found |= _of_strategy(comparison, strategy, list(shots), images)
         except Exception as error:  # another's code, on any backbone of timm: hours of training are not lost over it
-            missing[strategy] = " ".join(str(error).split())
+            missing[strategy] = str(error) if isinstance(error, HeadstartError) else repr(error)
     if missing:
-        say(f"the report has no heat maps of {', '.join(missing)}: {next(iter(missing.values()))}")
+        say(f"the report has no heat maps of {', '.join(missing)}: {'; '.join(dict.fromkeys(missing.values()))}")
     return found
 
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_runs import HOSTILE, make_dataset, write_runs
 
 from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset
-from headstart.report import drawing, images
+from headstart.report import drawing, heat, images
+from headstart.report.confusion import Gallery
 from headstart.report.html import write_report
 from headstart.strategies import DEFAULT
 
@@ -27,6 +29,22 @@ def coarse_pictures() -> Iterator[None]:
     """All tests here draw coarsely; those of other folders do not."""
     with coarse():
         yield
+
+
+def ramps(_: Comparison, galleries: Iterable[Gallery], pictures: np.ndarray) -> heat.Heats:
+    """A heat map that grows from corner to corner in place of Grad-CAM's, which needs weights."""
+    ramp = np.linspace(0, 1, pictures[0, ..., 0].size).reshape(pictures.shape[1:3])
+    return {
+        (it.strategy, shot.image, shot.taken): heat.blend(pictures[shot.image], ramp)
+        for it in galleries
+        for shot in it.shots
+    }
+
+
+@pytest.fixture
+def given_heats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every image of a gallery has a heat map."""
+    monkeypatch.setattr(heat, "warmed", ramps)
 
 
 @pytest.fixture
@@ -57,7 +75,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Datas
 
 def _reported(folder: Path, names: Sequence[str], dataset: Dataset) -> tuple[Comparison, Dataset]:
     comparison = write_runs(folder, names, (0,), dataset)
-    with coarse():
+    with coarse(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heat, "warmed", ramps)
         images.keep_pictures(comparison, dataset)
         write_report(comparison)
     return comparison, dataset

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from headstart import runs, strategies
+from headstart.classifier import Classifier
 from headstart.comparison import Comparison, compare_runs
 from headstart.data.dataset import Dataset, Split
 from headstart.evaluation.metrics import evaluate
+from headstart.models import build
 
 ANIMALS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HOSTILE = ("<img src=x onerror=alert(1)>", "$x^2$", "=cmd()", "an_endless_" * 20, "鹿", r"\frac{1}{$", "🦌", "a\nb")
@@ -128,3 +131,12 @@ def make_forgetting(retrained: float, random: np.random.Generator) -> dict[str, 
         "by_piece": {"blocks.5": 0.02 * moved, "blocks.6": 0.1 * moved},
         "cka": {"blocks.6": 1 - 0.2 * moved, "features": 1 - 0.3 * moved} if retrained else {"features": 1.0},
     }
+
+
+def write_network(comparison: Path, strategy: str, dataset: Dataset) -> None:
+    """The weights that `write_run` leaves out: those of a small network, untrained, for images of 32 pixels a side."""
+    run = runs.Run(comparison / strategy / "seed0")
+    pixels = torch.from_numpy(dataset.train.images).permute(0, 3, 1, 2)
+    network, spec = build.from_scratch("base-cnn", pixels, len(dataset.class_names))
+    Classifier(network, dataset.class_names).save(run.model)
+    runs.write_json(run.folder / runs.CONFIG, run.config | {"network": spec})

@@ -179,6 +179,22 @@ def test_paper_is_light_whatever_the_screen_and_shows_what_was_folded(open_page:
     assert not page.locator("nav").is_visible()
 
 
+@pytest.mark.parametrize("media", ["screen", "print"])
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_heat_map_stands_right_of_its_image_as_large_as_it(
+    open_page: Open, report: Path, viewport: dict[str, int], media: str
+):
+    page = open_page(report, viewport)
+    page.emulate_media(media=media)
+    for block in (".pairs", ".gallery"):
+        shot = page.locator(f"#images {block} .shot").first
+        image, heat = (each.bounding_box() for each in shot.locator("img").all())
+        assert (image["y"], image["width"], image["height"]) == (heat["y"], heat["width"], heat["height"])
+        assert 0 < heat["x"] - image["x"] - image["width"] < 8
+        box = shot.bounding_box()
+        assert heat["x"] + heat["width"] <= box["x"] + box["width"] + 0.5
+
+
 def test_a_hostile_class_name_is_text_and_does_not_run(open_page: Open, hostile_report: Path):
     page = open_page(hostile_report)
     for cell in page.locator(".matrix .cell").all()[:16]:

@@ -51,6 +51,29 @@ def test_a_class_without_test_images_is_an_empty_row(whole: Whole, chosen: Chose
     assert matrix.heading == "base-cnn makes no mistake"
 
 
+def test_the_pairs_that_the_recommended_strategy_confuses_most_come_with_their_surest_images(
+    whole: Whole, chosen: Chosen
+):
+    comparison, dataset = whole
+    strategy = comparison.recommended
+    found = confusion.confused_pairs(comparison, chosen[0][strategy])
+    counts = confusion_matrix(comparison, strategy)
+    names = comparison.dataset["class_names"]
+    assert 1 <= len(found) <= confusion.MOST_PAIRS
+    often = []
+    for gallery in found:
+        assert gallery.strategy == strategy
+        assert 1 <= len(gallery.shots) <= 3
+        pairs = {(int(dataset.test.labels[shot.image]), shot.taken) for shot in gallery.shots}
+        ((true, taken),) = pairs
+        assert gallery.heading == f"{names[true]} taken for {names[taken]}: {counts[true, taken]} of 20"
+        often.append(counts[true, taken])
+        sure = [float(shot.lines[-1].split()[0]) for shot in gallery.shots]
+        assert sure == sorted(sure, reverse=True)
+    wrong = counts - np.diag(np.diag(counts))
+    assert often == sorted(wrong[wrong > 0], reverse=True)[: len(found)]
+
+
 def test_a_gallery_of_mistakes_says_what_is_what(whole: Whole, chosen: Chosen):
     comparison, _ = whole
     examples, logits, labels = chosen

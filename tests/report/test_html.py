@@ -19,7 +19,7 @@ from small_runs import HOSTILE, make_dataset
 from headstart import runs
 from headstart.comparison import Comparison, compare_runs
 from headstart.data.dataset import Dataset
-from headstart.report import NOT_MEASURED, decimal, duration, images, percent, short_count, shorten
+from headstart.report import NOT_MEASURED, charts, decimal, duration, images, percent, short_count, shorten
 from headstart.report.html import write_report
 from headstart.report.tables import FORGETTING, TABLES, table_rows
 from headstart.strategies import DEFAULT
@@ -127,6 +127,28 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(whole: Whole):
     assert all("alt" in attributes for tag, attributes in seen if tag == "img")
 
 
+def test_every_image_of_a_gallery_has_its_heat_map_beside_it_and_a_sentence_says_how_to_read_them(whole: Whole):
+    comparison, _ = whole
+    section = page_of(comparison).split('<section id="images"')[1].split("</section>")[0]
+    shots = re.findall(r'<div class="looks">(.*?)</div>', section)
+    assert len(shots) == section.count('<figure class="shot">') > 40
+    sources = {charts.data_uri(jpeg, "jpeg") for jpeg in runs.read_pictures(comparison.folder).heats.values()}
+    for shot in shots:
+        image, heat = (attributes for tag, attributes in Page(shot).seen if tag == "img")
+        assert heat["src"] in sources
+        assert re.fullmatch(r"The same as a heat map: where [\w-]+ looked for \w+", str(heat["alt"]))
+        assert image["src"] not in sources
+    assert "Selvaraju et al. 2017" in section
+    assert "does not prove a reason" in section
+
+
+def test_a_folder_without_heat_maps_shows_images_alone(make_comparison: Callable):
+    text = write(make_comparison, ("base-cnn", "last20"))
+    assert "What only one strategy gets right" in text
+    assert "heat map" not in text
+    assert "Selvaraju" not in text
+
+
 def test_an_id_stands_once_on_the_page(whole: Whole):
     ids = [attributes["id"] for _, attributes in Page(page_of(whole[0])).seen if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -197,6 +219,7 @@ def test_what_another_choice_would_mean_is_told(make_comparison: Callable, whole
     assert all(alternative.said in text for alternative in comparison.verdict.alternatives)
 
 
+@pytest.mark.usefixtures("given_heats")
 @pytest.mark.parametrize(("classes", "strategies"), [(25, DEFAULT), (100, ("last20",))])
 def test_the_page_stays_small_whatever_the_images(make_comparison: Callable, classes: int, strategies: tuple[str]):
     dataset = make_dataset([f"kind {number}" for number in range(classes)], per_class=400 // classes, size=80)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import make_dataset
+from small_runs import make_dataset, write_network
 
 from headstart import runs
+from headstart.comparison import Comparison
 from headstart.errors import HeadstartError
 from headstart.evaluation.examples import by_importance, choose
-from headstart.report import drawing, images
+from headstart.report import confusion, drawing, images
 from headstart.report.reading import predictions
 
 
@@ -25,7 +26,10 @@ def test_small_pictures_are_kept_of_the_images_that_the_predictions_choose(make_
     comparison, dataset = make_comparison(("base-cnn", "last20"))
     images.keep_pictures(comparison, dataset)
     kept = runs.read_pictures(comparison.folder)
-    assert list(kept.tests) == by_importance(choose(*predictions(comparison)))
+    examples = choose(*predictions(comparison))
+    pairs = confusion.confused_pairs(comparison, examples[comparison.recommended])
+    first = [shot.image for gallery in pairs for shot in gallery.shots]
+    assert list(kept.tests) == list(dict.fromkeys([*first, *by_importance(examples)]))
     assert len(kept.tests) > 10
     for index, jpeg in kept.tests.items():
         pixels = np.asarray(Image.open(io.BytesIO(jpeg)), int)
@@ -42,6 +46,45 @@ def test_what_does_not_fit_is_what_matters_least(make_comparison: Callable, monk
     monkeypatch.setattr(images, "MOST_BYTES", room)
     images.keep_pictures(comparison, dataset)
     assert list(runs.read_pictures(comparison.folder).tests) == list(everything.tests)[:3]
+
+
+def galleries_of(comparison: Comparison) -> list[confusion.Gallery]:
+    logits, labels = predictions(comparison)
+    return sum(confusion.galleries(comparison, choose(logits, labels), logits, labels).values(), [])
+
+
+def test_every_image_of_a_gallery_gets_its_heat_map_of_the_networks_own(make_comparison: Callable):
+    pytest.importorskip("pytorch_grad_cam")
+    comparison, dataset = make_comparison(("base-cnn", "last20"), dataset=make_dataset(size=32))
+    for strategy in ("base-cnn", "last20"):
+        write_network(comparison.folder, strategy, dataset)
+    images.keep_pictures(comparison, dataset)
+    kept = runs.read_pictures(comparison.folder)
+    shown = {(it.strategy, shot.image, shot.taken) for it in galleries_of(comparison) for shot in it.shots}
+    assert kept.heats.keys() == shown
+    assert {image for _, image, _ in shown} <= kept.tests.keys()
+    assert all(size_of(jpeg) == (32, 32) for jpeg in kept.heats.values())
+
+
+@pytest.mark.usefixtures("given_heats")
+def test_heat_maps_share_the_room_of_all_small_pictures(make_comparison: Callable, monkeypatch: pytest.MonkeyPatch):
+    comparison, dataset = make_comparison(("base-cnn",))
+    images.keep_pictures(comparison, dataset)
+    everything = runs.read_pictures(comparison.folder)
+    room = sum(map(len, [*(jpeg for _, jpeg in everything.samples), *everything.heats.values()]))
+    monkeypatch.setattr(images, "MOST_BYTES", room + len(next(iter(everything.tests.values()))))
+    images.keep_pictures(comparison, dataset)
+    assert len(runs.read_pictures(comparison.folder).tests) == 1
+
+
+@pytest.mark.usefixtures("given_heats")
+def test_a_finished_folder_may_be_given_new_pictures_and_its_checksums_stay_right(make_comparison: Callable):
+    comparison, dataset = make_comparison(("base-cnn",))
+    runs.write_checksums(comparison.folder)
+    images.keep_pictures(comparison, dataset)
+    checksums = runs.read_checksums(comparison.folder)
+    assert {"examples.npz", "figures/samples.png", "figures/class_balance.png"} < checksums.keys()
+    assert all(runs.sha256(comparison.folder / name) == digest for name, digest in checksums.items())
 
 
 def test_a_large_image_is_made_small_and_keeps_its_shape():
