@@ -70,13 +70,25 @@ def test_a_number_that_json_lacks_is_refused_and_the_old_file_stays(tmp_path):
 
 def test_small_pictures_come_back_as_they_were(tmp_path):
     counts = np.array([[1, 2], [3, 4], [5, 6]])
-    kept = runs.Pictures({7: b"seven", 3: b""}, [(1, b"one"), (0, b"nought")], [b"doubt"], counts)
+    heats = {("base-cnn", 7, 1): b"warm", ("last20", 7, 0): b"", ("last20", 3, 1): b"cold"}
+    kept = runs.Pictures({7: b"seven", 3: b""}, [(1, b"one"), (0, b"nought")], [b"doubt"], counts, heats)
     runs.write_pictures(tmp_path, kept)
     found = runs.read_pictures(tmp_path)
     assert (found.tests, found.samples, found.suspects) == (kept.tests, kept.samples, kept.suspects)
+    assert found.heats == kept.heats
     assert (found.counts == kept.counts).all()
     with np.load(tmp_path / runs.EXAMPLES, allow_pickle=False) as saved:
         assert all(saved[name].dtype != object for name in saved)
+
+
+def test_small_pictures_of_a_folder_older_than_heat_maps_are_read(tmp_path):
+    counts = np.array([[1], [1], [1]])
+    runs.write_pictures(tmp_path, runs.Pictures({7: b"seven"}, [(1, b"one")], [b"doubt"], counts, {}))
+    with np.load(tmp_path / runs.EXAMPLES, allow_pickle=False) as saved:
+        old = {name: saved[name] for name in saved if not name.startswith("heat_")}
+    np.savez(tmp_path / runs.EXAMPLES, **old)
+    found = runs.read_pictures(tmp_path)
+    assert (found.tests, found.suspects, found.heats) == ({7: b"seven"}, [b"doubt"], {})
 
 
 def test_a_folder_without_small_pictures_has_none_and_a_damaged_file_is_named(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_what_does_not_fit_is_what_matters_least(make_comparison: Callable, monk
 
 def galleries_of(comparison: Comparison) -> list[confusion.Gallery]:
     logits, labels = predictions(comparison)
-    return sum(confusion.galleries(comparison, choose(logits, labels), logits, labels).values(), [])
+    return [*chain.from_iterable(confusion.galleries(comparison, choose(logits, labels), logits, labels).values())]
 
 
 def test_every_image_of_a_gallery_gets_its_heat_map_of_the_networks_own(make_comparison: Callable):
