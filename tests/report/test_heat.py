@@ -19,7 +19,7 @@ GALLERIES = [
 
 def test_blended_the_warm_part_is_orange_and_the_rest_dark_and_grey():
     image = np.full((2, 2, 3), (40, 180, 80), np.uint8)
-    cold, lukewarm, warm = (heat.blend(image, np.full((2, 2), value))[0, 0].astype(int) for value in (0, 0.7, 1))
+    cold, lukewarm, warm = (heat.blend(image, np.full((2, 2), value))[0, 0].astype(int) for value in (0.0, 0.7, 1.0))
     assert np.ptp(cold) <= 2
     assert lukewarm[0] > lukewarm[1] > lukewarm[2]
     assert cold.sum() < lukewarm.sum() < warm.sum()
