@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from headstart.comparison import Comparison
+from headstart.data.dataset import Rows
 from headstart.errors import HeadstartError
 from headstart.progress import say
 from headstart.report.confusion import Gallery
@@ -24,7 +25,7 @@ OPACITY = 0.55  # of the colours, over the image in grey
 Heats = dict[tuple[str, int, int], np.ndarray]
 
 
-def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndarray) -> Heats:
+def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndarray | Rows) -> Heats:
     """(strategy, test image, class it said) -> that image (H, W, 3) uint8, warm where the strategy's first seed looked.
 
     images: (N, H, W, 3) uint8, those of test. A finished comparison never fails for want of a heat map: where the
@@ -48,7 +49,9 @@ def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndar
     return found
 
 
-def _of_strategy(comparison: Comparison, strategy: str, shots: list[tuple[int, int]], images: np.ndarray) -> Heats:
+def _of_strategy(
+    comparison: Comparison, strategy: str, shots: list[tuple[int, int]], images: np.ndarray | Rows
+) -> Heats:
     from headstart.classifier import Classifier
     from headstart.explain import heatmaps
 

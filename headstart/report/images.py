@@ -18,7 +18,7 @@ from PIL import Image
 
 from headstart import runs
 from headstart.comparison import Comparison
-from headstart.data.dataset import Dataset, Split
+from headstart.data.dataset import Dataset, Rows, Split
 from headstart.errors import HeadstartError
 from headstart.evaluation.examples import by_importance, choose
 from headstart.report import confusion, count, heat
@@ -76,7 +76,7 @@ def keep_pictures(comparison: Comparison, dataset: Dataset) -> None:
 
 
 def _small_tests(
-    comparison: Comparison, images: np.ndarray, left: int
+    comparison: Comparison, images: np.ndarray | Rows, left: int
 ) -> tuple[dict[int, bytes], dict[tuple[str, int, int], bytes]]:
     """Small pictures of test images by what the page has of them, and their heat maps: at most `left` bytes."""
     logits, labels = predictions(comparison)
