@@ -48,5 +48,7 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(f"Without the {comparison.leaked:,} test images that have duplicates in train or val: {scores}.")
     if comparison.forgetting:
         agreements = ", ".join(f"{name} {percent(row['agreement'], 0)}" for name, row in comparison.forgetting.items())
-        console.print(f"The backbone's old head says the same as before training of so many test images: {agreements}.")
+        console.print(
+            f"Test images of which the backbone's old head still says the same as before training: {agreements}."
+        )
     console.print(f"Report: {comparison.folder / runs.REPORT}", soft_wrap=True)
