@@ -93,7 +93,9 @@ def table_rows(comparison: Comparison, columns: Sequence[Column]) -> dict[str, l
     rows: dict[str, list[Cell]] = {name: [] for name in means}
     for column in columns:
         texts = {name: column.write(row[column.key]) for name, row in means.items()}
-        best = column.write(column.better(row[column.key] for row in means.values())) if column.better else None
+        best = (
+            column.write(column.better(row[column.key] for row in means.values())) if column.better and means else None
+        )
         for name, text in texts.items():
             number = means[name][column.key]
             value = NOWHERE if number is None else float(number)
