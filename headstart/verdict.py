@@ -123,6 +123,11 @@ def points(difference: Difference, sign: int = 1) -> str:
     return f"{100 * sign * difference.mean:.2f} points (95 % interval {low:.2f} to {high:.2f})"
 
 
+def _doubt(difference: Difference) -> str:
+    """Why a difference does not count although its own interval leaves zero out, where that is so."""
+    return "" if difference.is_tie else "; too little where so many pairs are compared"
+
+
 def _alternative(
     take: str,
     other: str,
@@ -134,7 +139,7 @@ def _alternative(
     ratios = {cost[0]: costs[take][cost[0]] / max(costs[other][cost[0]], 1e-9) for cost in COSTS.values()}
     told_apart = adjusted_p < SIGNIFICANCE
     if not told_apart:
-        how = f"cannot be told from {take} ({points(difference, -1)})"
+        how = f"cannot be told from {take} ({points(difference, -1)}{_doubt(difference)})"
     elif difference.mean > 0:
         how = f"{points(difference)} less accurate"
     else:
@@ -168,7 +173,8 @@ def _reason(
         others = " and ".join(name for name in (best, *tied) if name != take)
         difference = against[best if take != best else next(iter(tied))].difference
         return (
-            f"{take} and {others} cannot be told apart by {images:,} test images ({points(difference)} between them): "
+            f"{take} and {others} cannot be told apart by {images:,} test images ({points(difference, 1 if take == best else -1)} between them"
+            f"{_doubt(difference)}): "
             f"take the cheaper, {take}, at {costs[take][FIT]:.0f} s to fit."
         )
     cheaper = [each for each in alternatives[1:] if costs[each.strategy][FIT] < costs[take][FIT]]

@@ -52,6 +52,15 @@ def test_what_cannot_be_told_apart_is_a_tie_and_the_cheaper_is_taken():
     assert not verdict.alternatives[0].told_apart
 
 
+def test_a_difference_lost_among_many_pairs_is_told_as_such():
+    correct = {f"deep-cnn {seed}": hits(0.90, seed) for seed in range(4)} | {"frozen": hits(0.907, 9)}
+    verdict = decide(correct, {name: cost(200 if name == "frozen" else 100) for name in correct}, ["frozen"])
+    frozen = next(each for each in verdict.alternatives if each.strategy == "frozen")
+    assert not frozen.difference.is_tie and not frozen.told_apart
+    assert "; too little where so many pairs are compared)" in frozen.said
+    assert "between them; too little where so many pairs are compared): take the cheaper" in verdict.said
+
+
 @pytest.mark.parametrize(
     ("prefer", "taken"), [("accuracy", "last20"), ("fit-time", "frozen"), ("latency", "deep-cnn"), ("size", "deep-cnn")]
 )
