@@ -172,10 +172,10 @@ def _reason(
     if tied:
         others = " and ".join(name for name in (best, *tied) if name != take)
         difference = against[best if take != best else next(iter(tied))].difference
+        between = points(difference, 1 if take == best else -1)
         return (
-            f"{take} and {others} cannot be told apart by {images:,} test images ({points(difference, 1 if take == best else -1)} between them"
-            f"{_doubt(difference)}): "
-            f"take the cheaper, {take}, at {costs[take][FIT]:.0f} s to fit."
+            f"{take} and {others} cannot be told apart by {images:,} test images ({between} between "
+            f"them{_doubt(difference)}): take the cheaper, {take}, at {costs[take][FIT]:.0f} s to fit."
         )
     cheaper = [each for each in alternatives[1:] if costs[each.strategy][FIT] < costs[take][FIT]]
     named = [alternatives[0], *cheaper[:1]]

@@ -27,6 +27,11 @@ def count(value: float) -> str:
     return _or_dash(value, lambda value: f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}")
 
 
+def whole(value: float) -> str:
+    """5747.2 -> '5,747': where a fraction of one says nothing."""
+    return _or_dash(value, lambda value: f"{value:,.0f}")
+
+
 def short_count(value: float) -> str:
     """4012345 -> '4.01 M', to three figures."""
     return _or_dash(value, _short_count)

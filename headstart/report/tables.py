@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headstart.comparison import Comparison
-from headstart.report import count, decimal, duration, megabytes, milliseconds, percent, reading, short_count
+from headstart.report import count, decimal, duration, megabytes, milliseconds, percent, reading, short_count, whole
 from headstart.report.reading import confusion_matrix, means_of, mistakes
 
 MOST_MISTAKES = 8
@@ -56,7 +56,7 @@ TABLES = {
     ),
     "What they cost": (
         Column("fit_seconds", "Time to fit", duration, min, "from images to trained network, the frozen pass included"),
-        Column("images_per_second", "Images/s", count, max, "training images a second, once the frozen pass is done"),
+        Column("images_per_second", "Images/s", whole, max, "training images a second, once the frozen pass is done"),
         Column("epochs", "Epochs", count, None, "passes over the training images"),
         Column("parameters", "Parameters", short_count, None, "numbers in the network"),
         Column("trainable_parameters", "Trainable", short_count, None, "those of them that training may change"),
