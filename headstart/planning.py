@@ -163,7 +163,7 @@ def measure(strategy: Strategy, prepared: Prepared, data: Dataset, fabric: Fabri
     tests = len(recipe.test_views) * len(data.test)
     if prepared.old_head is not None:  # what it forgot is asked of the network before and after
         tests += 2 * min(MOST_IMAGES, len(data.test))
-    return steps * step_seconds + len(data.val) * predict_seconds, tests * predict_seconds
+    return steps * step_seconds + len(data.val) * predict_seconds / recipe.look_every, tests * predict_seconds
 
 
 def noise(prepared: Prepared, data: Dataset, count: int, views: tuple[str, ...]) -> Samples:

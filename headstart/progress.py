@@ -71,12 +71,13 @@ def _progress(*columns: Any) -> Progress:
 
 @dataclass
 class Job:
-    """One run of a comparison. done: epochs, the part of the present one too."""
+    """One run of a comparison. done: epochs, the part of the present one too. told: those that `fit` has told of."""
 
     strategy: str
     seed: int
     epochs: int
     done: float = 0.0
+    told: int = 0
     is_over: bool = False
 
     @property
@@ -130,10 +131,10 @@ class Board:
         job.done += epochs
         self._show(job)
 
-    def epoch_ended(self, job: Job, row: Mapping[str, Any]) -> None:
-        """A whole epoch is over; row: what `fit` says of it."""
-        job.done = row["epoch"]
-        self.epoch_seconds[job.strategy] = row["seconds"]
+    def looked(self, job: Job, row: Mapping[str, Any]) -> None:
+        """One or more whole epochs are over; row: what `fit` says of them."""
+        self.epoch_seconds[job.strategy] = row["seconds"] / (row["epoch"] - job.told)
+        job.done = job.told = row["epoch"]
         said = f"val accuracy {100 * row['val_accuracy']:.2f} %"
         self.progress.update(self.tasks[self.jobs.index(job)], said=said)
         self._show(job)

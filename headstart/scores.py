@@ -20,7 +20,7 @@ def scores_of(run: runs.Run) -> dict[str, Any]:
     return {
         **evaluate(logits, labels, names, fit_temperature(*run.predictions("val")[:2])),
         "accuracy_tta": evaluate(run.averaged_logits(), labels, names)["accuracy"],
-        "epochs": len(history),
+        "epochs": int(history["epoch"].max()),
         "images_per_second": float(history["images_per_second"].mean()),
         "size_mb": run.model.stat().st_size / 1e6,
     }

@@ -98,12 +98,13 @@ def train(
     train_samples, train_seconds = prepared.samples(data.train, strategy.recipe.views)
     val_samples, val_seconds = prepared.samples(data.val, ("identity",))
 
-    epochs = strategy.recipe.epochs
+    epochs, look_every = strategy.recipe.epochs, strategy.recipe.look_every
+    every = look_every * math.ceil(epochs / look_every / MOST_LINES)  # epochs from line to line
 
     def tell(row: Row) -> None:
-        board.epoch_ended(job, row)
+        board.looked(job, row)
         on_row(row)
-        if row["epoch"] % math.ceil(epochs / MOST_LINES) == 0:
+        if row["epoch"] % every == 0:
             note(
                 f"{strategy.name} epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.3f}, val loss "
                 f"{row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"

@@ -32,12 +32,13 @@ class Recipe:
     """How the trainable part is trained.
 
     schedule: "linear", "cosine" or "constant" over the planned epochs, after a rise over their first share `warmup`;
-    or "plateau": down to a fifth when the loss on val has not fallen for three epochs. patience: epochs without a new
-    lowest loss on val after which training stops (None: never). mixup: Beta's parameter for mixing inputs in pairs (0:
-    not mixed). class_weights: "balanced" gives every class the same weight in the loss, however few images it has.
-    least_steps: of few images more epochs are trained, until so many batches were seen (see `with_enough_steps`).
-    views: what training sees of an image, by turns. translate: the most pixels an image is moved by.
-    test_views: averaged for the score with test-time augmentation, which is reported apart.
+    or "plateau": down to a fifth when the loss on val has not fallen for three looks at it. look_every: after so many
+    epochs val is looked at. patience: looks without a new lowest loss after which training stops (None: never).
+    mixup: Beta's parameter for mixing inputs in pairs (0: not mixed). class_weights: "balanced" gives every class the
+    same weight in the loss, however few images it has. least_steps: of few images more epochs are trained, until so
+    many batches were seen (see `with_enough_steps`). views: what training sees of an image, by turns. translate: the
+    most pixels an image is moved by. test_views: averaged for the score with test-time augmentation, which is reported
+    apart.
     """
 
     groups: tuple[Group, ...]
@@ -46,6 +47,7 @@ class Recipe:
     least_steps: int = LEAST_STEPS
     schedule: str = "cosine"
     warmup: float = 0.0
+    look_every: int = 1
     patience: int | None = None
     label_smoothing: float = 0.0
     mixup: float = 0.0
@@ -241,13 +243,15 @@ def with_epochs(strategy: Strategy, epochs: int | None) -> Strategy:
 
 
 def with_enough_steps(strategy: Strategy, images: int) -> Strategy:
-    """The same strategy, trained for as many epochs as `images` training images need: of few, an epoch is soon over."""
+    """The same strategy, trained for as many epochs as `images` training images need: of few, an epoch is soon over.
+
+    Val is looked at about as often as before in all: it may be much larger than they are.
+    """
     recipe = strategy.recipe
     epochs = math.ceil(recipe.least_steps / max(1, images // recipe.batch_size))
     if epochs <= recipe.epochs:
         return strategy
-    patience = recipe.patience and math.ceil(recipe.patience * epochs / recipe.epochs)
-    return replace(strategy, recipe=replace(recipe, epochs=epochs, patience=patience))
+    return replace(strategy, recipe=replace(recipe, epochs=epochs, look_every=epochs // recipe.epochs))
 
 
 def with_class_weights(strategy: Strategy, class_weights: str) -> Strategy:

@@ -52,7 +52,7 @@ def test_a_terminal_shows_each_run_its_accuracy_and_the_time_left(terminal):
     with live(jobs, {"last20": 60.0}) as board, board.running("base-cnn", 0) as job:
         board.progress.refresh()
         assert "0/5 epochs" in lines(terminal)[-1]
-        board.epoch_ended(job, ROW)
+        board.looked(job, ROW)
         board.advance(job, 0.5)
         board.progress.refresh()
         base, last, every = lines(terminal)[-3:]
@@ -67,7 +67,7 @@ def test_a_terminal_shows_each_run_its_accuracy_and_the_time_left(terminal):
 def test_a_run_that_stopped_early_is_a_full_bar(terminal):
     with live([Job("base-cnn", 0, 3), Job("last20", 0, 2)], {"last20": 60.0}) as board:
         with board.running("base-cnn", 0) as job:
-            board.epoch_ended(job, ROW)
+            board.looked(job, ROW)
         board.progress.refresh()
         base, _, every = lines(terminal)[-3:]
     assert "1/1 epochs" in base
@@ -77,7 +77,7 @@ def test_a_run_that_stopped_early_is_a_full_bar(terminal):
 
 def test_a_terminal_shows_no_time_left_that_cannot_be_known(terminal):
     with live([Job("base-cnn", 0, 3), Job("last20", 0, 2)], {}) as board, board.running("base-cnn", 0) as job:
-        board.epoch_ended(job, ROW)
+        board.looked(job, ROW)
         board.progress.refresh()
         assert lines(terminal)[-1].endswith("time left not known yet")
 
@@ -113,7 +113,7 @@ def test_without_a_terminal_there_are_lines_and_nothing_else(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr(progress, "console", Console(file=screen))
     with live([Job("base-cnn", 0, 3)], {}) as board, board.running("base-cnn", 0) as job:
-        board.epoch_ended(job, ROW)
+        board.looked(job, ROW)
         note("base-cnn epoch 1/3")
     assert screen.getvalue() == "base-cnn epoch 1/3\n"
 

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -40,10 +41,10 @@ def fit(
 ) -> list[Row]:
     """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val.
 
-    Returns a row an epoch: epoch, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the
-    recipe's last group, as the epoch began), images_per_second (of training alone). Losses are what is minimised, label
-    smoothing included. A loss that is not finite ends training with the last good weights; HeadstartError where there
-    are none yet.
+    Returns a row a look at val, mostly one an epoch: epoch (how many are over), then, since the row before: seconds,
+    train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the recipe's last group, as it began),
+    images_per_second (of training alone). Losses are what is minimised, label smoothing included. A loss that is not
+    finite ends training with the last good weights; HeadstartError where there are none yet.
     """
     optimizers = make_optimizers(model, recipe)
     wrapped, *optimizers = fabric.setup(model, *optimizers)
@@ -53,9 +54,12 @@ def fit(
     stopping = EarlyStopping(recipe.patience)
     best: dict[str, Tensor] | None = None
     history: list[Row] = []
-    while len(history) < recipe.epochs and not stopping.should_stop:
-        epoch, started, learning_rate = len(history), time.perf_counter(), optimizers[-1].param_groups[0]["lr"]
-        batches = shuffled(train, epoch, recipe.batch_size, recipe.translate, fabric.device, generator)
+    for first in range(0, recipe.epochs, recipe.look_every):
+        epochs = range(first, min(first + recipe.look_every, recipe.epochs))
+        started, learning_rate = time.perf_counter(), optimizers[-1].param_groups[0]["lr"]
+        batches = chain.from_iterable(
+            shuffled(train, epoch, recipe.batch_size, recipe.translate, fabric.device, generator) for epoch in epochs
+        )
         train_loss, train_accuracy, count = train_epoch(
             wrapped, batches, optimizers, schedule, recipe, loss_of, fabric, on_batch
         )
@@ -67,7 +71,7 @@ def fit(
             raise HeadstartError("the loss is not finite after the first epoch: the learning rate is too high here")
         history.append(
             {
-                "epoch": epoch + 1,
+                "epoch": epochs[-1] + 1,
                 "seconds": time.perf_counter() - started,
                 "train_loss": train_loss,
                 "train_accuracy": train_accuracy,
@@ -80,7 +84,9 @@ def fit(
         if stopping.update(val_loss):
             best = copy.deepcopy(model.state_dict())
         on_epoch_end(history[-1])
-        schedule.after_epoch(val_loss)
+        schedule.after_look(val_loss)
+        if stopping.should_stop:
+            break
     if best is not None:
         model.load_state_dict(best)
     return history

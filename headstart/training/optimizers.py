@@ -93,13 +93,13 @@ def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
 
 
 class Schedule:
-    """Moves the learning rates: after every step along a decay, or after an epoch that brought nothing ("plateau")."""
+    """Moves the learning rates: after every step along a decay, or after looks that showed nothing new ("plateau")."""
 
     def __init__(self, optimizers: Sequence[Optimizer], recipe: Recipe, steps: int):
         self.each_step: list[LambdaLR] = []
-        self.each_epoch: list[ReduceLROnPlateau] = []
+        self.each_look: list[ReduceLROnPlateau] = []
         if recipe.schedule == "plateau":
-            self.each_epoch = [ReduceLROnPlateau(o, factor=0.2, patience=PLATEAU_PATIENCE) for o in optimizers]
+            self.each_look = [ReduceLROnPlateau(o, factor=0.2, patience=PLATEAU_PATIENCE) for o in optimizers]
         else:
             self.each_step = [LambdaLR(o, lambda step: rate_factor(recipe, step, steps)) for o in optimizers]
 
@@ -108,9 +108,9 @@ class Schedule:
         for scheduler in self.each_step:
             scheduler.step()
 
-    def after_epoch(self, val_loss: float) -> None:
-        """Say what an epoch came to on val."""
-        for scheduler in self.each_epoch:
+    def after_look(self, val_loss: float) -> None:
+        """Say what came of it on val."""
+        for scheduler in self.each_look:
             scheduler.step(val_loss)
 
 

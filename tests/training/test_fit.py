@@ -52,6 +52,15 @@ def test_a_row_an_epoch_has_the_contracts_columns(fabric):
     assert all(list(row) == columns.split() for row in history)
 
 
+@pytest.mark.parametrize("look_every, epochs", [(2, [2, 4, 6]), (4, [4, 6]), (9, [6])])
+def test_looking_less_often_changes_what_is_told_and_not_how_it_trains(fabric, look_every, epochs):
+    _, often = fitted(fabric)
+    _, seldom = fitted(fabric, replace(RECIPE, look_every=look_every))
+    assert [row["epoch"] for row in seldom] == epochs
+    told = {row["epoch"]: row["val_loss"] for row in often}
+    assert [row["val_loss"] for row in seldom] == [told[epoch] for epoch in epochs]
+
+
 def test_it_says_after_every_batch_how_many_images_it_had(fabric):
     counts = []
     fitted(fabric, replace(RECIPE, epochs=1), on_batch=counts.append)

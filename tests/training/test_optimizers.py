@@ -75,7 +75,7 @@ def test_a_plateau_lowers_the_rate_only_when_the_loss_stays():
     rates = []
     for loss in (3, 2, 1, 1, 1, 1, 1):
         schedule.after_step()
-        schedule.after_epoch(loss)
+        schedule.after_look(loss)
         rates.append(optimizers[0].param_groups[0]["lr"])
     assert rates[:5] == [1] * 5
     assert rates[5] == pytest.approx(0.2)
