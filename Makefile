@@ -1,4 +1,4 @@
-# The three commands that users and contributors need. Each sets up .venv first, from the pinned versions in requirements.lock.
+# The commands that users and contributors need. Each sets up .venv first, from the pinned versions in requirements.lock.
 PYTHON ?= python3
 BIN := .venv/bin
 
