@@ -175,7 +175,10 @@ def _add_training_options(parser: argparse.ArgumentParser, strategies: list[str]
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="a local checkpoint for the backbone named")
     parser.add_argument(
-        "--image-size", type=_positive, metavar="N", help="pixels a side that the networks see (default: 192 on a backbone, 64 at most from scratch)"
+        "--image-size",
+        type=_positive,
+        metavar="N",
+        help="pixels a side that the networks see (default: 192 on a backbone, 64 at most from scratch)",
     )
     parser.add_argument("--epochs", type=_positive, metavar="N", help="instead of each recipe's own number")
     seeds = parser.add_mutually_exclusive_group()
