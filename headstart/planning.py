@@ -160,10 +160,10 @@ def measure(strategy: Strategy, prepared: Prepared, data: Dataset, fabric: Fabri
     predict(model, samples, fabric).sum().item()
     predict_seconds = (time.perf_counter() - started) / len(samples)  # an image
     steps = max(1, len(data.train) // recipe.batch_size)
-    tests = len(recipe.test_views) * len(data.test)
+    tests = len(data.val) + len(recipe.test_views) * len(data.test)  # val once more, for the temperature
     if prepared.old_head is not None:  # what it forgot is asked of the network before and after
         tests += 2 * min(MOST_IMAGES, len(data.test))
-    return steps * step_seconds + len(data.val) * predict_seconds / recipe.look_every, tests * predict_seconds
+    return steps * step_seconds + len(data.val) * predict_seconds, tests * predict_seconds
 
 
 def noise(prepared: Prepared, data: Dataset, count: int, views: tuple[str, ...]) -> Samples:

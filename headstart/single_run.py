@@ -104,7 +104,7 @@ def train(
     def tell(row: Row) -> None:
         board.looked(job, row)
         on_row(row)
-        if row["epoch"] % every == 0:
+        if row["epoch"] % every == 0 or row["epoch"] == epochs:
             note(
                 f"{strategy.name} epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.3f}, val loss "
                 f"{row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"

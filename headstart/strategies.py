@@ -238,8 +238,12 @@ def named(names: Sequence[str]) -> list[Strategy]:
 
 
 def with_epochs(strategy: Strategy, epochs: int | None) -> Strategy:
-    """The same strategy, trained for another number of epochs (None: its own)."""
-    return strategy if epochs is None else replace(strategy, recipe=replace(strategy.recipe, epochs=epochs))
+    """The same strategy, trained for another number of epochs (None: its own); for fewer, val is looked at as often."""
+    if epochs is None:
+        return strategy
+    recipe = strategy.recipe
+    look_every = min(recipe.look_every, max(1, recipe.look_every * epochs // recipe.epochs))
+    return replace(strategy, recipe=replace(recipe, epochs=epochs, look_every=look_every))
 
 
 def with_enough_steps(strategy: Strategy, images: int) -> Strategy:
@@ -251,7 +255,9 @@ def with_enough_steps(strategy: Strategy, images: int) -> Strategy:
     epochs = math.ceil(recipe.least_steps / max(1, images // recipe.batch_size))
     if epochs <= recipe.epochs:
         return strategy
-    return replace(strategy, recipe=replace(recipe, epochs=epochs, look_every=epochs // recipe.epochs))
+    look_every = epochs // recipe.epochs
+    patience = recipe.patience and math.ceil(recipe.patience * epochs / (recipe.epochs * look_every))
+    return replace(strategy, recipe=replace(recipe, epochs=epochs, look_every=look_every, patience=patience))
 
 
 def with_class_weights(strategy: Strategy, class_weights: str) -> Strategy:

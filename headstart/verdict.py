@@ -86,7 +86,7 @@ def decide(
         take,
         prefer,
         _reason(take, best, tied, prefer, accuracy, costs, alternatives, images=np.shape(correct[best])[-1]),
-        head_start(correct, pretrained),
+        head_start(correct, pretrained, adjusted),
         front(accuracy, costs),
         alternatives,
         pairs,
@@ -103,15 +103,21 @@ def front(accuracy: Mapping[str, float], costs: Mapping[str, Mapping[str, float]
     return tuple(name for name in values if not any(beats(other, name) for other in values))
 
 
-def head_start(correct: Mapping[str, np.ndarray], pretrained: Collection[str]) -> str:
-    """The project's question, answered in a sentence where both kinds of strategy ran; else empty."""
+def head_start(
+    correct: Mapping[str, np.ndarray], pretrained: Collection[str], adjusted: Mapping[frozenset[str], float]
+) -> str:
+    """The project's question, answered in a sentence where both kinds of strategy ran; else empty.
+
+    adjusted: two strategies -> the p-value of their difference after correction for the number of pairs.
+    """
     kinds = [[name for name in correct if (name in pretrained) == kind] for kind in (True, False)]
     if not all(kinds):
         return ""
     transfer, scratch = (max(names, key=lambda name: np.mean(correct[name])) for names in kinds)
     difference = paired_difference(correct[transfer], correct[scratch])
-    if difference.is_tie:
-        return f"The pre-trained network gives no clear head start over {scratch}: {points(difference)}."
+    if adjusted[frozenset((transfer, scratch))] >= SIGNIFICANCE:
+        unclear = f"{points(difference)}{_doubt(difference)}"
+        return f"The pre-trained network gives no clear head start over {scratch}: {unclear}."
     if difference.mean < 0:
         return f"The pre-trained network gives no head start: {scratch} is better by {points(difference, -1)}."
     return f"The pre-trained network gives a head start of {points(difference)} over {scratch}."

@@ -64,6 +64,15 @@ def test_a_terminal_shows_each_run_its_accuracy_and_the_time_left(terminal):
     assert every.endswith("0:02:15 of training left at most")
 
 
+def test_a_row_may_tell_of_several_epochs(terminal):
+    with live([Job("base-cnn", 0, 8)], {}) as board, board.running("base-cnn", 0) as job:
+        for epoch, seconds in ((4, 40.0), (6, 30.0)):
+            board.looked(job, ROW | {"epoch": epoch, "seconds": seconds})
+        board.progress.refresh()
+        assert "6/8 epochs" in lines(terminal)[-2]
+        assert lines(terminal)[-1].endswith("0:00:30 of training left at most")
+
+
 def test_a_run_that_stopped_early_is_a_full_bar(terminal):
     with live([Job("base-cnn", 0, 3), Job("last20", 0, 2)], {"last20": 60.0}) as board:
         with board.running("base-cnn", 0) as job:

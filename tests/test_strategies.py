@@ -36,8 +36,22 @@ def test_few_images_are_trained_on_until_there_were_enough_steps(name):
     assert raised.epochs >= strategy.recipe.epochs
     assert raised.epochs * steps_an_epoch >= LEAST_STEPS
     assert strategy.recipe.epochs <= raised.epochs / raised.look_every < 2 * strategy.recipe.epochs
-    assert raised.patience == strategy.recipe.patience
     assert (raised.epochs - 1) * steps_an_epoch < max(LEAST_STEPS, strategy.recipe.epochs * steps_an_epoch)
+
+
+@pytest.mark.parametrize("images", [100, 1000, 3000, 4000])
+def test_patience_is_as_large_a_share_of_training_as_before(images):
+    base = STRATEGIES["base-cnn"]
+    raised = with_enough_steps(base, images).recipe
+    assert raised.patience * raised.look_every / raised.epochs >= base.recipe.patience / base.recipe.epochs
+
+
+def test_fewer_epochs_keep_the_number_of_looks():
+    raised = with_enough_steps(STRATEGIES["base-cnn"], 100)
+    assert (raised.recipe.epochs, raised.recipe.look_every) == (100, 20)
+    assert with_epochs(raised, 50).recipe.look_every == 10
+    assert with_epochs(raised, 3).recipe.look_every == 1
+    assert with_epochs(raised, 1000).recipe.look_every == 20
 
 
 @pytest.mark.parametrize("name", DEFAULT)

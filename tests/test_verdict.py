@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from headstart.verdict import decide, front, head_start
+from headstart.verdict import decide, front
 
 IMAGES = 2000
 
@@ -59,6 +59,8 @@ def test_a_difference_lost_among_many_pairs_is_told_as_such():
     assert not frozen.difference.is_tie and not frozen.told_apart
     assert "; too little where so many pairs are compared)" in frozen.said
     assert "between them; too little where so many pairs are compared): take the cheaper" in verdict.said
+    assert "gives no clear head start" in verdict.head_start
+    assert verdict.head_start.endswith("; too little where so many pairs are compared.")
 
 
 @pytest.mark.parametrize(
@@ -86,9 +88,13 @@ def test_of_equals_in_everything_both_are_on_the_front():
 
 def test_no_head_start_is_said_as_plainly():
     good, bad = hits(0.9, 1), hits(0.7, 2)
-    assert "no head start: deep-cnn is better by" in head_start({"deep-cnn": good, "frozen": bad}, {"frozen"})
-    assert "no clear head start" in head_start({"deep-cnn": good, "frozen": good}, {"frozen"})
-    assert head_start({"frozen": good}, {"frozen"}) == ""
+    said = [
+        decide(correct, COSTS, {"frozen"}).head_start
+        for correct in ({"deep-cnn": good, "frozen": bad}, {"deep-cnn": good, "frozen": good}, {"frozen": good})
+    ]
+    assert "no head start: deep-cnn is better by" in said[0]
+    assert "no clear head start" in said[1]
+    assert said[2] == ""
 
 
 def test_one_strategy_is_taken_as_the_only_one():

@@ -16,11 +16,13 @@ PER_GALLERY = 8
 
 @dataclass(frozen=True)
 class Example:
-    """A test image (its index), the class it was taken for, and the probability that the network gave that class."""
+    """A test image (its index), the class it was taken for, the probability that the network gave that class, and which
+    network: the place of its seed."""
 
     image: int
     taken: int
     confidence: float
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,17 +69,17 @@ def by_importance(examples: Mapping[str, Examples]) -> list[int]:
 def _mistakes(seeds: Sequence[np.ndarray], labels: np.ndarray) -> list[Example]:
     """Every mistake of any seed, the most confident first; where several seeds make the same, it stands once."""
     found: dict[tuple[int, int], Example] = {}
-    for example in chain.from_iterable(_of_one_seed(probabilities, labels) for probabilities in seeds):
+    for example in chain.from_iterable(_of_one_seed(seed, each, labels) for seed, each in enumerate(seeds)):
         key = example.image, example.taken
         if key not in found or found[key].confidence < example.confidence:
             found[key] = example
     return sorted(found.values(), key=lambda each: (-each.confidence, each.image))
 
 
-def _of_one_seed(probabilities: np.ndarray, labels: np.ndarray) -> Iterator[Example]:
+def _of_one_seed(seed: int, probabilities: np.ndarray, labels: np.ndarray) -> Iterator[Example]:
     taken = probabilities.argmax(axis=1)
     for image in np.flatnonzero(taken != labels):
-        yield Example(int(image), int(taken[image]), float(probabilities[image, taken[image]]))
+        yield Example(int(image), int(taken[image]), float(probabilities[image, taken[image]]), seed)
 
 
 def _once(mistakes: Sequence[Example]) -> list[Example]:

@@ -51,8 +51,8 @@ RESULTS: dict[str, tuple[Callable[[Comparison, float], Figure], str, str]] = {  
     ),
     "curves": (
         figures.curves,
-        "Dashed is train, augmented and as met during the epoch; solid is val, which training never sees. A gap that "
-        "widens is overfitting. The weights kept are those of the ringed epoch. Losses include label smoothing: "
+        "Dashed is train, augmented and as met since the point before; solid is val, which training never sees. A gap "
+        "that widens is overfitting. The weights kept are those of the ringed epoch. Losses include label smoothing: "
         "compare them within a strategy; accuracies share an axis.",
         "Line charts of loss and accuracy on train and val over the epochs, a row a strategy.",
     ),
@@ -116,7 +116,7 @@ def unfreezing_chart(comparison: Comparison) -> Chart | None:
         "unfreezing",
         partial(unfreezing, comparison),
         "Bars are 95 % intervals over the test images, faint dots are seeds; dashed lines are networks from scratch. "
-        "Strategies differ in their recipes too, each being trained as suits it.",
+        "Shares are as asked for: the backbone is cut at the nearest block. Strategies differ in their recipes too.",
         f"Line chart of accuracy on test against the share of the backbone's layers retrained. "
         f"{'; '.join(f'{name}: {words}' for name, words in told.items())}.{scratch}",
         folder / "unfreezing.png",

@@ -20,11 +20,13 @@ MOST_PAIRS = 6
 
 @dataclass(frozen=True)
 class Shot:
-    """A test image (its index), the class that the strategy said, and what stands below it, a line each."""
+    """A test image (its index), the class that the strategy said, what stands below it, a line each, and the place of
+    the seed that said so."""
 
     image: int
     taken: int
     lines: tuple[str, ...]
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _cell(counts: np.ndarray, true: int, taken: int, names: list[str], examples:
 
 
 def _shot(example: Example, *lines: str) -> Shot:
-    return Shot(example.image, example.taken, (*lines, f"{percent(example.confidence, 1)} sure"))
+    return Shot(example.image, example.taken, (*lines, f"{percent(example.confidence, 1)} sure"), example.seed)
 
 
 def galleries(

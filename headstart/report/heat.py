@@ -26,7 +26,7 @@ Heats = dict[tuple[str, int, int], np.ndarray]
 
 
 def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndarray | Rows) -> Heats:
-    """(strategy, test image, class it said) -> that image (H, W, 3) uint8, warm where the strategy's first seed looked.
+    """(strategy, test image, class it said) -> that image (H, W, 3) uint8, warm where the network that said it looked.
 
     images: (N, H, W, 3) uint8, those of test. A finished comparison never fails for want of a heat map: where the
     package is missing, or a network has no maps, there are none, and one line says so.
@@ -34,14 +34,15 @@ def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndar
     if find_spec("pytorch_grad_cam") is None:
         say("the report has no heat maps: pip install 'headstart[explain]' brings what they need")
         return {}
-    wanted: dict[str, dict[tuple[int, int], None]] = {}  # each once, in order
+    wanted: dict[tuple[str, int], dict[tuple[int, int], None]] = {}  # each once, in order
     for gallery in galleries:
-        wanted.setdefault(gallery.strategy, {}).update(dict.fromkeys((it.image, it.taken) for it in gallery.shots))
+        for it in gallery.shots:
+            wanted.setdefault((gallery.strategy, it.seed), {})[it.image, it.taken] = None
     found: Heats = {}
     missing: dict[str, str] = {}
-    for strategy, shots in wanted.items():
+    for (strategy, seed), shots in wanted.items():
         try:
-            found |= _of_strategy(comparison, strategy, list(shots), images)
+            found |= _of_network(comparison, strategy, seed, list(shots), images)
         except Exception as error:  # another's code, on any backbone of timm: hours of training are not lost over it
             missing[strategy] = str(error) if isinstance(error, HeadstartError) else repr(error)
     if missing:
@@ -49,13 +50,13 @@ def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndar
     return found
 
 
-def _of_strategy(
-    comparison: Comparison, strategy: str, shots: list[tuple[int, int]], images: np.ndarray | Rows
+def _of_network(
+    comparison: Comparison, strategy: str, seed: int, shots: list[tuple[int, int]], images: np.ndarray | Rows
 ) -> Heats:
     from headstart.classifier import Classifier
     from headstart.explain import heatmaps
 
-    classifier = Classifier.load(runs_of(comparison, strategy)[0].folder)
+    classifier = Classifier.load(runs_of(comparison, strategy)[seed].folder)
     pixels = images[[image for image, _ in shots]]
     maps = heatmaps(classifier, pixels, [taken for _, taken in shots])
     return {(strategy, *shot): blend(*pair) for shot, *pair in zip(shots, pixels, maps, strict=True)}

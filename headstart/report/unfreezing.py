@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
 from headstart.comparison import Comparison, forgetting_of
+from headstart.errors import HeadstartError
 from headstart.report import percent
 from headstart.report.drawing import WIDE, WIDTH, colours, markers, styled, write_title
 from headstart.report.reading import means_of, retrained_shares, runs_of
@@ -32,6 +33,8 @@ def unfreezing(comparison: Comparison, width: float = WIDTH) -> Figure:
     and a faint dot a seed; strategies from scratch are lines across. Beside it (below it where that is narrow), where
     runs have it: on what share of the images the old head still says the same, and the CKA of the final features."""
     shares = dict(sorted(retrained_shares(comparison).items(), key=lambda each: each[1]))
+    if not shares:
+        raise HeadstartError("no strategy of this comparison starts pre-trained: there is no unfreezing curve to draw")
     kept = {name: share for name, share in shares.items() if name in comparison.forgetting}
     across, panels = width > WIDE, 2 if kept else 1
     figure = Figure(figsize=(width, 4.4 if across else 0.8 + 3.1 * panels))

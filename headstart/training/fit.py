@@ -68,7 +68,9 @@ def fit(
         if not math.isfinite(train_loss + val_loss):
             if best is not None:
                 break
-            raise HeadstartError("the loss is not finite after the first epoch: the learning rate is too high here")
+            raise HeadstartError(
+                f"the loss is not finite by epoch {epochs[-1] + 1}: the learning rate is too high here"
+            )
         history.append(
             {
                 "epoch": epochs[-1] + 1,

@@ -46,14 +46,16 @@ def test_each_image_of_a_gallery_is_explained_once_for_the_class_that_was_said(m
     assert np.abs(found["base-cnn", 5, 1].astype(int) - heat.blend(dataset.test.images[5], maps[0])).max() <= 2
 
 
-def test_of_several_seeds_the_first_is_asked(make_comparison: Callable, monkeypatch: pytest.MonkeyPatch):
+def test_of_several_seeds_the_one_that_said_it_is_asked(make_comparison: Callable, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("pytorch_grad_cam")
     comparison, dataset = make_comparison(("base-cnn",), seeds=(3, 4), dataset=make_dataset(("cat", "dog"), size=32))
     asked = []
     monkeypatch.setattr("headstart.classifier.Classifier.load", asked.append)
     monkeypatch.setattr(explain, "heatmaps", lambda _, images, classes: images[..., 0] / 255)
-    assert len(heat.warmed(comparison, GALLERIES, dataset.test.images)) == 3
-    assert [folder.name for folder in asked] == ["seed3"]
+    of_the_second = Gallery("base-cnn", "", [Shot(2, 1, (), seed=1)])
+    found = heat.warmed(comparison, [*GALLERIES, of_the_second], dataset.test.images)
+    assert list(found) == [("base-cnn", 5, 1), ("base-cnn", 3, 0), ("base-cnn", 3, 1), ("base-cnn", 2, 1)]
+    assert [folder.name for folder in asked] == ["seed3", "seed4"]
 
 
 def test_what_cannot_be_explained_is_left_out_and_said_in_one_line(

@@ -229,6 +229,13 @@ def test_the_page_stays_small_whatever_the_images(make_comparison: Callable, cla
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_means_over_seeds_are_called_so_where_there_are_several(make_comparison: Callable, seeds: tuple[int, ...]):
+    text = write(make_comparison, ("base-cnn", "frozen", "last20"), seeds=seeds)
+    assert ("means over its seeds" in text) == (len(seeds) > 1)
+    assert ("Counts are summed over its seeds" in text) == (len(seeds) > 1)
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 def test_the_numbers_shown_are_those_of_the_comparison(make_comparison: Callable, seeds: tuple[int, ...]):
     comparison, _ = make_comparison(
         ("deep-cnn", "last20"), seeds=seeds, dataset=make_dataset(("cat", "dog"), per_class=20)

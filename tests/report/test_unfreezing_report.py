@@ -8,6 +8,7 @@ from layout import misplaced
 from matplotlib.axes import Axes
 from small_runs import STRATEGIES
 
+from headstart.errors import HeadstartError
 from headstart.report import drawing, figures
 from headstart.report.drawing import colours
 
@@ -40,6 +41,12 @@ def test_what_starts_from_scratch_is_a_line_across_with_its_name(make_comparison
     across = {line.get_ydata()[0] for line in accuracy.lines if line.get_linestyle() == "--"}
     assert across == {comparison.table()["accuracy"][name] for name in ("base-cnn", "deep-cnn", "random-init")}
     assert {text.get_text() for text in accuracy.texts} == {"base-cnn", "deep-cnn", "random-init"}
+
+
+def test_where_nothing_is_pre_trained_there_is_no_curve_and_one_line_says_so(make_comparison: Callable):
+    comparison, _ = make_comparison(("base-cnn",))
+    with pytest.raises(HeadstartError, match="no strategy of this comparison starts pre-trained"):
+        figures.unfreezing(comparison)
 
 
 def test_runs_without_forgetting_have_the_curve_of_accuracy_alone(make_comparison: Callable):
