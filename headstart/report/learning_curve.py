@@ -104,8 +104,7 @@ def learning_curve(curve: Curve) -> Figure:
     lines = [
         line for name in curve.strategies for line in _measured(axes, curve, name, colour_of[name], marker_of[name])
     ]
-    for name in curve.strategies:
-        _extrapolated(axes, curve.laws[name], colour_of[name])
+    lines += [line for name in curve.strategies for line in _extrapolated(axes, curve.laws[name], colour_of[name])]
     rings = _rings(axes, curve)
     axes.xaxis.set_major_locator(FixedLocator(_apart(list(curve.comparisons))))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -137,13 +136,14 @@ def _measured(axes: Axes, curve: Curve, name: str, colour: str, marker: str) -> 
     return list(itertools.pairwise(zip(curve.comparisons, means, strict=True)))
 
 
-def _extrapolated(axes: Axes, law: LearningCurve, colour: str) -> None:
-    """Draw how a strategy's power law goes on, as far as it is asked."""
+def _extrapolated(axes: Axes, law: LearningCurve, colour: str) -> list[tuple[Point, Point]]:
+    """Draw how a strategy's power law goes on, as far as it is asked; returns the lines of its middle."""
     images = np.geomspace(law.largest, law.limit, 20).clip(max=law.limit)
     found = [law.accuracy(each) for each in images]
     value, low, high = np.transpose([(each.value, each.low, each.high) for each in found if each is not None])
     axes.plot(images, value, color=colour, ls=DASHES, lw=1.3)
     axes.fill_between(images, low, high, color=colour, alpha=0.12, lw=0)
+    return list(itertools.pairwise(zip(images, value, strict=True)))
 
 
 def _apart(sizes: list[int]) -> list[int]:
