@@ -14,10 +14,10 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from headstart.device import hardware, make_fabric, seed_all
 from headstart.models import build
 from headstart.models.backbones import load_backbone
 from headstart.models.network import Taps
+from headstart.runtime.device import hardware, make_fabric, seed_all
 from headstart.strategies import STRATEGIES
 from headstart.training.activations import FrozenPass
 from headstart.training.engines import engines

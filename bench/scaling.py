@@ -30,11 +30,11 @@ def measure(count: int) -> list[float]:
     """Seconds of each of PHASES on `count` images, then the peak of memory in GiB and that of the images alone."""
     from headstart.data.dataset import Dataset, Split
     from headstart.data.load import load
-    from headstart.device import make_fabric, seed_all
     from headstart.models.backbones import load_backbone
-    from headstart.preparation import Pretrained, from_scratch
+    from headstart.runtime.device import make_fabric, seed_all
     from headstart.strategies import named, with_epochs
     from headstart.training.fit import fit
+    from headstart.training.preparation import Pretrained, from_scratch
 
     peak = PeakMemory()
     cifar10 = load("cifar10")

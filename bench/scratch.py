@@ -105,10 +105,10 @@ def plain_resnet18(tell: Tell) -> None:
 def headstart_deep_cnn(tell: Tell) -> None:
     """The strategy as it is, whatever the budget; accuracies without test-time augmentation."""
     from headstart.data.load import load
-    from headstart.device import make_fabric, seed_all
-    from headstart.preparation import from_scratch
+    from headstart.runtime.device import make_fabric, seed_all
     from headstart.strategies import STRATEGIES
     from headstart.training.fit import fit
+    from headstart.training.preparation import from_scratch
 
     data, fabric, strategy = load("cifar10"), make_fabric("cpu"), STRATEGIES["deep-cnn"]
     seed_all(0)

@@ -13,7 +13,7 @@ import time
 REPEATS = 7
 FIRST_STEP = """
 import headstart as hs
-from headstart.experiment import STRATEGIES, from_scratch, make_fabric, seed_all
+from headstart.experiments.compare import STRATEGIES, from_scratch, make_fabric, seed_all
 from headstart.training.fit import fit
 
 data = hs.load("cifar10")

@@ -114,8 +114,8 @@ def headstart_last20() -> float:
     import torch
     from torch.nn import functional as F
 
-    from headstart.device import make_fabric, seed_all
     from headstart.models import backbones, build
+    from headstart.runtime.device import make_fabric, seed_all
     from headstart.strategies import STRATEGIES
     from headstart.training.optimizers import make_optimizers
 

@@ -6,17 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headstart.classifier import Classifier
-    from headstart.comparison import Comparison
-    from headstart.curve import learning_curve
     from headstart.data.arrays import from_arrays
     from headstart.data.audit import Audit, check
     from headstart.data.dataset import Dataset, Split
     from headstart.data.load import load
     from headstart.errors import HeadstartError
-    from headstart.experiment import compare, show
+    from headstart.experiments.compare import compare, show
+    from headstart.experiments.learning_curve import learning_curve
+    from headstart.inference.classifier import Classifier
     from headstart.report import figures
-    from headstart.sizes import Curve
+    from headstart.results.comparison import Comparison
+    from headstart.results.learning_curve import Curve
     from headstart.strategies import STRATEGIES, Strategy
 
 __version__ = "0.1.0"
@@ -42,20 +42,20 @@ __all__ = [
 _HOMES = {  # public name -> its module, imported when the name is first used: importing headstart must stay quick
     "STRATEGIES": "strategies",
     "Audit": "data.audit",
-    "Classifier": "classifier",
-    "Comparison": "comparison",
-    "Curve": "sizes",
+    "Classifier": "inference.classifier",
+    "Comparison": "results.comparison",
+    "Curve": "results.learning_curve",
     "Dataset": "data.dataset",
     "HeadstartError": "errors",
     "Split": "data.dataset",
     "Strategy": "strategies",
     "check": "data.audit",
-    "compare": "experiment",
+    "compare": "experiments.compare",
     "figures": "report.figures",
     "from_arrays": "data.arrays",
-    "learning_curve": "curve",
+    "learning_curve": "experiments.learning_curve",
     "load": "data.load",
-    "show": "experiment",
+    "show": "experiments.compare",
 }
 
 

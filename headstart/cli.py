@@ -205,7 +205,7 @@ def _add_max_bad(parser: argparse.ArgumentParser) -> None:
 
 def run_compare(*, typed: str, **options: Any) -> None:
     """`headstart compare`."""
-    from headstart.experiment import compare
+    from headstart.experiments.compare import compare
     from headstart.report.screen import print_comparison
 
     print_comparison(compare(command=typed, **_training(options)))
@@ -213,7 +213,7 @@ def run_compare(*, typed: str, **options: Any) -> None:
 
 def run_learning_curve(*, typed: str, **options: Any) -> None:
     """`headstart learning-curve`."""
-    from headstart.curve import learning_curve
+    from headstart.experiments.learning_curve import learning_curve
     from headstart.report.learning_curve import print_curve
 
     print_curve(learning_curve(command=typed, **_training(options)))
@@ -232,8 +232,8 @@ def _training(options: dict[str, Any]) -> dict[str, Any]:
 
 def run_check(*, typed: str, data: str, data_dir: Path | None, offline: bool, json: Path | None) -> None:
     """`headstart check`: what was found on standard output; exit code 1 where a person should look at it."""
-    from headstart import runs
     from headstart.data.audit import check
+    from headstart.results import runs
 
     found = check(data, data_dir=data_dir, offline=offline)
     if json is not None:
@@ -245,7 +245,7 @@ def run_check(*, typed: str, data: str, data_dir: Path | None, offline: bool, js
 
 def run_verify(*, typed: str, folder: Path) -> None:
     """`headstart verify`: what is wrong on standard output, and exit code 1; one line where nothing is."""
-    from headstart.verification import verify
+    from headstart.results.verification import verify
 
     findings = verify(folder)
     print("\n".join(findings) or f"{folder}: every file is as it was written, every score follows from its predictions")
@@ -258,7 +258,7 @@ def run_show(
 ) -> None:
     """`headstart show`."""
     from headstart.data.load import load
-    from headstart.experiment import show
+    from headstart.experiments.compare import show
 
     dataset = load(data, data_dir=data_dir, offline=offline, train_limit=train_limit)
     print(show(dataset, output or Path(f"{dataset.name}.png")))
@@ -266,8 +266,8 @@ def run_show(
 
 def run_report(*, typed: str, folder: Path) -> None:
     """`headstart report`."""
-    from headstart.comparison import compare_runs
     from headstart.report.html import write_report
+    from headstart.results.comparison import compare_runs
 
     comparison = compare_runs(folder)
     comparison.save()
@@ -276,8 +276,8 @@ def run_report(*, typed: str, folder: Path) -> None:
 
 def run_slides(*, typed: str, folder: Path) -> None:
     """`headstart slides`."""
-    from headstart.comparison import compare_runs
     from headstart.report.slides import write_slides
+    from headstart.results.comparison import compare_runs
 
     print(write_slides(compare_runs(folder)))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart import runs
-from headstart.comparison import ROW, compare_runs
 from headstart.evaluation.metrics import evaluate
+from headstart.results import runs
+from headstart.results.comparison import ROW, compare_runs
 
 TEST_IMAGES = 1000
 ASKED = {"fingerprint": "f", "strategies": ["deep-cnn", "last20"], "seeds": [0], "epochs": None}

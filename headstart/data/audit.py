@@ -13,8 +13,8 @@ import pandas as pd
 
 from headstart.data.dataset import Dataset, Split
 from headstart.data.duplicates import find_duplicates, traits_of_split
-from headstart.data.listing import shown
 from headstart.data.load import load
+from headstart.runtime.text import shown
 
 IMBALANCE = 3.0  # times as many training images of one class as of another
 FEW = 10  # training images of a class

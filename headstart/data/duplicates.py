@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from headstart.cache import kept_table
 from headstart.data.dataset import Dataset, Split
 from headstart.data.decode import inside
 from headstart.data.store import spread
 from headstart.data.traits import traits_of
-from headstart.progress import bar
+from headstart.runtime.cache import kept_table
+from headstart.runtime.console import bar
 
 VERSION = 1  # raise it when the same images would give other pairs
 NEAR_BITS = 10  # of 64 that two perceptual hashes may differ by: how candidates are found

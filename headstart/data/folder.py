@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from headstart.data.dataset import Dataset, Rows, Split, fingerprint_of
-from headstart.data.listing import Listing, scan, shown
+from headstart.data.listing import Listing, scan
 from headstart.data.splits import cut_missing
 from headstart.data.store import Store, open_store
 from headstart.errors import HeadstartError
+from headstart.runtime.text import shown
 
 EXAMPLES = 3  # files that a message names
 

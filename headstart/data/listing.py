@@ -13,6 +13,7 @@ import pandas as pd
 from natsort import natsorted
 
 from headstart.errors import HeadstartError
+from headstart.runtime.text import shown
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 NOT_IMAGES = (".txt", ".md", ".csv", ".json", ".xml", ".html", ".pdf", ".zip", ".py", ".ini", ".db", ".yaml", ".yml")
@@ -34,12 +35,6 @@ class Listing:
     splits: np.ndarray
     class_names: tuple[str, ...]
     ignored: Mapping[str, int]
-
-
-def shown(name: str | Path) -> str:
-    """A file or class name as a line of text may hold it: no control characters, what is not UTF-8 escaped."""
-    text = str(name).encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def scan(place: Path) -> Listing:

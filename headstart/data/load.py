@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data import cifar10
+from headstart.data.cifar10 import sources as cifar10
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from headstart.cache import cache_dir, make_room, temporary_folder
 from headstart.data.dataset import Split
 from headstart.data.decode import fitted
-from headstart.progress import bar
+from headstart.runtime.cache import cache_dir, make_room, temporary_folder
+from headstart.runtime.console import bar
 
 CACHE_BYTES = 50e9  # what resized images may take on disk together
 IMAGES = "images.npy"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from headstart.data.listing import shown
 from headstart.errors import HeadstartError
+from headstart.runtime.text import shown
 
 SHARES = {"test": 0.15, "val": 0.10}  # of the images that are to be split; the rest is train
 

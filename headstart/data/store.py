@@ -16,12 +16,13 @@ from filelock import FileLock
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from headstart.cache import cache_dir, make_room
 from headstart.data.decode import DecodeError, decode, fitted, size_of
-from headstart.data.listing import Listing, shown
+from headstart.data.listing import Listing
 from headstart.data.traits import Traits, traits_of
 from headstart.errors import HeadstartError
-from headstart.progress import bar, say
+from headstart.runtime.cache import cache_dir, make_room
+from headstart.runtime.console import bar, say
+from headstart.runtime.text import shown
 
 CACHE_BYTES = 100e9  # what the decoded images of all data sets may take on disk together
 VERSION = 1  # of what is kept: raise it when the same file would give other pixels or traits

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headstart.data.download import DownloadError, fetch, hub_command
 from headstart.errors import HeadstartError
 from headstart.models.network import Readout
 from headstart.models.preprocessing import Preprocessing
+from headstart.runtime.download import DownloadError, fetch, hub_command
 
 EFFICIENTNET_B0 = "tf_efficientnet_b0.aa_in1k"  # the weights that Keras ships
 EFFICIENTNET_LITE0 = "tf_efficientnet_lite0.in1k"

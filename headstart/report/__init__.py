@@ -52,14 +52,6 @@ def duration(seconds: float) -> str:
     return _or_dash(seconds, _duration)
 
 
-def shorten(text: str, length: int) -> str:
-    """Cut `text` to `length` characters out of its middle: names that begin alike often differ at the end."""
-    if len(text) <= length:
-        return text
-    tail = (length - 1) // 2
-    return text[: length - 1 - tail] + "…" + text[len(text) - tail :]
-
-
 def _or_dash(value: float | None, write: Callable[[float], str]) -> str:
     """What was not measured is a dash, never 'nan' and never a crash."""
     return NOT_MEASURED if value is None or not math.isfinite(value) else write(value)

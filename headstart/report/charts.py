@@ -11,13 +11,13 @@ from pathlib import Path
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from headstart import runs
-from headstart.comparison import Comparison
 from headstart.report import duration, figures, images, percent
 from headstart.report.drawing import NARROW, WIDTH, png, svg
 from headstart.report.reading import means_of, retrained_shares, runs_of, strategies
 from headstart.report.reliability import reliability_diagram
 from headstart.report.unfreezing import unfreezing
+from headstart.results import runs
+from headstart.results.comparison import Comparison
 
 
 @dataclass(frozen=True)

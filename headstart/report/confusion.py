@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.comparison import Comparison
 from headstart.evaluation.examples import Example, Examples
-from headstart.report import count, percent, shorten
+from headstart.report import count, percent
 from headstart.report.figures import worst_mistake
 from headstart.report.reading import confusion_matrix, mistakes, runs_of, strategies
+from headstart.results.comparison import Comparison
+from headstart.runtime.text import shorten
 
 LONGEST_NAME = 40  # letters: the table of classes has the whole name
 MOST_PAIRS = 6

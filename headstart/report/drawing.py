@@ -22,10 +22,11 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from headstart.comparison import Comparison
-from headstart.report import duration, shorten, theme
+from headstart.report import duration, theme
 from headstart.report.reading import strategies
 from headstart.report.theme import EDGE, GRID, INK, MUTED
+from headstart.results.comparison import Comparison
+from headstart.runtime.text import shorten
 
 WIDTH = 9.0  # inches; at 10 points of type this reads well on a page and on a slide
 NARROW = 4.1  # inches: on a phone

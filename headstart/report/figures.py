@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from headstart.comparison import Comparison
 from headstart.report import count, duration, percent, reading
 from headstart.report.drawing import (
     WIDE,
@@ -36,6 +35,7 @@ from headstart.report.drawing import (
 from headstart.report.reading import CLASS_SCORES, means_of, mistakes, runs_of, strategies
 from headstart.report.theme import FRONT, INK, MUTED
 from headstart.report.unfreezing import unfreezing as unfreezing  # so that all figures are found here
+from headstart.results.comparison import Comparison
 
 MOST_CLASSES_COUNTED = 25  # more rows than that leave no room for a number
 MOST_COLUMNS = 5  # of curves beside each other whose names fit on one line

@@ -12,12 +12,12 @@ from importlib.util import find_spec
 import numpy as np
 from matplotlib import colormaps
 
-from headstart.comparison import Comparison
 from headstart.data.dataset import Rows
 from headstart.errors import HeadstartError
-from headstart.progress import say
 from headstart.report.confusion import Gallery
 from headstart.report.reading import runs_of
+from headstart.results.comparison import Comparison
+from headstart.runtime.console import say
 
 COLOURS = "inferno"  # its lightness grows all the way: warm is told from cold by any eye, and on grey paper
 OPACITY = 0.55  # of the colours, over the image in grey
@@ -53,8 +53,8 @@ def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndar
 def _of_network(
     comparison: Comparison, strategy: str, seed: int, shots: list[tuple[int, int]], images: np.ndarray | Rows
 ) -> Heats:
-    from headstart.classifier import Classifier
-    from headstart.explain import heatmaps
+    from headstart.inference.classifier import Classifier
+    from headstart.inference.explain import heatmaps
 
     classifier = Classifier.load(runs_of(comparison, strategy)[seed].folder)
     pixels = images[[image for image, _ in shots]]

@@ -16,14 +16,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from headstart import runs
-from headstart.comparison import Comparison
 from headstart.evaluation.examples import choose
-from headstart.report import charts, confusion, count, images, percent, provenance, shorten, theme, words
+from headstart.report import charts, confusion, count, images, percent, provenance, theme, words
 from headstart.report.drawing import colours
 from headstart.report.figures import MOST_CLASSES_COUNTED
 from headstart.report.reading import predictions, runs_of
 from headstart.report.tables import FORGETTING, TABLES, class_rows, frequent_mistakes, key_numbers, table_rows
+from headstart.results import runs
+from headstart.results.comparison import Comparison
+from headstart.runtime.text import shorten
 
 MOST_CLASSES_OPEN = 20  # a longer table of classes starts folded
 

@@ -16,8 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from headstart import runs
-from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset, Rows, Split
 from headstart.errors import HeadstartError
 from headstart.evaluation.examples import by_importance, choose
@@ -37,6 +35,8 @@ from headstart.report.drawing import (
 )
 from headstart.report.reading import predictions
 from headstart.report.theme import MUTED, SLATE
+from headstart.results import runs
+from headstart.results.comparison import Comparison
 
 MOST_CLASSES_DRAWN = 100
 # Most classes -> columns of classes, images of each, letters of its name, points of its type.

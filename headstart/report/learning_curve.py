@@ -16,14 +16,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from headstart import runs
 from headstart.evaluation.learning_curve import FARTHEST, Crossing, LearningCurve
 from headstart.evaluation.statistics import accuracy_interval
 from headstart.report import count, percent
 from headstart.report.drawing import MUTED, WIDTH, Point, colours, label_points, markers, png, styled, write_title
 from headstart.report.figures import DASHES
 from headstart.report.screen import WIDTH_OF_A_FILE
-from headstart.sizes import Curve
+from headstart.results import runs
+from headstart.results.learning_curve import Curve
 
 RING: dict[str, Any] = {"ls": "", "marker": "o", "ms": 12, "mfc": "none", "mec": MUTED, "mew": 1.4}
 

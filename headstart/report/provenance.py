@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from headstart import runs
-from headstart.comparison import Comparison
 from headstart.report.reading import runs_of, strategies
+from headstart.results import runs
+from headstart.results.comparison import Comparison
 
 
 def strategy_facts(comparison: Comparison) -> list[dict[str, Any]]:

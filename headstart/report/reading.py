@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from headstart import runs
-from headstart.comparison import Comparison
+from headstart.results import runs
+from headstart.results.comparison import Comparison
 
 CLASS_SCORES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 

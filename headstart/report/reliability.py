@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import softmax
 
-from headstart import runs
-from headstart.comparison import Comparison
 from headstart.evaluation.calibration import Reliability, fit_temperature, reliability
 from headstart.report import percent
 from headstart.report.drawing import WIDE, WIDTH, colours, markers, styled, write_title
 from headstart.report.reading import runs_of, strategies
 from headstart.report.theme import FRONT
+from headstart.results import runs
+from headstart.results.comparison import Comparison
 
 LEAST_IMAGES = 10  # of a bin whose accuracy is worth a mark
 PANELS = {"as trained": 0, "calibrated on val": 1}

@@ -8,9 +8,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from headstart import runs
-from headstart.comparison import Comparison
 from headstart.report import percent
+from headstart.results import runs
+from headstart.results.comparison import Comparison
 
 WIDTH_OF_A_FILE = 120  # columns of the table where it goes to a file
 COLUMNS = ("strategy", "accuracy", "95 %", "with TTA", "F1", "fit", "frozen pass", "parameters", "latency")

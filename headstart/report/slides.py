@@ -13,8 +13,6 @@ import numpy as np
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
-from headstart import runs
-from headstart.comparison import Comparison
 from headstart.evaluation.examples import choose
 from headstart.report import count, figures, images, megabytes, milliseconds, percent, short_count
 from headstart.report.drawing import WIDTH, colours, drawable, drawable_classes, evenly, styled
@@ -42,6 +40,8 @@ from headstart.report.slide import (
 from headstart.report.tables import TABLES, key_numbers, table_rows
 from headstart.report.theme import EDGE, INK, MUTED
 from headstart.report.words import CAUTIONS, QUESTION
+from headstart.results import runs
+from headstart.results.comparison import Comparison
 
 # What the networks from scratch are made of, in the order that an image passes (tests/report/test_slides.py counts).
 LAYERS = {

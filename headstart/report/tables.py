@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headstart.comparison import Comparison
 from headstart.report import count, decimal, duration, megabytes, milliseconds, percent, reading, short_count, whole
 from headstart.report.reading import confusion_matrix, means_of, mistakes
+from headstart.results.comparison import Comparison
 
 MOST_MISTAKES = 8
 NOWHERE = -1.0  # where a table is sorted by it, what is no number lies below all numbers

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
-from headstart.comparison import Comparison, forgetting_of
 from headstart.errors import HeadstartError
 from headstart.report import percent
 from headstart.report.drawing import WIDE, WIDTH, colours, markers, styled, write_title
 from headstart.report.reading import means_of, retrained_shares, runs_of
 from headstart.report.theme import MUTED
+from headstart.results.comparison import Comparison, forgetting_of
 
 # Key of `forgetting_of` -> dashes, face of the mark (None: its colour), name.
 KEPT = {

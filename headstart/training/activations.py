@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from headstart.cache import cache_dir, make_room, temporary_folder
 from headstart.data.dataset import Images, Split
-from headstart.device import hardware
 from headstart.errors import HeadstartError
 from headstart.models.network import Readout, Taps
-from headstart.progress import bar
+from headstart.runtime.cache import cache_dir, make_room, temporary_folder
+from headstart.runtime.console import bar
+from headstart.runtime.device import hardware
 from headstart.training.batches import VIEWS, Samples
 from headstart.training.engines import EAGER_BATCH, Engine, choose, engines
 

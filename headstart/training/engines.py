@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from headstart.device import stored_probe
 from headstart.models.network import Taps
-from headstart.progress import say
+from headstart.runtime.console import say
+from headstart.runtime.device import stored_probe
 
 PROBE_IMAGES = 64
 EAGER_BATCH = 128

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from headstart.data.cifar10 import Content
-from headstart.data.cifar10_layouts import BATCHES
+from headstart.data.cifar10.layouts import BATCHES
+from headstart.data.cifar10.sources import Content
 
 Write = Callable[[np.ndarray, Path], None]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.data import cifar10
-from headstart.data.cifar10 import Content, Source
-from headstart.data.download import Patience
+from headstart.data.cifar10 import sources as cifar10
+from headstart.data.cifar10.sources import Content, Source
 from headstart.data.load import load
 from headstart.errors import HeadstartError
-from headstart.experiment import compare
+from headstart.experiments.compare import compare
+from headstart.runtime.download import Patience
 
 COPY = "import shutil, sys; shutil.copytree(sys.argv[2], sys.argv[1], dirs_exist_ok=True)"
 BREAK_OFF = "import pathlib, sys; pathlib.Path(sys.argv[1], 'data_batch_1.bin').write_bytes(bytes(5000)); "

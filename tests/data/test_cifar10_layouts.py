@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.data import cifar10_layouts as layouts
-from headstart.data.cifar10 import Content, verified
+from headstart.data.cifar10 import layouts as layouts
+from headstart.data.cifar10.sources import Content, verified
 from headstart.errors import HeadstartError
 
 

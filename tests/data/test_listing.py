@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headstart.data.listing import scan, shown
+from headstart.data.listing import scan
 from headstart.errors import HeadstartError
+from headstart.runtime.text import shown
 
 
 def plant(root, *paths):

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.data import cifar10
-from headstart.data.cifar10 import Content
+from headstart.data.cifar10 import sources as cifar10
+from headstart.data.cifar10.sources import Content
 from headstart.data.load import DATASETS, load
 from headstart.errors import HeadstartError
 

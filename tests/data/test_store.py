@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from pictures import encoded, picture, plant
 
-from headstart.cache import cache_dir
 from headstart.data import store
 from headstart.data.listing import scan
 from headstart.data.store import open_store
+from headstart.runtime.cache import cache_dir
 
 KILLS = 20
 

@@ -8,10 +8,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from headstart.data.download import DownloadError
 from headstart.errors import HeadstartError
 from headstart.models import backbones
 from headstart.models.backbones import EFFICIENTNET_B0, EFFICIENTNET_LITE0, Backbone, as_chain, create, load_backbone
+from headstart.runtime.download import DownloadError
 
 SMALL = "mobilenetv3_small_050.lamb_in1k"
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from small_runs import HOSTILE, make_dataset, write_runs
 
-from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset
 from headstart.report import drawing, heat, images
 from headstart.report.confusion import Gallery
 from headstart.report.html import write_report
+from headstart.results.comparison import Comparison
 from headstart.strategies import DEFAULT
 
 

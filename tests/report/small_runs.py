@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from headstart import runs, strategies
-from headstart.classifier import Classifier
-from headstart.comparison import Comparison, compare_runs
+from headstart import strategies
 from headstart.data.dataset import Dataset, Split
 from headstart.evaluation.metrics import evaluate
+from headstart.inference.classifier import Classifier
 from headstart.models import build
+from headstart.results import runs
+from headstart.results.comparison import Comparison, compare_runs
 
 ANIMALS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HOSTILE = ("<img src=x onerror=alert(1)>", "$x^2$", "=cmd()", "an_endless_" * 20, "鹿", r"\frac{1}{$", "🦌", "a\nb")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from small_runs import HOSTILE
 
-from headstart import runs
-from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset
 from headstart.report import theme
+from headstart.results import runs
+from headstart.results.comparison import Comparison
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from small_runs import make_dataset
 
-from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset
 from headstart.evaluation.examples import Examples, choose
 from headstart.report import confusion
 from headstart.report.reading import confusion_matrix, predictions
+from headstart.results.comparison import Comparison
 
 Whole = tuple[Comparison, Dataset]
 Chosen = tuple[dict[str, Examples], dict[str, list[np.ndarray]], np.ndarray]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_runs import make_dataset, write_network
 
-from headstart import explain
+from headstart.inference import explain
 from headstart.report import heat
 from headstart.report.confusion import Gallery, Shot
 
@@ -50,7 +50,7 @@ def test_of_several_seeds_the_one_that_said_it_is_asked(make_comparison: Callabl
     pytest.importorskip("pytorch_grad_cam")
     comparison, dataset = make_comparison(("base-cnn",), seeds=(3, 4), dataset=make_dataset(("cat", "dog"), size=32))
     asked = []
-    monkeypatch.setattr("headstart.classifier.Classifier.load", asked.append)
+    monkeypatch.setattr("headstart.inference.classifier.Classifier.load", asked.append)
     monkeypatch.setattr(explain, "heatmaps", lambda _, images, classes: images[..., 0] / 255)
     of_the_second = Gallery("base-cnn", "", [Shot(2, 1, (), seed=1)])
     found = heat.warmed(comparison, [*GALLERIES, of_the_second], dataset.test.images)

@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 from small_runs import HOSTILE, make_dataset
 
-from headstart import runs
-from headstart.comparison import Comparison, compare_runs
 from headstart.data.dataset import Dataset
-from headstart.report import NOT_MEASURED, charts, decimal, duration, images, percent, short_count, shorten
+from headstart.report import NOT_MEASURED, charts, decimal, duration, images, percent, short_count
 from headstart.report.html import write_report
 from headstart.report.tables import FORGETTING, TABLES, table_rows
+from headstart.results import runs
+from headstart.results.comparison import Comparison, compare_runs
+from headstart.runtime.text import shorten
 from headstart.strategies import DEFAULT
 
 ACCURACY = next(iter(TABLES.values()))[:1]

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 from small_runs import make_dataset, write_network
 
-from headstart import runs
-from headstart.comparison import Comparison
 from headstart.errors import HeadstartError
 from headstart.evaluation.examples import by_importance, choose
 from headstart.report import confusion, drawing, images
 from headstart.report.reading import predictions
+from headstart.results import runs
+from headstart.results.comparison import Comparison
 
 
 def size_of(jpeg: bytes) -> tuple[int, int]:

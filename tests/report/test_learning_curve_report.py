@@ -8,10 +8,10 @@ import pytest
 from matplotlib.colors import same_color
 from small_curves import GROWTH, write_curve
 
-from headstart import runs
 from headstart.report import drawing
 from headstart.report.learning_curve import learning_curve, print_curve, sentences, write_figure
-from headstart.sizes import read_curve
+from headstart.results import runs
+from headstart.results.learning_curve import read_curve
 
 STEADY = {size: {"deep-cnn": 1 - 8 * size**-0.5, "last20": 1 - 2 * size**-0.5} for size in (1000, 3000, 10_000)}
 
@@ -91,5 +91,5 @@ def test_what_is_printed_has_a_row_a_size_and_where_the_figure_lies(tmp_path, ca
 
 
 def test_reading_and_drawing_a_curve_does_not_import_torch():
-    code = "import sys, headstart.report.learning_curve, headstart.sizes; sys.exit('torch' in sys.modules)"
+    code = "import sys, headstart.report.learning_curve; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0

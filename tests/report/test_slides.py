@@ -11,12 +11,12 @@ from layout import drawn_texts, misplaced
 from matplotlib.figure import Figure
 from small_runs import HOSTILE, STRATEGIES, make_dataset
 
-from headstart import runs
-from headstart.comparison import Comparison
 from headstart.data.dataset import Dataset
 from headstart.models import build
 from headstart.report import images, percent
 from headstart.report.slides import LAYERS, slides, write_slides
+from headstart.results import runs
+from headstart.results.comparison import Comparison
 
 Whole = tuple[Comparison, Dataset]
 TOPICS = ("Does a pre-trained", "The data", "From scratch", "Transfer", "How they were trained", "How each strategy")

@@ -1,0 +1,1 @@
+"""CIFAR-10: where it comes from and the layouts it is published in."""

@@ -1,0 +1,1 @@
+"""A trained classifier in use: predict, and see where it looked."""

@@ -1,0 +1,162 @@
+"""Whether a finished folder still says what its runs gave: its checksums, and every number that follows from others.
+
+Numbers are made anew by the functions that wrote them, and compared as they are written. No model is run: predictions,
+measured times and weights are vouched for by their checksums alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from headstart.errors import HeadstartError
+from headstart.results import runs
+from headstart.results.comparison import compare_runs
+from headstart.results.learning_curve import read_curve
+from headstart.results.scores import scores_of
+from headstart.runtime.text import shorten, shown
+
+LONGEST = 60  # letters of a value that is told
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with a comparison's folder, that of one run in it, or a learning curve's: a line a finding, none
+    where all is right. Raises HeadstartError for a folder that is none of these."""
+    if (folder / runs.CURVE).exists():
+        return [*changed_files(folder), *_wrong_in_sizes(folder), *_wrong_in_curve(folder)]
+    if (folder / runs.COMPARISON).exists() or runs.find_runs(folder):
+        return [
+            *changed_files(folder),
+            *(finding for run in runs.find_runs(folder) for finding in _wrong_in_run(run)),
+            *_wrong_in_comparison(folder),
+        ]
+    if (folder / runs.METRICS).exists() or (folder / runs.PREDICTIONS).exists():
+        run = runs.Run(folder.resolve())
+        comparison = run.folder.parents[1]
+        return [*changed_files(comparison, f"{run.folder.relative_to(comparison).as_posix()}/"), *_wrong_in_run(run)]
+    raise HeadstartError(
+        f"{shown(folder)} is no run's folder: name that of a comparison, such as runs/cifar10-1, of one run in it, or "
+        "of a learning curve"
+    )
+
+
+def changed_files(folder: Path, below: str = "") -> list[str]:
+    """Which files of a folder are not as they were when its checksums were written; only those whose name, from the
+    folder on, begins with `below`."""
+    try:
+        checksums = runs.read_checksums(folder)
+    except HeadstartError as error:
+        return [str(error)]
+    found = set(runs.files_of(folder))
+    findings = []
+    for name in sorted(found | checksums.keys()):
+        if not name.startswith(below):
+            continue
+        if name not in checksums:
+            findings.append(f"{shown(name)} has no line in {runs.CHECKSUMS}: it was not there when all was done")
+        elif name not in found:
+            findings.append(f"{shown(name)} is missing")
+        elif runs.sha256(folder / name) != checksums[name]:
+            findings.append(f"{shown(name)} is not as it was written: its SHA-256 differs")
+    return findings
+
+
+def _wrong_in_run(run: runs.Run) -> list[str]:
+    """What a run's config.json and metrics.json say that its other files do not."""
+    where = f"{run.strategy}/{run.folder.name}/"
+    named = {"strategy": run.strategy, "seed": int(run.folder.name.removeprefix("seed"))}
+    return [
+        *_wrong_in_json(run.folder / runs.CONFIG, where, lambda: _config_of(run) | {"seed": named["seed"]}),
+        *_wrong_in_json(run.folder / runs.METRICS, where, lambda: named | scores_of(run)),
+    ]
+
+
+def _config_of(run: runs.Run) -> dict[str, Any]:
+    """What of config.json the place and the predictions of a run tell."""
+    _, labels, names = run.predictions()
+    _, val_labels, _ = run.predictions("val")
+    sizes = {"class_names": names, "val": len(val_labels), "test": len(labels)}
+    return {"strategy": {"name": run.strategy}, "dataset": sizes}
+
+
+def _wrong_in_comparison(folder: Path) -> list[str]:
+    """What comparison.json and comparison.csv say that the runs do not."""
+
+    def again(scratch: Path) -> None:
+        order = [row["strategy"] for row in runs.read_json(folder / runs.COMPARISON)["strategies"]]
+        replace(compare_runs(folder, order), folder=scratch).save()
+
+    return _wrong_in_files(folder, (runs.COMPARISON, runs.TABLE), again)
+
+
+def _wrong_in_sizes(folder: Path) -> list[str]:
+    """What is wrong with the comparisons of a learning curve."""
+    places = {size: runs.folder_of_size(folder, size) for size in runs.finished_sizes(folder)}
+    return [f"{size}/{finding}" for size, place in places.items() for finding in verify(place)]
+
+
+def _wrong_in_curve(folder: Path) -> list[str]:
+    """What curve.json and curve.csv say that the comparisons do not."""
+
+    def again(scratch: Path) -> None:
+        replace(read_curve(folder), folder=scratch).save()
+
+    return _wrong_in_files(folder, (runs.CURVE, runs.CURVE_TABLE), again)
+
+
+def _wrong_in_files(folder: Path, names: tuple[str, ...], write: Callable[[Path], None]) -> list[str]:
+    """How files differ from those of the same names that `write` puts into another folder."""
+    with TemporaryDirectory() as made:
+        scratch = Path(made)
+        try:
+            write(scratch)
+        except Exception as error:  # whatever damaged files make a reader raise is a finding about them
+            return [f"{names[0]} cannot be made again: {_said(error)}"]
+        findings = []
+        for name in names:
+            if not (folder / name).is_file():
+                continue  # its checksum tells
+            if (folder / name).read_bytes() == (scratch / name).read_bytes():
+                continue
+            is_json = name.endswith(".json")
+            found = _wrong_in_json(folder / name, "", partial(runs.read_json, scratch / name)) if is_json else []
+            findings += found or [f"{name} is not what the runs give"]
+        return findings
+
+
+def _wrong_in_json(path: Path, where: str, recompute: Callable[[], dict[str, Any]]) -> list[str]:
+    """What a JSON file says otherwise than `recompute`, and whether it is written as headstart writes."""
+    try:
+        saved = runs.read_json(path)
+        differences = list(_differences(saved, json.loads(runs.json_text(recompute())), ""))
+        as_written = path.read_bytes() == runs.json_text(saved).encode("utf-8")
+    except Exception as error:  # as above
+        return [f"{where}{path.name} cannot be verified: {_said(error)}"]
+    if not as_written:
+        differences.append("is not in the form in which it was written")
+    return [f"{where}{path.name}: {difference}" for difference in differences]
+
+
+def _differences(saved: Any, expected: Any, key: str) -> Iterator[str]:
+    """Where `saved` says otherwise than `expected`: a line each. What only `saved` has is not looked at."""
+    if isinstance(expected, dict) and isinstance(saved, dict):
+        for name, value in expected.items():
+            yield from _differences(saved.get(name), value, f"{key}.{name}" if key else name)
+    elif isinstance(expected, list) and isinstance(saved, list) and len(expected) == len(saved):
+        for place, values in enumerate(zip(saved, expected, strict=True)):
+            yield from _differences(*values, f"{key}[{place}]")
+    elif json.dumps(saved) != json.dumps(expected):  # of numbers, the text: 1 is not true, nor 1.0
+        yield f"{key} is {_short(saved)}, and follows as {_short(expected)}"
+
+
+def _short(value: Any) -> str:
+    return shorten(shown(json.dumps(value)), LONGEST)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, HeadstartError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,1 @@
+"""What every stage stands on: the cache, downloads, the screen, the device."""

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from headstart.errors import HeadstartError
+from headstart.inference.classifier import Classifier
+from headstart.inference.explain import heatmaps
+from headstart.models import build
+from headstart.models.backbones import Backbone, as_chain, create
+
+NAMES = ("left", "right")
+LITE0 = "tf_efficientnet_lite0.in1k"
+
+
+@pytest.fixture
+def grad_cam():
+    pytest.importorskip("pytorch_grad_cam")
+
+
+def untrained(kind, cut=0, name=LITE0):
+    """A classifier with random weights: `cut` pieces of a backbone frozen (-1: all of them)."""
+    torch.manual_seed(0)
+    if kind != "backbone":
+        images = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8)
+        return Classifier(build.from_scratch(kind, images, 2)[0], NAMES)
+    model, config, size = create(name, None if name.startswith("vit") else 64)
+    backbone = Backbone(name, "", "", "", as_chain(model, config, size), size, True)
+    network, _ = build.on_backbone(backbone, cut % (len(backbone.chain) + 1), 8, "frozen", 2)
+    for parameter in network.trainable.head.parameters():  # it starts at zero
+        torch.nn.init.normal_(parameter)
+    return Classifier(network, NAMES)
+
+
+def pictures(count=3, height=32, width=32):
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.usefixtures("grad_cam")
+@pytest.mark.parametrize(
+    ("kind", "cut"), [("base-cnn", 0), ("deep-cnn", 0), ("backbone", 0), ("backbone", 14), ("backbone", -1)]
+)
+def test_a_map_an_image_from_0_to_1_which_differs_by_class(kind, cut):
+    classifier = untrained(kind, cut)
+    before = {name: value.clone() for name, value in classifier.network.state_dict().items()}
+    with torch.inference_mode():  # as a caller may be
+        maps = {each: heatmaps(classifier, pictures(), [each] * 3) for each in (0, 1)}
+    for found in maps.values():
+        assert (found.shape, found.dtype) == ((3, 32, 32), np.float32)
+        assert found.min() >= 0
+        assert found.max() <= 1
+    assert max(found.max() for found in maps.values()) > 0.99
+    assert not np.array_equal(maps[0], maps[1])
+    assert all(parameter.grad is None for parameter in classifier.network.parameters())
+    assert all(torch.equal(before[name], value) for name, value in classifier.network.state_dict().items())
+
+
+@pytest.mark.usefixtures("grad_cam")
+def test_it_shows_where_the_evidence_is():
+    classifier = untrained("base-cnn")
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    images[0, :, :12], images[1, :, 20:] = 255, 255
+    network = classifier.network.requires_grad_(True).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).repeat(8, 1, 1, 1)
+    for _ in range(30):
+        torch.nn.functional.cross_entropy(network(pixels), torch.tensor([0, 1]).repeat(8)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    network.eval()
+    assert list(classifier.predict(images)) == ["left", "right"]
+    left, right = heatmaps(classifier, images, [0, 1])
+    assert left[:, :12].mean() > 1.5 * left[:, 20:].mean()
+    assert right[:, 20:].mean() > 1.5 * right[:, :12].mean()
+
+
+@pytest.mark.usefixtures("grad_cam")
+def test_more_images_than_fit_at_once_and_images_that_are_no_squares():
+    classifier, images = untrained("base-cnn"), pictures(20, 24, 40)
+    found = heatmaps(classifier, images, [0] * 20)
+    assert found.shape == (20, 24, 40)
+    np.testing.assert_allclose(found[19:], heatmaps(classifier, images[19:], [0]), atol=1e-4)
+
+
+@pytest.mark.usefixtures("grad_cam")
+def test_what_cannot_be_shown_is_one_clear_line():
+    with pytest.raises(HeadstartError, match="a network of convolutions"):
+        heatmaps(untrained("backbone", -1, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"), pictures(1), [0])
+    with pytest.raises(HeadstartError, match="3 images need as many classes, not 2"):
+        heatmaps(untrained("base-cnn"), pictures(), [0, 1])
+    with pytest.raises(HeadstartError, match="uint8 images"):
+        heatmaps(untrained("base-cnn"), pictures().astype(float), [0, 1, 0])
+
+
+def test_without_the_package_it_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)
+    with pytest.raises(HeadstartError, match=r"pip install 'headstart\[explain\]'"):
+        heatmaps(untrained("base-cnn"), pictures(), [0, 0, 0])
