@@ -56,7 +56,7 @@ def flops(work: Callable[[], object]) -> int:
 def training_step(strategy: str, model: torch.nn.Module, inputs: torch.Tensor, bf16: bool) -> tuple[float, float]:
     """FLOPs and seconds of one step: forward, backward and the recipe's optimizers."""
     labels = torch.randint(10, (len(inputs),))
-    optimizers = make_optimizers(model, STRATEGIES[strategy].recipe)
+    optimizers = make_optimizers(model, STRATEGIES[strategy].recipe, torch.bfloat16 if bf16 else torch.float32)
     model.train()
 
     def step() -> None:
@@ -85,9 +85,9 @@ def main() -> None:
         print(f"{name:44}{images / seconds:10,.0f}{rate / 1e9:10.0f}{rate / top:9.0%}", flush=True)
 
     for kind in ("base-cnn", "deep-cnn"):
-        pixels = torch.randint(0, 256, (5000, 3, 32, 32), dtype=torch.uint8)
-        network, _ = build.from_scratch(kind, pixels, 10)
-        batch = pixels[: STRATEGIES[kind].recipe.batch_size].to(memory_format=torch.channels_last)
+        images = np.random.default_rng(0).integers(0, 256, (5000, *IMAGE_SHAPE), dtype=np.uint8)
+        network, _ = build.from_scratch(kind, images, 10)
+        batch = torch.from_numpy(images[: STRATEGIES[kind].recipe.batch_size]).permute(0, 3, 1, 2)  # channels last
         line(f"{kind}: a training step", len(batch), *training_step(kind, network.trainable, batch, bf16))
 
     backbone = load_backbone("tf_efficientnet_lite0.in1k", offline=True)

@@ -32,35 +32,36 @@ def measure(count: int) -> list[float]:
     from headstart.data.load import load
     from headstart.models.backbones import load_backbone
     from headstart.runtime.device import make_fabric, seed_all
-    from headstart.strategies import named, with_epochs
-    from headstart.training.fit import fit
+    from headstart.strategies import STRATEGIES, with_epochs
+    from headstart.training.fit import TrainVal, fit
     from headstart.training.preparation import Pretrained, from_scratch
 
     peak = PeakMemory()
     cifar10 = load("cifar10")
-    known = [cifar10.train, cifar10.val, cifar10.test]
-    repeats = np.arange(count) % sum(map(len, known))
-    images = np.concatenate([split.images for split in known])[repeats]
-    train = Split(images, np.concatenate([split.labels for split in known])[repeats])
-    few = Split(images[:500], train.labels[:500])
-    data = Dataset("scaling", train, few, few, cifar10.class_names, "", "CIFAR-10, cut or repeated")
-    del cifar10, known
+    repeats, again = np.arange(count) % len(cifar10), np.arange(count) // len(cifar10)
+    images = np.asarray(cifar10.images)[repeats]
+    images[:, 0, 0, 0] += again.astype(np.uint8)  # else one image would be computed once, however often it is there
+    every, few = np.arange(count), np.arange(500)
+    split, labels = Split("holdout", every, few, few), cifar10.labels[repeats]
+    data = Dataset("scaling", images, labels, cifar10.class_names, (split,), "CIFAR-10, cut or repeated", "scaling")
+    del cifar10
 
     os.environ["HEADSTART_CACHE"] = os.environ["SCALING_CACHE"]  # from here on: an empty cache
     seed_all(0)
-    fabric, strategies = make_fabric("cpu"), [with_epochs(each, 1) for each in named(STRATEGIES_TIMED)]
-    frozen = Pretrained(load_backbone("auto", PIXELS, None), strategies, data, fabric.device)
-    frozen.prepare(strategies[-1], data).samples(few, ("identity",))  # the engine is made
+    fabric, strategies = make_fabric("cpu"), [with_epochs(STRATEGIES[name], 1) for name in STRATEGIES_TIMED]
+    shares = [each.frozen_share for each in strategies if each.frozen_share is not None]
+    frozen = Pretrained(load_backbone("auto", PIXELS, None), shares, data.image_shape, fabric.device)
+    frozen.prepare(strategies[-1], data).samples(data.val, ("identity",))  # the engine is made
     seconds = []
     for strategy in strategies:
         pretrained = strategy.frozen_share is not None
         prepared = frozen.prepare(strategy, data) if pretrained else from_scratch(strategy, data, fabric.device)
-        samples, _ = prepared.samples(train, ("identity",))
-        val, _ = prepared.samples(few, ("identity",))
+        samples, _ = prepared.samples(data.train, ("identity",))
+        val, _ = prepared.samples(data.val, ("identity",))
         started = time.perf_counter()
-        fit(prepared.network.trainable, samples, val, strategy.recipe, fabric, 0)
+        fit(prepared.network.trainable, TrainVal(samples, val), strategy.recipe, fabric, 0)
         seconds.append(time.perf_counter() - started)
-    _, pass_seconds = frozen.prepare(strategies[-1], data).samples(train, ("identity",))
+    _, pass_seconds = frozen.prepare(strategies[-1], data).samples(data.train, ("identity",))
     return [pass_seconds, *seconds, peak.gib(), images.nbytes / 2**30]
 
 

@@ -46,11 +46,11 @@ def keras_cnn(tell: Tell) -> None:
             self.model.stop_training |= not tell((logs or {})["val_accuracy"])
 
     model.fit(
-        data.train.images,
+        data.train.images[:],
         data.train.labels,
         batch_size=64,
         epochs=100,
-        validation_data=(data.val.images, data.val.labels),
+        validation_data=(data.val.images[:], data.val.labels),
         callbacks=[Teller(), keras.callbacks.EarlyStopping(patience=10)],
         verbose=0,
     )
@@ -64,7 +64,7 @@ def plain_resnet18(tell: Tell) -> None:
     from torch.utils.data import DataLoader, Dataset
     from torchvision.transforms import v2
 
-    from headstart.data.dataset import Split
+    from headstart.data.dataset import Subset
     from headstart.data.load import load
 
     data = load("cifar10")
@@ -73,7 +73,7 @@ def plain_resnet18(tell: Tell) -> None:
     plain = v2.Compose([v2.ToImage(), *normalise])
 
     class Images(Dataset[tuple[torch.Tensor, int]]):
-        def __init__(self, split: Split, transform: v2.Compose):
+        def __init__(self, split: Subset, transform: v2.Compose):
             self.split, self.transform = split, transform
 
         def __len__(self) -> int:
@@ -107,7 +107,7 @@ def headstart_deep_cnn(tell: Tell) -> None:
     from headstart.data.load import load
     from headstart.runtime.device import make_fabric, seed_all
     from headstart.strategies import STRATEGIES
-    from headstart.training.fit import fit
+    from headstart.training.fit import TrainVal, Watch, fit
     from headstart.training.preparation import from_scratch
 
     data, fabric, strategy = load("cifar10"), make_fabric("cpu"), STRATEGIES["deep-cnn"]
@@ -115,7 +115,8 @@ def headstart_deep_cnn(tell: Tell) -> None:
     prepared = from_scratch(strategy, data, fabric.device)
     train, _ = prepared.samples(data.train, strategy.recipe.views)
     val, _ = prepared.samples(data.val, ("identity",))
-    fit(prepared.network.trainable, train, val, strategy.recipe, fabric, 0, lambda row: [tell(row["val_accuracy"])][:0])
+    watch = Watch(on_row=lambda row: [tell(row["val_accuracy"])][:0])
+    fit(prepared.network.trainable, TrainVal(train, val), strategy.recipe, fabric, 0, watch)
 
 
 JOBS = {

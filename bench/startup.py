@@ -13,8 +13,10 @@ import time
 REPEATS = 7
 FIRST_STEP = """
 import headstart as hs
-from headstart.experiments.compare import STRATEGIES, from_scratch, make_fabric, seed_all
-from headstart.training.fit import fit
+from headstart.runtime.device import make_fabric, seed_all
+from headstart.strategies import STRATEGIES
+from headstart.training.preparation import from_scratch
+from headstart.training.fit import TrainVal, Watch, fit
 
 data = hs.load("cifar10")
 fabric, strategy = make_fabric("cpu"), STRATEGIES["{strategy}"]
@@ -28,7 +30,7 @@ def stop(images):
     raise SystemExit
 
 
-fit(prepared.network.trainable, train, val, strategy.recipe, fabric, 0, on_batch=stop)
+fit(prepared.network.trainable, TrainVal(train, val), strategy.recipe, fabric, 0, Watch(on_batch=stop))
 """
 COMMANDS = {
     "python -c pass": ["-c", "pass"],

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from headstart.data.dataset import Dataset, Split
     from headstart.data.load import load
     from headstart.errors import HeadstartError
-    from headstart.experiments.compare import compare, show
+    from headstart.experiments.compare import compare
     from headstart.experiments.learning_curve import learning_curve
+    from headstart.experiments.show import show
     from headstart.inference.classifier import Classifier
     from headstart.report import figures
     from headstart.results.comparison import Comparison
@@ -55,7 +56,7 @@ _HOMES = {  # public name -> its module, imported when the name is first used: i
     "from_arrays": "data.arrays",
     "learning_curve": "experiments.learning_curve",
     "load": "data.load",
-    "show": "experiments.compare",
+    "show": "experiments.show",
 }
 
 

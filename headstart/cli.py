@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import sys
-from collections.abc import Sequence
-from functools import partial
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
-from headstart.strategies import CLASS_WEIGHTS, DEFAULT, PREFERENCES, STRATEGIES
+from headstart.options import Options, days, whole_number
 
 FINDINGS, USER_ERROR = 1, 2
 EXAMPLES = 3  # that are shown of a finding
@@ -62,36 +63,8 @@ def make_parser() -> argparse.ArgumentParser:
 
     compare = commands.add_parser("compare", help="train the strategies, evaluate them alike, say which to take")
     compare.set_defaults(command=run_compare)
-    _add_data_options(compare)
-    _add_training_options(compare, list(DEFAULT))
-    compare.add_argument(
-        "--prefer",
-        choices=PREFERENCES,
-        default="accuracy",
-        help="what counts when one is recommended: accuracy (default), or what is cheapest within 2 points of the best",
-    )
-    compare.add_argument(
-        "--time-limit",
-        type=_seconds,
-        metavar="TIME",
-        help="for the whole comparison, as 90s, 10m or 1h30m: epochs and image size are planned to fit",
-    )
-    compare.add_argument(
-        "--class-weights",
-        choices=CLASS_WEIGHTS,
-        default="none",
-        help="balanced: every class counts the same in training, however few images it has",
-    )
-    compare.add_argument("--strict", action="store_true", help="stop where the check of the images finds a fault")
-    _add_max_bad(compare)
-    compare.add_argument(
-        "--log",
-        nargs="+",
-        metavar="TRACKER",
-        default=[],
-        help="tell a tracker too, as it trains: tensorboard, mlflow (in mlflow.db, or where MLFLOW_TRACKING_URI says)",
-    )
-    compare.add_argument("--output", type=Path, metavar="DIR", help="default: the next free runs/<data set>-<n>")
+    _add_place(compare)
+    _add_options(compare)
 
     curve = commands.add_parser(
         "learning-curve", help="compare on more and more training images: what more would bring, who catches up when"
@@ -105,18 +78,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="training images, or all (default: those of 100, 300, 1000, 3000, 10000 that there are, and all)",
     )
-    _add_training_options(curve, list(DEFAULT))
-    _add_max_bad(curve)
-    curve.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="default: the next free runs/<data set>-curve-<n>; sizes that are finished there are not trained again",
-    )
+    _add_options(curve)
 
     check = commands.add_parser("check", help="look a data set over: exit code 0 where it is clean, 1 with findings")
     check.set_defaults(command=run_check)
     _add_place(check)
+    _add_options(check, "data_dir", "offline")
     check.add_argument("--json", type=Path, metavar="FILE", help="write all findings there")
 
     verify = commands.add_parser(
@@ -132,7 +99,8 @@ def make_parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
-    _add_data_options(show)
+    _add_place(show)
+    _add_options(show, "data_dir", "train_limit", "offline")
     show.add_argument("--output", type=Path, metavar="FILE.png", help="default: <data set>.png")
 
     for name, run, words in (
@@ -142,6 +110,13 @@ def make_parser() -> argparse.ArgumentParser:
         again = commands.add_parser(name, help=words)
         again.set_defaults(command=run)
         again.add_argument("folder", type=Path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1")
+
+    cache = commands.add_parser("cache", help="what is kept between runs, by data set and size")
+    cache.set_defaults(command=run_cache)
+    cache.add_argument("action", nargs="?", choices=("show", "clear"), default="show", help="default: show")
+    cache.add_argument(
+        "--older-than", type=_typed(days), metavar="TIME", help="clear only what was not used for so long, such as 30d"
+    )
     return parser
 
 
@@ -153,91 +128,103 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="cifar10 (default), a folder (<class>/... or {train,val,test}/<class>/...) or a CSV (path,label[,split])",
     )
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 already lies, as batches or archive"
-    )
-    parser.add_argument("--offline", action="store_true", help="touch no network")
 
 
-def _add_data_options(parser: argparse.ArgumentParser) -> None:
-    _add_place(parser)
-    parser.add_argument("--train-limit", type=_positive, metavar="N", help="train on so many images only")
+def _add_options(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add these of the fields of `Options`, or all; what is not typed is left to their defaults."""
+    for each in fields(Options):
+        how = dict(each.metadata)
+        if how.get("hidden") or (names and each.name not in names):
+            continue
+        flag = f"--{each.name.replace('_', '-')}"
+        shared: dict[str, Any] = {"dest": each.name, "default": argparse.SUPPRESS, "help": how["help"]}
+        if isinstance(each.default, bool):
+            parser.add_argument(flag, action="store_true", **shared)
+        elif how.get("many"):
+            parser.add_argument(flag, nargs="+", metavar=how["metavar"], **shared)
+        elif also := how.get("also"):
+            either = parser.add_mutually_exclusive_group()
+            either.add_argument(flag, type=_typed(how["read"]), metavar=how["metavar"], **shared)
+            other, read, words = also
+            shared |= {"help": words, "action": _Several, "const": read}
+            either.add_argument(other, nargs="+", metavar=how["metavar"], **shared)
+        elif choices := how.get("choices"):
+            parser.add_argument(flag, choices=choices, **shared)
+        else:
+            parser.add_argument(flag, type=_typed(how["read"]), metavar=how["metavar"], **shared)
 
 
-def _add_training_options(parser: argparse.ArgumentParser, strategies: list[str]) -> None:
-    parser.add_argument("--strategies", nargs="+", metavar="NAME", default=strategies, help=", ".join(STRATEGIES))
-    parser.add_argument(
-        "--backbone",
-        metavar="NAME",
-        default="auto",
-        help="any timm model with pretrained weights; auto (the default): EfficientNetB0 if its weights can be had, "
-        "else EfficientNet-Lite0",
-    )
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="a local checkpoint for the backbone named")
-    parser.add_argument(
-        "--image-size",
-        type=_positive,
-        metavar="N",
-        help="pixels a side that the networks see (default: 192 on a backbone, 64 at most from scratch)",
-    )
-    parser.add_argument("--epochs", type=_positive, metavar="N", help="instead of each recipe's own number")
-    seeds = parser.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=_seed, metavar="N", default=0, help="of the one run of each strategy (default 0)")
-    seeds.add_argument(
-        "--seeds",
-        type=_seed,
-        nargs="+",
-        metavar="N",
-        help="how many runs of each strategy, or the seed of each",
-    )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
+class _Several(argparse.Action):
+    """Reads all that follows a flag at once, by `const`."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        try:
+            setattr(namespace, self.dest, self.const(values))
+        except ValueError as error:
+            raise argparse.ArgumentError(self, f"{' '.join(values)!r} {error}") from None
 
 
-def _add_max_bad(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--max-bad",
-        type=_share,
-        metavar="SHARE",
-        default=argparse.SUPPRESS,
-        help="stop where more of the files cannot be read (default: 1%%)",
-    )
+def _typed(read: Callable[[Any], Any]) -> Callable[[str], Any]:
+    """What reads an option, as argparse wants it."""
+
+    def typed(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
+
+    return typed
 
 
-def run_compare(*, typed: str, **options: Any) -> None:
+def run_compare(*, typed: str, data: str, **options: Any) -> None:
     """`headstart compare`."""
-    from headstart.experiments.compare import compare
+    asked = Options.of({**options, "command": typed})
+    from headstart.experiments.compare import run_comparison
     from headstart.report.screen import print_comparison
 
-    print_comparison(compare(command=typed, **_training(options)))
+    print_comparison(run_comparison(data, asked))
 
 
-def run_learning_curve(*, typed: str, **options: Any) -> None:
+def run_learning_curve(*, typed: str, data: str, sizes: list[int | str] | None, **options: Any) -> None:
     """`headstart learning-curve`."""
-    from headstart.experiments.learning_curve import learning_curve
+    asked = Options.of({**options, "command": typed})
+    from headstart.experiments.learning_curve import run_learning_curve
     from headstart.report.learning_curve import print_curve
 
-    print_curve(learning_curve(command=typed, **_training(options)))
+    print_curve(run_learning_curve(data, sizes, asked))
 
 
-def _training(options: dict[str, Any]) -> dict[str, Any]:
-    """Options as `compare` and `learning_curve` have them: data are loaded when they ask for them."""
-    from headstart.data.load import load
+def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
+    """`headstart cache`: what lies there, or what was cleared, a line a data set and kind."""
+    from headstart.runtime import cache
 
-    place = options.pop("data")
-    own = {key: options.pop(key) for key in ("data_dir", "train_limit", "max_bad") if key in options}
-    shared = {key: options[key] for key in ("offline", "image_size")}
-    seeds = _seeds(options.pop("seed"), options.pop("seeds"))
-    return options | {"data": partial(load, place, **own, **shared), "seed": seeds}
+    if action == "show" and older_than is not None:
+        raise HeadstartError("--older-than says what to clear: headstart cache clear --older-than 30d")
+    held = cache.entries()
+    if action == "clear":
+        old = [each for each in held if older_than is None or time.time() - each.used > older_than]
+        held = [each for each in old if cache.remove(each)]
+        if len(held) < len(old):
+            print(f"in use, and kept: {len(old) - len(held)}", file=sys.stderr)
+    sizes: Counter[tuple[str, str]] = Counter()
+    for each in held:
+        sizes[each.collection, each.kind] += each.size_bytes
+    for (collection, kind), size in sorted(sizes.items()):
+        print(f"  {collection:32} {kind:12} {size / 1e6:10,.1f} MB")
+    done = "cleared from" if action == "clear" else f"of {cache.limit_bytes() / 1e9:g} GB in"
+    print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_dir()}")
 
 
-def run_check(*, typed: str, data: str, data_dir: Path | None, offline: bool, json: Path | None) -> None:
+def run_check(*, typed: str, data: str, json: Path | None, **options: Any) -> None:
     """`headstart check`: what was found on standard output; exit code 1 where a person should look at it."""
     from headstart.data.audit import check
-    from headstart.results import runs
+    from headstart.results.files import write_json
 
-    found = check(data, data_dir=data_dir, offline=offline)
+    found = check(data, **options)
     if json is not None:
-        runs.write_json(json, found.as_json())
+        write_json(json, found.as_json())
     print("\n".join(found.lines(examples=EXAMPLES)))
     if found.faults:
         sys.exit(FINDINGS)
@@ -253,14 +240,12 @@ def run_verify(*, typed: str, folder: Path) -> None:
         sys.exit(FINDINGS)
 
 
-def run_show(
-    *, typed: str, data: str, data_dir: Path | None, train_limit: int | None, offline: bool, output: Path | None
-) -> None:
+def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> None:
     """`headstart show`."""
     from headstart.data.load import load
-    from headstart.experiments.compare import show
+    from headstart.experiments.show import show
 
-    dataset = load(data, data_dir=data_dir, offline=offline, train_limit=train_limit)
+    dataset = load(data, **options)
     print(show(dataset, output or Path(f"{dataset.name}.png")))
 
 
@@ -282,45 +267,8 @@ def run_slides(*, typed: str, folder: Path) -> None:
     print(write_slides(compare_runs(folder)))
 
 
-def _seeds(seed: int, seeds: list[int] | None) -> list[int]:
-    """The seeds that --seed and --seeds say: one number after --seeds says how many there are to be."""
-    if seeds is None:
-        return [seed]
-    return list(range(seeds[0])) if len(seeds) == 1 else seeds
-
-
 def _size(text: str) -> int | str:
-    return text if text == "all" else _positive(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text)
-    share = float(match[1]) / (100 if match[2] else 1) if match else 2
-    if share > 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 1% or 0.01")
-    return share
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
-    seconds = (
-        sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
-    )
-    if seconds == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m or 1h30m")
-    return seconds
-
-
-def _seed(text: str) -> int:
-    if not text.isdigit() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 4294967295")
-    return int(text)
+    return text if text == "all" else _typed(whole_number)(text)
 
 
 def _said(line: str, code: int) -> int:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from headstart.errors import HeadstartError
-
 LEAST_STEPS = 100  # docs/decisions/small-data.md
 CLASS_WEIGHTS = ("none", "balanced")
 PREFERENCES = ("accuracy", "fit-time", "latency", "size")  # what may count when one is recommended: verdict.py
@@ -32,8 +30,9 @@ class Recipe:
     """How the trainable part is trained.
 
     schedule: "linear", "cosine" or "constant" over the planned epochs, after a rise over their first share `warmup`;
-    or "plateau": down to a fifth when the loss on val has not fallen for three looks at it. look_every: after so many
-    epochs val is looked at. patience: looks without a new lowest loss after which training stops (None: never).
+    or "plateau": down to a fifth when the loss on val has not fallen for three validations. validate_every: the
+    loss on val is computed after so many epochs. patience: validations without a new lowest loss after which training
+    stops (None: never).
     mixup: Beta's parameter for mixing inputs in pairs (0: not mixed). class_weights: "balanced" gives every class the
     same weight in the loss, however few images it has. least_steps: of few images more epochs are trained, until so
     many batches were seen (see `with_enough_steps`). views: what training sees of an image, by turns. translate: the
@@ -47,7 +46,7 @@ class Recipe:
     least_steps: int = LEAST_STEPS
     schedule: str = "cosine"
     warmup: float = 0.0
-    look_every: int = 1
+    validate_every: int = 1
     patience: int | None = None
     label_smoothing: float = 0.0
     mixup: float = 0.0
@@ -78,7 +77,8 @@ class Strategy:
     is (0: all of them are retrained); None where nothing is pre-trained, a backbone then has random weights. batchnorm,
     in what is trained: "learned", or "frozen" as it was pre-trained, and folded into the convolution before it. hidden:
     the width of the new head's hidden layer (0: there is none). expected: None where it was not measured yet.
-    by_default: whether `compare` trains it unasked.
+    by_default: whether `compare` trains it unasked. colour, marker: what tells it apart in figures, a pair that no
+    other has (`report.theme`).
     """
 
     name: str
@@ -87,9 +87,39 @@ class Strategy:
     frozen_share: float | None
     batchnorm: str
     recipe: Recipe
+    colour: str
+    marker: str
     expected: Expected | None = None
     hidden: int = 0
     by_default: bool = True
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Pre-trained weights, and the network they belong to, as they were found: enough to have the same again.
+
+    name: timm's. file: a local one, None for those that come by the name. source, why: in words. sha256: of the file.
+    """
+
+    name: str
+    image_size: int
+    sha256: str
+    source: str
+    why: str
+    file: str | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A row of a comparison: a strategy, and the weights that it starts from where it needs any.
+
+    name: what the row, its folder and its key in every table are called.
+    """
+
+    name: str
+    strategy: Strategy
+    weights: Weights | None = None
 
 
 def fine_tuned(learning_rate: float) -> tuple[Group, ...]:
@@ -110,6 +140,8 @@ STRATEGIES: dict[str, Strategy] = {
             network="base-cnn",
             frozen_share=None,
             batchnorm="learned",
+            colour="blue",
+            marker="o",
             recipe=Recipe(
                 groups=(Group("*", "adamw", 4e-3, weight_decay=0.02),),
                 epochs=5,
@@ -127,6 +159,8 @@ STRATEGIES: dict[str, Strategy] = {
             network="deep-cnn",
             frozen_share=None,
             batchnorm="learned",
+            colour="rust",
+            marker="s",
             recipe=Recipe(
                 groups=(
                     Group("groups.*.conv?.weight", "muon", 0.12, momentum=0.6),
@@ -149,6 +183,8 @@ STRATEGIES: dict[str, Strategy] = {
             frozen_share=1.0,
             batchnorm="frozen",
             hidden=512,
+            colour="green",
+            marker="^",
             recipe=Recipe(
                 groups=(Group("head.*", "adamw", 2e-3, weight_decay=0.01),),
                 epochs=10,
@@ -164,6 +200,8 @@ STRATEGIES: dict[str, Strategy] = {
             network="backbone",
             frozen_share=0.8,
             batchnorm="frozen",
+            colour="magenta",
+            marker="D",
             recipe=Recipe(
                 groups=fine_tuned(1e-3),
                 epochs=8,
@@ -180,6 +218,8 @@ STRATEGIES: dict[str, Strategy] = {
             network="backbone",
             frozen_share=0.5,
             batchnorm="frozen",
+            colour="olive",
+            marker="v",
             recipe=Recipe(
                 groups=fine_tuned(5e-4),
                 epochs=8,
@@ -196,6 +236,8 @@ STRATEGIES: dict[str, Strategy] = {
             network="backbone",
             frozen_share=0.0,
             batchnorm="frozen",
+            colour="violet",
+            marker="P",
             recipe=Recipe(
                 groups=fine_tuned(3e-4),
                 epochs=5,
@@ -212,6 +254,8 @@ STRATEGIES: dict[str, Strategy] = {
             network="backbone",
             frozen_share=None,
             batchnorm="learned",
+            colour="grey",
+            marker="X",
             recipe=Recipe(
                 groups=(Group("*.bias", "adamw", 3e-3), Group("*", "adamw", 3e-3, weight_decay=0.05)),
                 epochs=30,
@@ -228,40 +272,34 @@ STRATEGIES: dict[str, Strategy] = {
 DEFAULT = tuple(name for name, strategy in STRATEGIES.items() if strategy.by_default)
 
 
-def named(names: Sequence[str]) -> list[Strategy]:
-    """The strategies of these names, in the table's order; HeadstartError names one that does not exist."""
-    if unknown := [name for name in names if name not in STRATEGIES]:
-        raise HeadstartError(f"unknown strategy {unknown[0]!r}: choose from {', '.join(STRATEGIES)}")
-    if not names:
-        raise HeadstartError(f"no strategy given: choose from {', '.join(STRATEGIES)}")
-    return [strategy for strategy in STRATEGIES.values() if strategy.name in names]
+def candidates_of(strategies: Sequence[Strategy], weights: Weights | None) -> list[Candidate]:
+    """The rows of a comparison: every strategy, those that need a backbone on these weights."""
+    return [Candidate(each.name, each, weights if each.network == "backbone" else None) for each in strategies]
 
 
 def with_epochs(strategy: Strategy, epochs: int | None) -> Strategy:
-    """The same strategy, trained for another number of epochs (None: its own); for fewer, val is looked at as often."""
+    """The same strategy, trained for another number of epochs (None: its own); for fewer, validated as often."""
     if epochs is None:
         return strategy
     recipe = strategy.recipe
-    look_every = min(recipe.look_every, max(1, recipe.look_every * epochs // recipe.epochs))
-    return replace(strategy, recipe=replace(recipe, epochs=epochs, look_every=look_every))
+    validate_every = min(recipe.validate_every, max(1, recipe.validate_every * epochs // recipe.epochs))
+    return replace(strategy, recipe=replace(recipe, epochs=epochs, validate_every=validate_every))
 
 
 def with_enough_steps(strategy: Strategy, images: int) -> Strategy:
     """The same strategy, trained for as many epochs as `images` training images need: of few, an epoch is soon over.
 
-    Val is looked at about as often as before in all: it may be much larger than they are.
+    It is validated about as often in all: val may be much larger than they are.
     """
     recipe = strategy.recipe
     epochs = math.ceil(recipe.least_steps / max(1, images // recipe.batch_size))
     if epochs <= recipe.epochs:
         return strategy
-    look_every = epochs // recipe.epochs
-    patience = recipe.patience and math.ceil(recipe.patience * epochs / (recipe.epochs * look_every))
-    return replace(strategy, recipe=replace(recipe, epochs=epochs, look_every=look_every, patience=patience))
+    validate_every = epochs // recipe.epochs
+    patience = recipe.patience and math.ceil(recipe.patience * epochs / (recipe.epochs * validate_every))
+    return replace(strategy, recipe=replace(recipe, epochs=epochs, validate_every=validate_every, patience=patience))
 
 
 def with_class_weights(strategy: Strategy, class_weights: str) -> Strategy:
-    """The same strategy, with classes weighted so in the loss: "none" or "balanced"."""
-    if class_weights not in CLASS_WEIGHTS:
-        raise HeadstartError(f"class weights are {' or '.join(CLASS_WEIGHTS)}, not {class_weights!r}")
+    """The same strategy, with classes weighted so in the loss: one of CLASS_WEIGHTS."""
     return replace(strategy, recipe=replace(strategy.recipe, class_weights=class_weights))

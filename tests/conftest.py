@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 import pytest
 import torch
+from small_data import CLASS_NAMES, coloured_part, dataset_of
 
-from headstart.data.dataset import Dataset, Split
+from headstart.data.dataset import Dataset
 
-CLASS_NAMES = ("red", "green", "blue")
 USERS_CACHE = os.environ.get("HEADSTART_CACHE")  # before the session is given one of its own
 
 
@@ -37,17 +36,7 @@ def same_chance():
     torch.manual_seed(0)
 
 
-def coloured_split(count: int, size: int, seed: int) -> Split:
-    """Noise with more of one channel: a class a channel, learnt within a few steps."""
-    generator = np.random.default_rng(seed)
-    labels = np.arange(count) % len(CLASS_NAMES)
-    images = generator.integers(0, 120, (count, size, size, 3))
-    images[np.arange(count), :, :, labels] += 100
-    return Split(images.astype(np.uint8), labels.astype(np.int64))
-
-
 @pytest.fixture(scope="session")
 def tiny() -> Dataset:
     """Three easy classes of 32 x 32 images."""
-    splits = (coloured_split(count, 32, seed) for seed, count in enumerate((96, 30, 30)))
-    return Dataset("tiny", *splits, CLASS_NAMES, "fingerprint-of-tiny", "made by the tests")
+    return dataset_of("tiny", CLASS_NAMES, *(coloured_part(n, 32, seed) for seed, n in enumerate((96, 30, 30))))

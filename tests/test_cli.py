@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from headstart.cli import main
+from headstart.cli import main, make_parser
+from headstart.options import Options
 
 LITE0 = "tf_efficientnet_lite0.in1k"
 
@@ -15,18 +17,18 @@ LITE0 = "tf_efficientnet_lite0.in1k"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("compare --strategies last21", "unknown strategy 'last21': choose from base-cnn, deep-cnn"),
+        ("compare --strategies last21", "unknown strategy 'last21': did you mean 'last20'?"),
         ("compare --epochs -1", "'-1' is not a whole number of 1 or more"),
         ("compare --epochs 0", "'0' is not a whole number of 1 or more"),
-        ("compare --image-size 0", "'0' is not a whole number of 1 or more"),
-        ("compare --image-size 8", "image size must be 32 pixels or more"),
+        ("compare --image-size 0", "'0' is not a whole number of 32 or more"),
+        ("compare --image-size 8", "'8' is not a whole number of 32 or more"),
         ("compare --train-limit many", "'many' is not a whole number of 1 or more"),
-        ("compare --seed -3", "'-3' is not a whole number from 0"),
+        ("compare --seed -3", "'-3' is not a whole number of 0 or more"),
         ("compare --time-limit soon", "'soon' is not a time such as 90s, 10m or 1h30m"),
         ("compare --time-limit 0m", "'0m' is not a time such as"),
         ("compare --time-limit 5m --epochs 3", "give one of the two, not both"),
-        ("compare --seeds 1 1", "seeds must be one or more different numbers"),
-        ("compare --seeds 0", "seeds must be one or more different numbers"),
+        ("compare --seeds 1 1", "'1 1' is not one or more different seeds"),
+        ("compare --seeds 0", "'0' is not a whole number of 1 or more"),
         ("compare --seed 1 --seeds 3", "not allowed with argument --seed"),
         ("compare --max-bad 2", "'2' is not a share such as 1% or 0.01"),
         ("compare --prefer beauty", "invalid choice: 'beauty'"),
@@ -41,8 +43,10 @@ LITE0 = "tf_efficientnet_lite0.in1k"
         ("learning-curve --sizes 500", "a learning curve needs two sizes or more"),
         ("learning-curve --strategies last21", "unknown strategy 'last21'"),
         ("learning-curve --output full", "full is not an empty folder"),
-        ("learning-curve --seeds 1 1", "seeds must be one or more different numbers"),
+        ("learning-curve --seeds 1 1", "'1 1' is not one or more different seeds"),
         ("verify full", "full is no run's folder"),
+        ("cache empty", "invalid choice: 'empty'"),
+        ("cache clear --older-than soon", "'soon' is not a time such as"),
         ("compere", "invalid choice: 'compere'"),
         ("", "required: COMMAND"),
         ("show --epochs 3", "unrecognized arguments: --epochs"),
@@ -61,9 +65,8 @@ def test_a_bad_argument_ends_in_one_clear_line_and_exit_code_2(arguments, said, 
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     save_file({"fc.weight": torch.zeros(2, 2)}, "resnet.safetensors")
     if "such" not in said + arguments and "mnist" not in arguments:
-        monkeypatch.setattr(
-            "headstart.data.load.load", lambda *args, **options: pytest.fail("data was asked for first")
-        )
+        for home in ("headstart.experiments.compare.load", "headstart.data.load.load"):
+            monkeypatch.setattr(home, lambda *args, **options: pytest.fail("data was asked for first"))
     with pytest.raises(SystemExit) as ended:
         main(arguments.split())
     complaint = [line for line in capfd.readouterr().err.splitlines() if line.startswith("headstart")]
@@ -101,6 +104,24 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
 def test_the_module_is_the_command():
     shown = subprocess.run([sys.executable, "-m", "headstart", "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout.startswith("headstart 0.")
+
+
+@pytest.mark.parametrize("command", ["compare", "learning-curve"])
+def test_every_option_of_a_comparison_can_be_typed(command):
+    parsed = vars(
+        make_parser().parse_args([command, "--strict", "--log", "mlflow", "--prefer", "size", "--seeds", "3"])
+    )
+    assert {key: parsed[key] for key in ("strict", "log", "prefer", "seed")} == {
+        **{"strict": True, "log": ["mlflow"], "prefer": "size", "seed": (0, 1, 2)}
+    }
+    options = {each.name for each in fields(Options) if not each.metadata.get("hidden")}
+    help_of = next(a for a in make_parser()._actions if a.choices and command in a.choices).choices[command]
+    assert options <= {action.dest for action in help_of._actions}
+
+
+def test_what_is_not_typed_is_left_to_the_one_default():
+    parsed = vars(make_parser().parse_args(["compare"]))
+    assert parsed.keys() == {"command", "data"}
 
 
 @pytest.mark.parametrize("command", ["compare", "learning-curve", "show"])

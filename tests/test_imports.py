@@ -85,3 +85,16 @@ def test_every_public_name_is_there():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no_such_name"):
         headstart.no_such_name  # noqa: B018
+
+
+def test_the_readme_lists_every_file_of_the_house_in_its_room():
+    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    listed, rooms = [], []
+    for line in readme.split("\nheadstart/\n")[1].split("\nnotebooks/")[0].splitlines():
+        name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2 - 1
+        rooms[depth:] = [name.rstrip("/")] if name.endswith("/") else []
+        if name.endswith(".py"):
+            listed.append("/".join([*rooms[:depth], name]))
+    found = [path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")]
+    said = {name for name in found if not name.endswith("/__init__.py")} | {"report/__init__.py"}
+    assert sorted(listed) == sorted(said)

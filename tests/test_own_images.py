@@ -29,10 +29,13 @@ def export(image, path, number):
 
 @pytest.mark.usefixtures("users_cache")
 def test_exported_photographs_give_the_accuracy_of_the_same_in_memory(tmp_path):
-    cifar10 = hs.load("cifar10")
+    try:
+        cifar10 = hs.load("cifar10")
+    except hs.HeadstartError as error:
+        pytest.skip(f"no source of CIFAR-10 answers here: {error}")
     images, labels, splits = [], [], []
     for name, most in (("train", 300), ("val", 50), ("test", 400)):
-        split = cifar10.splits[name]
+        split = getattr(cifar10, name)
         for label, number in enumerate(CLASSES):
             for place, row in enumerate(np.flatnonzero(split.labels == number)[:most]):
                 images.append(split.images[row])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from headstart.data.dataset import Dataset, Split, fingerprint_of
+from headstart.data.dataset import Dataset, collection_of, digests_of
 from headstart.data.decode import fitted
-from headstart.data.splits import cut_missing
+from headstart.data.splits import cut_missing, refuse_unusable, split_of
 from headstart.errors import HeadstartError
+
+SMALLEST = 8  # pixels a side: the networks from scratch halve an image three times
 
 
 def from_arrays(
@@ -26,14 +27,20 @@ def from_arrays(
 
     images: uint8, (N, H, W, 3), or grey as (N, H, W) or (N, H, W, 1); those that are no squares are fitted into one.
     labels: (N,) integers, indices into `class_names`. splits: (N,) "train", "val" or "test"; those that are missing are
-    cut. Raises HeadstartError for other shapes and types, labels without a name and classes with too few images.
+    cut. Raises HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, classes
+    with too few images, and splits that leave a part, or a class in it, without an image.
     """
     pixels, numbers = np.asarray(images), np.asarray(labels)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or not pixels.size:
         raise HeadstartError(
-            f"images must be uint8 (N, H, W, 3), values 0 to 255, or grey (N, H, W); got {pixels.dtype} {images.shape}"
+            f"images must be uint8 (N, H, W, 3), values 0 to 255, or grey (N, H, W); got {pixels.dtype} "
+            f"{np.shape(images)}"
+        )
+    if max(pixels.shape[1:3]) < SMALLEST:
+        raise HeadstartError(
+            f"images of {pixels.shape[2]} x {pixels.shape[1]} pixels are too small: {SMALLEST} a side is the least"
         )
     if numbers.shape != (len(pixels),) or not np.issubdtype(numbers.dtype, np.integer):
         raise HeadstartError(
@@ -49,10 +56,13 @@ def from_arrays(
         raise HeadstartError(f"splits must be {len(pixels):,} words, each train, val or test")
     if pixels.shape[1] != pixels.shape[2]:
         pixels = np.stack([fitted(np.broadcast_to(each, (*each.shape[:2], 3)), max(each.shape)) for each in pixels])
-    pixels = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:3], 3)))
+    pixels = np.array(np.broadcast_to(pixels, (*pixels.shape[:3], 3)))  # a copy: theirs stays theirs
     numbers = numbers.astype(np.int64)
-    contents = np.array([hashlib.sha256(each.data).hexdigest() for each in pixels])
-    chosen = cut_missing(given, numbers, contents, split_seed, class_names)
-    made = {each: Split(pixels[chosen == each], numbers[chosen == each]) for each in ("train", "val", "test")}
-    fingerprint = fingerprint_of(class_names, made)
-    return Dataset(name, made["train"], made["val"], made["test"], tuple(class_names), fingerprint, "arrays in memory")
+    digests = digests_of(pixels)
+    groups = np.unique(digests, return_inverse=True)[1]  # identical images stay together
+    split = split_of(cut_missing(given, numbers, groups, split_seed, class_names))
+    refuse_unusable(split, numbers, class_names, name)
+    collection = collection_of(name, "".join(digests))
+    made = Dataset(name, pixels, numbers, tuple(class_names), (split,), "arrays in memory", collection, groups=groups)
+    made.__dict__.update(digests=digests)
+    return made

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headstart.data.dataset import Dataset, Split
-from headstart.data.duplicates import find_duplicates, traits_of_split
+from headstart.data.dataset import Dataset, Subset
+from headstart.data.duplicates import find_duplicates, traits_of_images
 from headstart.data.load import load
 from headstart.runtime.text import shown
 
@@ -90,16 +90,16 @@ def audit(dataset: Dataset) -> Audit:
         *_told(dataset),
     )
     files = {
-        name: split.files["path"].tolist()
-        for name, split in dataset.splits.items()
-        if split.files is not None and name != "train"
+        name: part.files["path"].tolist()
+        for name, part in dataset.parts.items()
+        if part.files is not None and name != "train"
     }
     return Audit(dataset.name, dataset.fingerprint, findings, leaked, files)
 
 
-def name_of(split_name: str, split: Split, row: int) -> str:
-    """What to call an image: its path, or its number in its split where it never was a file."""
-    return f"{split_name} image {row}" if split.files is None else str(split.files["path"].iloc[row])
+def name_of(part_name: str, part: Subset, row: int) -> str:
+    """What to call an image: its path, or its number in its part where it never was a file."""
+    return f"{part_name} image {row}" if part.files is None else str(part.files["path"].iloc[row])
 
 
 def _unreadable(dataset: Dataset) -> Iterator[Finding]:
@@ -109,9 +109,9 @@ def _unreadable(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _duplicates(dataset: Dataset, pairs: pd.DataFrame) -> Iterator[Finding]:
-    splits = dataset.splits
+    parts = dataset.parts
     labels = [
-        [splits[name].labels[row] for name, row in pairs[[split, row]].itertuples(index=False)]
+        [parts[name].labels[row] for name, row in pairs[[split, row]].itertuples(index=False)]
         for split, row in (("split", "row"), ("other_split", "other_row"))
     ]
     across = (pairs["split"] != pairs["other_split"]).to_numpy()
@@ -120,7 +120,7 @@ def _duplicates(dataset: Dataset, pairs: pd.DataFrame) -> Iterator[Finding]:
     for split, others in (("test", "train or val"), ("val", "train")):
         chosen = across & (pairs["split"] == split).to_numpy()
         if images := pairs[chosen]["row"].nunique():
-            share = f"{100 * images / len(splits[split]):.1f} %"
+            share = f"{100 * images / len(parts[split]):.1f} %"
             copies = pairs[chosen & exact]["row"].nunique()
             said = (
                 f"{_count(images, f'{split} image')} ({share}) with a duplicate in {others}; {copies:,} of them exact"
@@ -137,9 +137,11 @@ def _duplicates(dataset: Dataset, pairs: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _names(dataset: Dataset, pairs: pd.DataFrame, labelled: bool = False) -> tuple[str, ...]:
-    def name(split: str, row: int) -> str:
-        label = f" ({shown(dataset.class_names[dataset.splits[split].labels[row]])})" if labelled else ""
-        return name_of(split, dataset.splits[split], row) + label
+    parts = dataset.parts
+
+    def name(part: str, row: int) -> str:
+        label = f" ({shown(dataset.class_names[parts[part].labels[row]])})" if labelled else ""
+        return name_of(part, parts[part], row) + label
 
     columns = ["split", "row", "other_split", "other_row"]
     return tuple(f"{name(a, i)} = {name(b, j)}" for a, i, b, j in pairs[columns].head(EXAMPLES).itertuples(index=False))
@@ -164,14 +166,15 @@ def _odd(dataset: Dataset) -> Iterator[Finding]:
     grey: list[str] = []
     tiny: list[str] = []
     long: list[str] = []
-    for split_name, split in dataset.splits.items():
-        grey += [name_of(split_name, split, row) for row in np.flatnonzero(traits_of_split(split)["grey"]).tolist()]
-        if split.files is not None:
-            sides = split.files[["width", "height"]].to_numpy()
+    is_grey = traits_of_images(dataset)["grey"].to_numpy()
+    for part_name, part in dataset.parts.items():
+        grey += [name_of(part_name, part, row) for row in np.flatnonzero(is_grey[part.rows]).tolist()]
+        if part.files is not None:
+            sides = part.files[["width", "height"]].to_numpy()
             longer, shorter = sides.max(axis=1), sides.min(axis=1)
             for found, odd in ((tiny, longer < TINY), (long, longer > LONG * shorter)):
                 rows = np.flatnonzero(odd).tolist()
-                found += [f"{name_of(split_name, split, row)}: {sides[row, 0]} x {sides[row, 1]}" for row in rows]
+                found += [f"{name_of(part_name, part, row)}: {sides[row, 0]} x {sides[row, 1]}" for row in rows]
     if tiny:
         said = f"{_count(len(tiny), 'image')} smaller than {TINY} pixels"
         yield Finding("tiny", len(tiny), said, tuple(tiny[:EXAMPLES]))
@@ -182,7 +185,7 @@ def _odd(dataset: Dataset) -> Iterator[Finding]:
         yield Finding(
             "grey",
             len(grey),
-            f"{_count(len(grey), 'grey image')} of {sum(map(len, dataset.splits.values())):,}",
+            f"{_count(len(grey), 'grey image')} of {sum(map(len, dataset.parts.values())):,}",
             tuple(grey[:EXAMPLES]),
             False,
         )
@@ -192,8 +195,8 @@ def _told(dataset: Dataset) -> Iterator[Finding]:
     """What was done to images, and what was left aside: nobody need act on it."""
     done: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
-    for split in dataset.splits.values():
-        for path, notices in () if split.files is None else split.files[["path", "notices"]].itertuples(index=False):
+    for part in dataset.parts.values():
+        for path, notices in () if part.files is None else part.files[["path", "notices"]].itertuples(index=False):
             for notice in filter(None, notices.split(", ")):
                 what = "first frame of several" if notice.startswith("first of") else notice
                 done[what] += 1

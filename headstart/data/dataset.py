@@ -1,35 +1,41 @@
-"""What every data source gives and every later stage takes."""
+"""What every data source gives and every later stage takes: one collection of images, and splits that choose rows."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headstart.errors import HeadstartError
+
 if TYPE_CHECKING:
     import pandas as pd
+
+PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Chosen rows of a larger array, read when they are indexed: images of a split that need not fit into memory.
+    """Chosen rows of a larger array, read when they are indexed: images that need not fit into memory.
 
-    base: (M, H, W, 3) uint8, memory-mapped. rows: (N,) indices into it. digests: (M,) what tells a row's content.
+    base: (M, H, W, 3) uint8, memory-mapped. rows: (N,) indices into it.
     """
 
     base: np.ndarray
     rows: np.ndarray
-    digests: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        """Index the first axis as numpy does, by a number, a slice or an array; what is chosen is copied to memory."""
+        """Index as numpy does; what is chosen is copied to memory, and before that all where pixels are chosen too."""
+        if isinstance(index, tuple):
+            return self[:][index]
         return np.array(self.base[self.rows[index]])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -47,77 +53,161 @@ class Rows:
 
     def take(self, indices: np.ndarray) -> Rows:
         """Some of these rows; none is read."""
-        return Rows(self.base, self.rows[indices], self.digests)
+        return Rows(self.base, self.rows[indices])
 
 
 Images = np.ndarray | Rows
 """(N, H, W, 3) uint8."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
-    """Images and their labels, in a fixed order.
+    """Which images train, which ones every choice is made on, and which are kept for the end.
 
-    images: (N, H, W, 3) uint8, an array, or `Rows` of one on disk. labels: (N,) int64, indices into the data set's
-    `class_names`. files: a row an image, as `store.open_store` describes them, with its `path`; None where the images
-    never were files of the user's.
+    name: "holdout" for the only split; each of several has its own. train, val, test: (n,) int64 rows of the data set,
+    ascending; no row is in two of them.
     """
 
+    name: str
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+    @property
+    def parts(self) -> dict[str, np.ndarray]:
+        """ "train", "val" and "test" -> rows."""
+        return {part: getattr(self, part) for part in PARTS}
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Chosen rows of a data set, with all that belongs to them; a view that copies nothing before it is indexed."""
+
+    dataset: Dataset
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def images(self) -> Rows:
+        """(n, H, W, 3) uint8."""
+        images = self.dataset.images
+        return images.take(self.rows) if isinstance(images, Rows) else Rows(images, self.rows)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(n,) int64, indices into the data set's `class_names`."""
+        return self.dataset.labels[self.rows]
+
+    @cached_property
+    def digests(self) -> np.ndarray:
+        """(n,) str, SHA-256 of each image's shape and pixels."""
+        return self.dataset.digests[self.rows]
+
+    @cached_property
+    def files(self) -> pd.DataFrame | None:
+        """A row an image; None where the images never were files of the user's."""
+        files = self.dataset.files
+        return None if files is None else files.iloc[self.rows].reset_index(drop=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One labelled collection of images, and one or more ways to split it.
+
+    images: (N, H, W, 3) uint8, an array, or `Rows` of one on disk. labels: (N,) int64, indices into `class_names`.
+    splits: at least one; `train`, `val` and `test` are those of the first. source: where it was found, in words.
+    collection: what the cache files it under, equal for a folder before and after photos were added. files: a row an
+    image, with its `path` and what reading it said (`store.FileTraits`); None where they never were files. groups: (N,)
+    int64, equal for images that must stay on one side of every split. unreadable: path -> why it gave no image, of the
+    files that had to be left out. ignored: why -> how many files were no images.
+    """
+
+    name: str
     images: Images
     labels: np.ndarray
+    class_names: tuple[str, ...]
+    splits: tuple[Split, ...]
+    source: str
+    collection: str
     files: pd.DataFrame | None = None
+    groups: np.ndarray | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of shape and pixels: what cached activations are keyed by. Labels do not enter."""
-        digest = hashlib.sha256(repr(self.images.shape).encode())
-        if isinstance(self.images, Rows):  # their content was hashed when it was read
-            digest.update(self.images.digests[self.images.rows].tobytes())
-        else:
-            digest.update(np.ascontiguousarray(self.images).data)
-        return digest.hexdigest()
+    @property
+    def train(self) -> Subset:
+        """The images to train on, by the first split."""
+        return Subset(self, self.splits[0].train)
 
-    def take(self, indices: np.ndarray) -> Split:
-        """Some of the images, with all that belongs to them, in the order of `indices`."""
-        images = self.images.take(indices) if isinstance(self.images, Rows) else self.images[indices]
-        files = None if self.files is None else self.files.iloc[indices].reset_index(drop=True)
-        return Split(images, self.labels[indices], files)
+    @property
+    def val(self) -> Subset:
+        """The images that every choice is made on, by the first split."""
+        return Subset(self, self.splits[0].val)
 
+    @property
+    def test(self) -> Subset:
+        """The images that are looked at once, by the first split."""
+        return Subset(self, self.splits[0].test)
 
-@dataclass(frozen=True)
-class Dataset:
-    """Train, validation and test splits of one labelled image collection.
-
-    fingerprint: SHA-256 of the whole decoded content and its labels. source: where it was found, in words. unreadable:
-    path -> why it gave no image, of the files that had to be left out. ignored: why -> how many files were no images.
-    """
-
-    name: str
-    train: Split
-    val: Split
-    test: Split
-    class_names: tuple[str, ...]
-    fingerprint: str
-    source: str
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-    ignored: Mapping[str, int] = field(default_factory=dict)
+    @property
+    def parts(self) -> dict[str, Subset]:
+        """ "train", "val" and "test" -> its images, by the first split."""
+        return {part: Subset(self, rows) for part, rows in self.splits[0].parts.items()}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of one image."""
-        height, width, channels = self.train.images.shape[1:]
+        height, width, channels = self.images.shape[1:]
         return height, width, channels
 
-    @property
-    def splits(self) -> dict[str, Split]:
-        """Name -> split."""
-        return {"train": self.train, "val": self.val, "test": self.test}
+    @cached_property
+    def digests(self) -> np.ndarray:
+        """(N,) str, SHA-256 of each image's shape and pixels: what everything computed of an image is kept under."""
+        if self.files is not None:
+            return self.files["square"].to_numpy(dtype=np.str_)
+        return digests_of(self.images)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of class names, pixels, labels, and of what is held out by which split: what makes two data sets one.
+
+        Which of the others train does not enter: a limited data set has the fingerprint of the whole.
+        """
+        held_out = [(split.name, split.val.tolist(), split.test.tolist()) for split in self.splits]
+        said = [list(self.class_names), self.digests.tolist(), self.labels.tolist(), held_out]
+        return hashlib.sha256(ascii(said).encode()).hexdigest()
+
+    def on(self, split: str) -> Dataset:
+        """The same images by one of the splits alone; HeadstartError where there is none of that name."""
+        found = [each for each in self.splits if each.name == split]
+        if not found:
+            raise HeadstartError(f"{self.name} has no split {split!r}: {', '.join(each.name for each in self.splits)}")
+        return self.with_splits(found[0])
+
+    def with_splits(self, *splits: Split) -> Dataset:
+        """The same data set, and so of the same fingerprint, by some of its splits or with fewer images to train on."""
+        made = replace(self, splits=splits)
+        made.__dict__.update(digests=self.digests, fingerprint=self.fingerprint)
+        return made
 
 
-def fingerprint_of(class_names: Sequence[str], splits: Mapping[str, Split]) -> str:
-    """SHA-256 of class names, pixels and labels: what makes two data sets one."""
-    said = [list(class_names), *((name, split.fingerprint, split.labels.tolist()) for name, split in splits.items())]
-    return hashlib.sha256(ascii(said).encode()).hexdigest()
+def collection_of(name: str, said: str) -> str:
+    """What the cache files a data set under: its name, as far as a file may have it, and a digest of what else is said
+    of it: where it lies, or what it holds."""
+    plain = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:40] or "images"
+    return f"{plain}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+
+
+def digests_of(images: Sequence[np.ndarray] | Images) -> np.ndarray:
+    """(N,) str, SHA-256 of shape and pixels of each image (H, W, 3) uint8."""
+    return np.array([digest_of(images[row]) for row in range(len(images))], dtype=np.str_)
+
+
+def digest_of(pixels: np.ndarray) -> str:
+    """SHA-256 of the shape and pixels of an image (H, W, 3) uint8, in hexadecimal digits."""
+    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()

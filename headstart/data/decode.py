@@ -1,9 +1,12 @@
-"""From the bytes of an image file to pixels. Everything that reads a user's images does it by `decode`."""
+"""From an image file to pixels. Everything that reads a user's images does it by `read_image`."""
 
 from __future__ import annotations
 
 import io
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,9 @@ from headstart.errors import HeadstartError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 100_000_000  # of one image: beyond it a file of a few bytes could take all memory
+MAX_FILE_BYTES = 1_000_000_000  # of one file: MAX_PIXELS of 16 bits a channel take 600 MB uncompressed
+SIGNATURE = 64  # bytes that a file is told by
+TOO_LARGE = "it does not fit into memory"
 BACKGROUND = (255, 255, 255)  # white: what shows through transparent pixels, as on a page
 PADDING = (124, 116, 104)  # beside a picture that is no square: the mean colour of ImageNet's photographs
 
@@ -34,7 +40,7 @@ HEIF_BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF
 
 
 class DecodeError(HeadstartError):
-    """These bytes give no image; the message says why, and names no file."""
+    """A file, or these bytes, give no image; the message says why in one line, and names no file."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +59,33 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
     CMYK are converted. Raises DecodeError, and nothing else, for whatever does not decode to its last byte, is in
     another format, has more than `max_pixels`, or values whose range is not known (32-bit integers, floats).
     """
-    if not data:
-        raise DecodeError("the file is empty")
+    with _as_decode_errors(data[:SIGNATURE], max_pixels):
+        return _decode(data, max_pixels)
+
+
+def read_image(path: Path) -> Decoded:
+    """Decode an image file, as `decode` does its bytes.
+
+    They are all read only where its header is that of an image: of a film or a disk image the first few are. Raises
+    DecodeError, and nothing else, for what `decode` refuses, for more than MAX_FILE_BYTES, and for whatever is no file
+    or cannot be read.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata, and of size, which is looked at below
-            return _decode(data, max_pixels)
-    except DecodeError:
-        raise
-    except Image.UnidentifiedImageError:
-        raise DecodeError(_what_else(data)) from None
-    except Image.DecompressionBombError:
-        raise DecodeError(f"more than {max_pixels:,} pixels") from None
-    except Exception as error:  # damaged bytes make Pillow's readers raise almost anything
-        raise DecodeError(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from None
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise DecodeError("not a file" if path.exists() else "no such file")
+        with path.open("rb") as file:
+            if (size := os.fstat(file.fileno()).st_size) > MAX_FILE_BYTES:
+                raise DecodeError(f"a file of {size / 1e9:.1f} GB: no more than {MAX_FILE_BYTES / 1e9:.0f} GB is read")
+            start = file.read(SIGNATURE)
+            with _as_decode_errors(start, MAX_PIXELS), Image.open(file, formats=FORMATS) as image:
+                _refuse_size(image, MAX_PIXELS)
+            file.seek(0)
+            data = file.read()
+    except (OSError, ValueError) as error:
+        raise DecodeError(f"cannot be opened: {_reason(error)}") from None
+    except MemoryError:
+        raise DecodeError(TOO_LARGE) from None
+    return decode(data)
 
 
 def fitted(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -94,7 +113,7 @@ def inside(height: int, width: int, side: int) -> tuple[slice, slice]:
 def size_of(path: Path) -> tuple[int, int] | None:
     """Width and height in pixels as an image file's header says, not turned upright; None where there is no telling."""
     try:
-        if not path.is_file():
+        if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:  # of some formats Pillow reads all to tell it
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -104,20 +123,54 @@ def size_of(path: Path) -> tuple[int, int] | None:
         return None
 
 
+@contextmanager
+def _as_decode_errors(start: bytes, max_pixels: int) -> Iterator[None]:
+    """Turn all that Pillow raises into a DecodeError. start: the first bytes of what it is given."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata, and of size, which `_refuse_size` looks at
+            yield
+    except DecodeError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise DecodeError(_what_else(start)) from None
+    except Image.DecompressionBombError:
+        raise DecodeError(f"more than {max_pixels:,} pixels") from None
+    except MemoryError:
+        raise DecodeError(TOO_LARGE) from None
+    except Exception as error:  # damaged bytes make Pillow's readers raise almost anything
+        raise DecodeError(f"damaged: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, in one line."""
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _refuse_size(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise DecodeError(f"{width:,} x {height:,} pixels, more than {max_pixels:,}")
+
+
 def _decode(data: bytes, max_pixels: int) -> Decoded:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise DecodeError(f"{width:,} x {height:,} pixels, more than {max_pixels:,}")
+        _refuse_size(image, max_pixels)
         notices = []
         if (frames := getattr(image, "n_frames", 1)) > 1:
             notices.append(f"first of {frames} frames")
         image.load()
-        upright, turned = _upright(image)
-        if turned:
-            notices.append("turned upright")
-        rgb, how = _rgb(upright)
+        rgb, how = upright_rgb(image)
         return Decoded(np.asarray(rgb), str(image.format), (*notices, *how))
+
+
+def upright_rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """An image as its EXIF orientation says, in mode RGB, and in words what that took; DecodeError where the range of
+    its values is not known."""
+    upright, turned = _upright(image)
+    rgb, how = _rgb(upright)
+    return rgb, (("turned upright",) if turned else ()) + how
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
@@ -147,13 +200,15 @@ def _rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     return image.convert("RGB"), ((notice,) if notice else ())
 
 
-def _what_else(data: bytes) -> str:
-    """What these bytes are, where that is known, given that they are no image of FORMATS."""
+def _what_else(start: bytes) -> str:
+    """What a file with these first bytes is, where that is known, given that it is no image of FORMATS."""
+    if not start:
+        return "the file is empty"
     known = ", ".join(FORMATS)
-    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
-        return f"a picture in {HEIF_BRANDS[data[8:12]]}, which is not read: convert it to one of {known}"
-    start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS:
+        return f"a picture in {HEIF_BRANDS[start[8:12]]}, which is not read: convert it to one of {known}"
+    words = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for signature, what in OTHERS.items():
-        if start.startswith(signature):
+        if words.startswith(signature):
             return f"{what}, no image"
     return f"no image in any of {known}"

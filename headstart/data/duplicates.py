@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from headstart.data.dataset import Dataset, Split
+from headstart.data.dataset import Dataset, Images, Subset
 from headstart.data.decode import inside
 from headstart.data.store import spread
 from headstart.data.traits import traits_of
@@ -34,18 +34,20 @@ def find_duplicates(dataset: Dataset) -> pd.DataFrame:
     ones of each split; of two in one split the later is paired with the earlier. What is near was found by looking at
     CIFAR-10's pairs: docs/decisions/duplicates.md. The result is kept in the cache.
     """
-    key = hashlib.sha256(repr([VERSION, *(split.fingerprint for split in dataset.splits.values())]).encode())
-    return kept_table("duplicates", key.hexdigest()[:24], lambda: _find(dataset))
+    said = [VERSION, dataset.image_shape, *(part.digests.tolist() for part in dataset.parts.values())]
+    key = hashlib.sha256(repr(said).encode()).hexdigest()[:24]
+    return kept_table(dataset.collection, "duplicates", key, lambda: _find(dataset))
 
 
-def traits_of_split(split: Split) -> pd.DataFrame:
-    """The columns of `Traits` for every image: from when it was read, or computed now."""
-    if split.files is not None:
-        return split.files
-    return kept_table("traits", split.fingerprint[:24], lambda: _traits_of_arrays(split.images[:]))
+def traits_of_images(dataset: Dataset) -> pd.DataFrame:
+    """The columns of `Traits`, a row an image: from when it was read, or computed now."""
+    if dataset.files is not None:
+        return dataset.files
+    key = hashlib.sha256(repr([VERSION, dataset.digests.tolist()]).encode()).hexdigest()[:24]
+    return kept_table(dataset.collection, "traits", key, lambda: _traits_of_arrays(dataset.images))
 
 
-def _traits_of_arrays(images: np.ndarray) -> pd.DataFrame:
+def _traits_of_arrays(images: Images) -> pd.DataFrame:
     chunks = [(images[start : start + CHUNK], start) for start in range(0, len(images), CHUNK)]
     found: dict[int, list[dict[str, object]]] = {}
     with bar("hashing images", len(images)) as advance:
@@ -60,8 +62,8 @@ def _traits_of_chunk(images: np.ndarray, start: int) -> tuple[int, list[dict[str
 
 
 def _find(dataset: Dataset) -> pd.DataFrame:
-    names = list(dataset.splits)
-    traits = {name: traits_of_split(split) for name, split in dataset.splits.items()}
+    names, parts, all_traits = list(dataset.parts), dataset.parts, traits_of_images(dataset)
+    traits = {name: all_traits.iloc[part.rows] for name, part in parts.items()}
     total = sum(len(traits[a]) * len(traits[b]) for i, a in enumerate(names) for b in names[: i + 1])
     pairs: list[tuple[str, int, str, int, bool]] = []
     with bar("looking for duplicates", total) as advance:
@@ -69,7 +71,7 @@ def _find(dataset: Dataset) -> pd.DataFrame:
             for b in names[: place + 1]:  # test with train and val, val with train, and each with itself
                 pairs += [(a, row, b, other, True) for row, other in _equal(traits[a], traits[b], a == b)]
                 for rows, others, compared in _candidates(traits[a], traits[b], a == b):
-                    near = _look_alike(dataset.splits[a], rows, dataset.splits[b], others)
+                    near = _look_alike(parts[a], rows, parts[b], others)
                     pairs += [(a, int(row), b, int(o), False) for row, o in zip(rows[near], others[near], strict=True)]
                     advance(compared)
     return pd.DataFrame(pairs, columns=list(COLUMNS))
@@ -106,7 +108,7 @@ def _candidates(a: pd.DataFrame, b: pd.DataFrame, same: bool) -> Iterator[tuple[
         yield rows[rank < CLOSEST], columns[rank < CLOSEST], len(block) * len(others)
 
 
-def _look_alike(a: Split, rows: np.ndarray, b: Split, others: np.ndarray) -> np.ndarray:
+def _look_alike(a: Subset, rows: np.ndarray, b: Subset, others: np.ndarray) -> np.ndarray:
     """Whether the thumbnails of each pair correlate: (P,) bool. Flat images have nothing that could."""
     near = np.zeros(len(rows), dtype=bool)
     for start in range(0, len(rows), CHUNK):
@@ -116,15 +118,15 @@ def _look_alike(a: Split, rows: np.ndarray, b: Split, others: np.ndarray) -> np.
     return near
 
 
-def _thumbnails(split: Split, rows: np.ndarray) -> np.ndarray:
+def _thumbnails(part: Subset, rows: np.ndarray) -> np.ndarray:
     """Images, without the bars beside them, as vectors of unit length whose channels have zero mean: (P, 768) float32;
     zeros where an image is flat."""
-    images = split.images[rows]
+    images = part.images[rows]
     side = images.shape[1]
-    if split.files is None:
+    if part.files is None:
         pictures = list(images)
     else:
-        shapes = split.files[["height", "width"]].to_numpy()[rows].tolist()
+        shapes = part.files[["height", "width"]].to_numpy()[rows].tolist()
         pictures = [pixels[inside(h, w, side)] for pixels, (h, w) in zip(images, shapes, strict=True)]
     small = [Image.fromarray(each).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX) for each in pictures]
     vectors = np.array([np.asarray(each) for each in small], dtype=np.float32).reshape(len(rows), -1, 3)

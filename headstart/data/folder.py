@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data.dataset import Dataset, Rows, Split, fingerprint_of
+from headstart.data.dataset import Dataset, collection_of
 from headstart.data.listing import Listing, scan
-from headstart.data.splits import cut_missing
+from headstart.data.splits import cut_missing, refuse_unusable, split_of
 from headstart.data.store import Store, open_store
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
@@ -25,28 +25,26 @@ def load(place: Path, split_seed: int, *, image_size: int | None, max_bad: float
     where a class has too few images to be split.
     """
     listing = scan(place)
-    store = open_store(listing, image_size)
+    name = re.sub(r"[^\w.-]+", "-", shown(place.resolve().stem)).strip("-.") or "images"
+    store = open_store(listing, collection := collection_of(name, ascii(str(place.resolve()))), image_size)
     bad = store.files["error"].to_numpy() != ""
     _refuse_bad(listing, store, bad, max_bad)
     good = np.flatnonzero(~bad)
-    labels, digests = listing.labels[good], store.files["sha256"].to_numpy(dtype="S64")
-    splits = cut_missing(listing.splits[good], labels, digests[good], split_seed, listing.class_names)
     files = store.files.assign(path=[shown(path) for path in listing.paths])
-
-    def split(name: str) -> Split:
-        rows = good[splits == name]
-        return Split(Rows(store.images, rows, digests), listing.labels[rows], files.iloc[rows].reset_index(drop=True))
-
-    made = {name: split(name) for name in ("train", "val", "test")}
-    _refuse_lost_classes(listing, made)
+    groups = np.unique(store.files["sha256"].to_numpy(dtype=np.str_)[good], return_inverse=True)[1]
+    labels = listing.labels[good]
+    split = split_of(cut_missing(listing.splits[good], labels, groups, split_seed, listing.class_names))
+    refuse_unusable(split, labels, listing.class_names, shown(listing.root))
     return Dataset(
-        re.sub(r"[^\w.-]+", "-", shown(place.resolve().stem)).strip("-.") or "images",
-        made["train"],
-        made["val"],
-        made["test"],
+        name,
+        store.images.take(good),
+        labels,
         listing.class_names,
-        fingerprint_of(listing.class_names, made),
+        (split,),
         shown(place),
+        collection,
+        files.iloc[good].reset_index(drop=True),
+        groups,
         dict(files.loc[bad, ["path", "error"]].itertuples(index=False)),
         listing.ignored,
     )
@@ -61,11 +59,3 @@ def _refuse_bad(listing: Listing, store: Store, bad: np.ndarray, max_bad: float)
         f"{100 * max_bad:g}%: {'; '.join(examples)}{'; ...' if bad.sum() > EXAMPLES else ''}; "
         "`headstart check` lists them all"
     )
-
-
-def _refuse_lost_classes(listing: Listing, splits: dict[str, Split]) -> None:
-    for name, split in splits.items():
-        counts = np.bincount(split.labels, minlength=len(listing.class_names))
-        if not counts.all():
-            lost = shown(listing.class_names[int(counts.argmin())])
-            raise HeadstartError(f"{shown(listing.root)}, {name}: no file of class {lost!r} can be read")

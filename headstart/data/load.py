@@ -12,11 +12,11 @@ import numpy as np
 from headstart.data.cifar10 import sources as cifar10
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
+from headstart.options import Options
 
 Loader = Callable[[Path | None, bool, int], Dataset]
 """(data_dir, offline, split_seed) -> Dataset"""
 
-MAX_BAD = 0.01  # the share of a user's files that may be unreadable before that stops everything
 DATASETS: dict[str, Loader] = {"cifar10": cifar10.load}
 
 
@@ -28,7 +28,7 @@ def load(
     train_limit: int | None = None,
     split_seed: int = 0,
     image_size: int | None = None,
-    max_bad: float = MAX_BAD,
+    max_bad: float = Options().max_bad,
 ) -> Dataset:
     """Load a data set, split into train, val and test: images (N, H, W, 3) uint8, labels (N,) int64.
 
@@ -61,15 +61,17 @@ def limited(dataset: Dataset, images: int, seed: int = 0) -> Dataset:
     """
     from headstart.data.splits import nested_order  # scikit-learn: a second that no other command should pay
 
-    least, most = len(dataset.class_names), len(dataset.train)
+    least, most = len(dataset.class_names), min(len(split.train) for split in dataset.splits)
     if not least <= images <= most:
         raise HeadstartError(
             f"{dataset.name} can be limited to between {least:,} training images (one of each class) and all "
             f"{most:,}: {images:,} is not between them"
         )
-    if images == most:
-        return dataset
-    return replace(dataset, train=dataset.train.take(np.sort(nested_order(dataset.train.labels, seed)[:images])))
+
+    def shortened(rows: np.ndarray) -> np.ndarray:
+        return rows[np.sort(nested_order(dataset.labels[rows], seed)[:images])]
+
+    return dataset.with_splits(*(replace(split, train=shortened(split.train)) for split in dataset.splits))
 
 
 def _load_own(

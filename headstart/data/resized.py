@@ -1,55 +1,50 @@
-"""The images of a split at another size: made once, kept on disk, opened by every later run."""
+"""The images of a data set at another size: each made once, kept on disk, opened by every later run."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import PIL
 
-from headstart.data.dataset import Split
+from headstart import __version__
+from headstart.data.dataset import Dataset, Rows
 from headstart.data.decode import fitted
-from headstart.runtime.cache import cache_dir, make_room, temporary_folder
 from headstart.runtime.console import bar
+from headstart.runtime.rows import RowTable
 
-CACHE_BYTES = 50e9  # what resized images may take on disk together
-IMAGES = "images.npy"
+VERSION = 1  # raise it when the same image would become other pixels
 CHUNK = 512  # images a task
 
 
-def images_at(split: Split, side: int) -> np.ndarray:
-    """The images of a split in squares of `side` pixels: (N, side, side, 3) uint8.
+def images_at(dataset: Dataset, rows: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images in squares of `side` pixels: an array (M, side, side, 3) uint8, and where in it those of `rows` are.
 
-    An array that has this size is returned as it is; everything else is made by `decode.fitted`, and memory-mapped.
+    Images that have this size are returned as they are; all others are made by `decode.fitted`, and memory-mapped.
     """
-    if isinstance(split.images, np.ndarray) and split.images.shape[1:3] == (side, side):
-        return split.images
-    key = hashlib.sha256(f"{split.fingerprint} {side}".encode()).hexdigest()[:24]
-    place = cache_dir() / "resized" / key
-    if not place.exists():
-        shape = (len(split), side, side, 3)
-        make_room(place.parent, CACHE_BYTES, float(np.prod(shape, dtype=float)))
-        with temporary_folder(place) as folder:
-            _fill(folder / IMAGES, shape, split)
-            try:
-                folder.rename(place)
-            except OSError:
-                if not place.exists():  # else another process has just made the same
-                    raise
-    os.utime(place)  # in use: among the last to be cleared away
-    return np.load(place / IMAGES, mmap_mode="c")  # copy on write: no one changes what is kept
+    images = dataset.images
+    if images.shape[1:3] == (side, side):
+        return (images.base, images.rows[rows]) if isinstance(images, Rows) else (images, rows)
+    made_by = {"headstart": __version__, "version": VERSION, "pillow": PIL.__version__}
+    table = RowTable("resized", dataset.collection, made_by, (side, side, 3), np.uint8)
+    keys = dataset.digests[rows]
+    if not table.known(keys).all():
+        _fill(table, dataset, rows, keys, side)
+    return table.values(), table.find(keys)
 
 
-def _fill(path: os.PathLike[str], shape: tuple[int, ...], split: Split) -> None:
-    kept = np.lib.format.open_memmap(path, "w+", dtype=np.uint8, shape=shape)
+def _fill(table: RowTable, dataset: Dataset, rows: np.ndarray, keys: np.ndarray, side: int) -> None:
+    with table.filling(keys) as fill:
+        wanted = rows[fill.wanted]
 
-    def resize(start: int) -> int:
-        some = split.images[start : start + CHUNK]
-        kept[start : start + CHUNK] = [fitted(pixels, shape[1]) for pixels in some]
-        return len(some)
+        def resize(start: int) -> range:
+            some = range(start, min(start + CHUNK, len(wanted)))
+            fill.values[fill.rows[some]] = [fitted(pixels, side) for pixels in dataset.images[wanted[some]]]
+            return some
 
-    with bar(f"bringing images to {shape[1]} px", len(split)) as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done in pool.map(resize, range(0, len(split), CHUNK)):  # Pillow lets go of the interpreter
-            advance(done)
-    kept.flush()
+        starts = range(0, len(wanted), CHUNK)
+        with bar(f"bringing images to {side} px", len(wanted)) as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
+            for some in pool.map(resize, starts):  # Pillow lets go of the interpreter
+                fill.keep(some)
+                advance(len(some))

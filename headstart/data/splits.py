@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from headstart.data.dataset import PARTS, Split
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
@@ -46,19 +47,24 @@ def nested_order(labels: np.ndarray, seed: int) -> np.ndarray:
     return by_class[np.argsort(np.where(place == 0, 0, (place + 0.5) / size), kind="stable")]
 
 
-def cut_missing(
-    splits: np.ndarray, labels: np.ndarray, contents: np.ndarray, seed: int, class_names: Sequence[str]
-) -> np.ndarray:
-    """Give every image a split: (N,) "train", "val" or "test". Splits that are there stay as they are; val and test,
-    where they are missing, are cut class by class from train (or from the images that have no split) by SHARES.
+def split_of(parts: np.ndarray, name: str = "holdout") -> Split:
+    """The split in which each image is in the part that is said of it: (N,) "train", "val" or "test"."""
+    return Split(name, *(np.flatnonzero(parts == part) for part in PARTS))
 
-    splits: (N,) "train", "val", "test" or "". labels: (N,) int. contents: (N,) equal for identical images, which stay
-    together. Raises HeadstartError where a class has too few different images to be in each split.
+
+def cut_missing(
+    parts: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int, class_names: Sequence[str]
+) -> np.ndarray:
+    """Give every image a part: (N,) "train", "val" or "test". Parts that are there stay as they are; val and test,
+    where they are missing, are cut class by class from train (or from the images that have none) by SHARES.
+
+    parts: (N,) "train", "val", "test" or "". labels: (N,) int. groups: (N,) equal for images that stay together.
+    Raises HeadstartError where a class has too few groups to be in each part.
     """
-    splits = np.where(splits == "", "train", splits).astype("<U5")
+    splits = np.where(parts == "", "train", parts).astype("<U5")
     missing = [name for name in SHARES if name not in splits]
     pool = np.flatnonzero(splits == "train")
-    _, firsts, group_of = np.unique(contents[pool], return_index=True, return_inverse=True)
+    _, firsts, group_of = np.unique(groups[pool], return_index=True, return_inverse=True)
     group_labels = labels[pool][firsts]
     counts = np.bincount(group_labels, minlength=len(class_names))
     if missing and counts.min() < 1 + len(missing):
@@ -69,9 +75,20 @@ def cut_missing(
         )
     generator = np.random.default_rng(seed)
     for label in range(len(class_names)):
-        groups = generator.permutation(np.flatnonzero(group_labels == label))
+        left = generator.permutation(np.flatnonzero(group_labels == label))
         for name in missing:
             size = max(1, round(SHARES[name] * counts[label]))
-            chosen, groups = groups[:size], groups[size:]
+            chosen, left = left[:size], left[size:]
             splits[pool[np.isin(group_of, chosen)]] = name
     return splits
+
+
+def refuse_unusable(split: Split, labels: np.ndarray, class_names: Sequence[str], where: str) -> None:
+    """Raise HeadstartError where a part of a split, or a class in it, has no image; where: what to call the data."""
+    for part, rows in split.parts.items():
+        counts = np.bincount(labels[rows], minlength=len(class_names))
+        if not counts.all():
+            lost = shown(class_names[int(counts.argmin())])
+            raise HeadstartError(
+                f"{where}, {part}: no image of class {lost!r} that can be read; every class needs one in {part}"
+            )

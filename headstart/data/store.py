@@ -1,121 +1,152 @@
-"""Decoded images of a listing: each file read once, by all cores, into one memory-mapped file that later runs open."""
+"""Decoded images of a listing: the content of each file decoded once, by all cores, into one memory-mapped table."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import shutil
+import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
+import PIL
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from headstart.data.decode import DecodeError, decode, fitted, size_of
+from headstart import __version__
+from headstart.data.dataset import Rows, digest_of
+from headstart.data.decode import DecodeError, fitted, read_image, size_of
 from headstart.data.listing import Listing
 from headstart.data.traits import Traits, traits_of
 from headstart.errors import HeadstartError
-from headstart.runtime.cache import cache_dir, make_room
+from headstart.runtime.cache import cache_dir
 from headstart.runtime.console import bar, say
+from headstart.runtime.rows import MISSING, RowTable
 from headstart.runtime.text import shown
 
-CACHE_BYTES = 100e9  # what the decoded images of all data sets may take on disk together
-VERSION = 1  # of what is kept: raise it when the same file would give other pixels or traits
+VERSION = 2  # of what is kept: raise it when the same file would give other pixels or traits
 LARGEST, SMALLEST = 224, 32  # pixels a side that images are kept at, unless a larger size is asked for
+STEP = 32  # pixels that the side is a multiple of, where images differ in size
 SIZES_SAMPLED = 1000  # files whose headers are looked at to find the side
 CHUNK = 64  # files a task
+LOOKUP = "SELECT path, status, sha256 FROM (SELECT value FROM json_each(?)) CROSS JOIN seen ON path = value"
 SMALL = 512  # files that are sooner read by this process than others are started
-IMAGES, FILES = "images.bin", "files.parquet"
 
 
 @dataclass(frozen=True)
 class FileTraits:
-    """What reading one file said. error: why it gave no image, else empty. notices: what was done to it, in words."""
+    """What reading one file said. error: why it gave no image, else empty. notices: what was done to it, in words.
+    square: SHA-256 of its pixels as they are kept, in a square; equal for images that no network could tell apart."""
 
     error: str = ""
     format: str = ""
     width: int = 0
     height: int = 0
     notices: str = ""
+    square: str = ""
 
 
 @dataclass(frozen=True)
 class Store:
-    """images: (N, S, S, 3) uint8, memory-mapped, a row a file of the listing (black where it gave no image).
+    """images: (N, S, S, 3) uint8, an image a file of the listing; one that has an error is not to be read.
 
-    files: a row a file, with the columns of `FileTraits` and `Traits`.
+    files: a row a file, with the columns of `FileTraits` and `Traits`. decoded: how many files were decoded just now.
     """
 
-    images: np.ndarray
+    images: Rows
     files: pd.DataFrame
+    decoded: int
 
 
-def open_store(listing: Listing, image_size: int | None = None) -> Store:
-    """Decode every file of a listing, or open what an earlier run decoded.
+def open_store(listing: Listing, collection: str, image_size: int | None = None) -> Store:
+    """Decode every file whose content was not decoded before, and open what earlier runs decoded.
 
-    Images are kept whole, in a square: see `fitted`. Its side is the median long side of the images, at most
-    `image_size` (default 224) and at least 32 pixels. What was decoded is found again by the names, sizes and times of
-    all files: when one has changed, all are read anew. Two processes that want the same wait for each other; what a
-    killed one left is begun again.
+    Images are kept whole, in a square: see `fitted` and `side_of`. A file is known by its content, so that one that was
+    only touched, renamed or copied is not decoded again; content is hashed anew where name, size or time have changed.
+    Two processes that want the same wait for each other, and what a killed one had finished is kept.
     """
     side = side_of(listing, image_size or LARGEST)
-    place = cache_dir() / "decoded" / _key(listing, side)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    shape = (len(listing.paths), side, side, 3)
-    with FileLock(place.with_name(f".{place.name}.lock")):
-        if not place.exists():
-            _build(listing, place, shape)
-    os.utime(place)  # in use: among the last to be cleared away
-    return Store(np.memmap(place / IMAGES, np.uint8, "r", shape=shape), pd.read_parquet(place / FILES))
+    made_by = {"headstart": __version__, "version": VERSION, "pillow": PIL.__version__, "fit": "letterbox"}
+    table = RowTable("images", collection, made_by, (side, side, 3), np.uint8)
+    errors, keys = _contents(listing)
+    readable = [place for place, error in enumerate(errors) if not error]
+    wanted = [keys[place] for place in readable]
+    decoded = 0 if table.known(wanted).all() else _decode(table, listing, readable, wanted, side)
+    said = iter(zip(table.find(wanted), table.about(wanted), strict=True))
+    rows, files = np.zeros(len(errors), np.int64), []
+    for place, error in enumerate(errors):
+        row, about = (MISSING, asdict(FileTraits(error)) | asdict(Traits())) if error else next(said)
+        rows[place] = row
+        files.append(about)
+    columns = [*asdict(FileTraits()), *asdict(Traits())]
+    return Store(Rows(table.values(), rows), pd.DataFrame(files, columns=columns), decoded)
 
 
 def side_of(listing: Listing, largest: int) -> int:
-    """The median long side of the images, in pixels, by the headers of an even choice of files; within the limits."""
+    """Pixels a side to keep images at, by the headers of an even choice of files: their long side where half of them
+    share one, else the median rounded to STEP, so that some more photos do not change it; within the limits."""
     chosen = np.unique(np.linspace(0, len(listing.paths) - 1, SIZES_SAMPLED).astype(int))
     sizes = [size_of(listing.root / listing.paths[place]) for place in chosen]
     sides = [max(size) for size in sizes if size is not None]
-    return int(np.clip(np.median(sides), SMALLEST, max(largest, SMALLEST))) if sides else SMALLEST
+    if not sides:
+        return SMALLEST
+    [(side, times)] = Counter(sides).most_common(1)
+    if 2 * times < len(sides):
+        side = STEP * max(1, round(float(np.median(sides)) / STEP))
+    return int(np.clip(side, SMALLEST, max(largest, SMALLEST)))
 
 
-def _key(listing: Listing, side: int) -> str:
-    digest = hashlib.sha256(f"{VERSION} {side} {listing.root.resolve()!r}".encode("utf-8", "surrogateescape"))
-    for path in listing.paths:
-        try:
-            status = (listing.root / path).stat()
-            said = (path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        except (OSError, ValueError):
-            said = (path, 0, 0, 0)
-        digest.update(ascii(said).encode())
-    return digest.hexdigest()[:24]
+def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequence[str], side: int) -> int:
+    """Decode the files at these places of a listing whose keys the table lacks; returns how many."""
+    with table.filling(keys) as fill:
+        if not len(fill.wanted):  # another process has just decoded them
+            return 0
+        say(f"reading {len(fill.wanted):,} files below {shown(listing.root)}")
+        paths = [listing.root / listing.paths[places[each]] for each in fill.wanted]
+        shape = fill.values.shape
+        tasks = [
+            (paths[start : start + CHUNK], start, fill.path, fill.rows[start : start + CHUNK], shape, os.getpid())
+            for start in _starts(paths)
+        ]
+        with bar("reading images", len(paths)) as advance:
+            for start, abouts in spread(_read_chunk, tasks, alone=len(paths) <= SMALL):
+                fill.keep(range(start, start + len(abouts)), abouts)
+                advance(len(abouts))
+        return len(paths)
 
 
-def _build(listing: Listing, place: Path, shape: tuple[int, ...]) -> None:
-    """Fill `place`, whole or not at all; whoever calls it holds the lock."""
-    partial = place.with_name(f".{place.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    make_room(place.parent, CACHE_BYTES, float(np.prod(shape, dtype=float)))
-    partial.mkdir()
-    images = partial / IMAGES
-    with images.open("wb") as file:
-        file.truncate(int(np.prod(shape, dtype=np.int64)))
-    starts = range(0, len(listing.paths), CHUNK)
-    tasks = [(listing.root, listing.paths[start : start + CHUNK], start, images, shape) for start in starts]
-    say(f"reading {len(listing.paths):,} files below {shown(listing.root)}")
-    with bar("reading images", len(listing.paths)) as advance:
-        found: dict[int, list[dict[str, Any]]] = {}
-        for start, rows in spread(_read_chunk, tasks, alone=len(listing.paths) <= SMALL):
-            found[start] = rows
-            advance(len(rows))
-    pd.DataFrame([row for start in starts for row in found[start]]).to_parquet(partial / FILES)
-    for path in (images, partial / FILES):
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-    partial.rename(place)
+def _read_chunk(
+    paths: Sequence[Path], start: int, file: Path, rows: np.ndarray, shape: tuple[int, ...], filler: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """Decode files into rows of the table's file, for the process `filler`; returns `start` and what each said."""
+    kept = np.memmap(file, np.uint8, "r+", shape=shape)
+    said = []
+    for path, row in zip(paths, rows, strict=True):
+        square, about = read_square(path, shape[1])
+        if filler not in (os.getpid(), os.getppid()):  # it was killed: others may be filling these rows by now
+            raise HeadstartError("nobody waits for these images any more")
+        kept[row] = square
+        said.append(about)
+    return start, said
+
+
+def read_square(path: Path, side: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """The image of a file in a square (side, side, 3) uint8, black where it gives none, and its `FileTraits` and
+    `Traits`."""
+    try:
+        decoded = read_image(path)
+    except DecodeError as error:
+        return np.zeros((side, side, 3), np.uint8), asdict(FileTraits(str(error))) | asdict(Traits())
+    square = fitted(decoded.pixels, side)
+    height, width = decoded.pixels.shape[:2]
+    about = FileTraits("", decoded.format, width, height, ", ".join(decoded.notices), digest_of(square))
+    return square, asdict(about) | asdict(traits_of(decoded.pixels))
 
 
 def spread(function: Any, tasks: Sequence[tuple[Any, ...]], alone: bool) -> Iterator[Any]:
@@ -129,31 +160,59 @@ def spread(function: Any, tasks: Sequence[tuple[Any, ...]], alone: bool) -> Iter
         ) from None
 
 
-def _read_chunk(
-    root: Path, paths: Sequence[str], start: int, images: Path, shape: tuple[int, ...]
-) -> tuple[int, list[dict[str, Any]]]:
-    """Read files into the rows from `start` on; returns `start` and what each said."""
-    kept = np.memmap(images, np.uint8, "r+", shape=shape)
-    said = []
-    for row, path in enumerate(paths, start):
-        pixels, about = read_file(root / path)
-        if pixels is None:
-            said.append(asdict(about) | asdict(Traits()))
-        else:
-            kept[row] = fitted(pixels, shape[1])
-            said.append(asdict(about) | asdict(traits_of(pixels)))
-    return start, said
+def _contents(listing: Listing) -> tuple[list[str], list[str]]:
+    """Why each file can hold no image, as far as that shows without decoding it, and the SHA-256 of those that may.
+
+    A file is hashed again only where its size or its times have changed since it was last.
+    """
+    index = cache_dir() / "files" / "seen.sqlite"
+    index.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(index, timeout=60)) as seen, seen:
+        seen.execute("CREATE TABLE IF NOT EXISTS seen (path TEXT PRIMARY KEY, status TEXT, sha256 TEXT) WITHOUT ROWID")
+        root = listing.root.resolve()
+        names = [ascii(os.path.normpath(root / path)) for path in listing.paths]  # UTF-8 or not, as a database takes it
+        asked = json.dumps(sorted(names))
+        known = {name: (status, sha256) for name, status, sha256 in seen.execute(LOOKUP, [asked])}
+        stats = [_status(root / path) for path in listing.paths]
+        new = [i for i, name in enumerate(names) if not stats[i] or known.get(name, ("",))[0] != stats[i]]
+        found: dict[int, tuple[str, str]] = {}
+        tasks = [([root / listing.paths[i] for i in new[at : at + CHUNK]], new[at : at + CHUNK]) for at in _starts(new)]
+        with bar("looking at files", len(new)) as advance:
+            for places, said in spread(_hash_chunk, tasks, alone=len(new) <= SMALL):
+                found |= dict(zip(places, said, strict=True))
+                advance(len(places))
+        lines = [(names[i], stats[i], sha256) for i, (error, sha256) in found.items() if not error]
+        seen.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", lines)
+    said = [found[i] if i in found else ("", known[name][1]) for i, name in enumerate(names)]
+    return [error for error, _ in said], [sha256 for _, sha256 in said]
 
 
-def read_file(path: Path) -> tuple[np.ndarray | None, FileTraits]:
-    """The pixels (H, W, 3) uint8 of an image file, or None, and what reading it said."""
+def _starts(values: Sequence[Any]) -> range:
+    return range(0, len(values), CHUNK)
+
+
+def _status(path: Path) -> str:
+    """What changes when a file does: size, times and inode; empty where it cannot be asked."""
     try:
-        if not path.is_file():  # opening a pipe would wait for ever
-            return None, FileTraits("not a file" if path.exists() else "no such file")
-        decoded = decode(path.read_bytes())
-    except DecodeError as error:
-        return None, FileTraits(str(error))
+        status = path.stat()
+    except (OSError, ValueError):
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+
+
+def _hash_chunk(paths: Sequence[Path], places: list[int]) -> tuple[list[int], list[tuple[str, str]]]:
+    return places, [_hash(path) for path in paths]
+
+
+def _hash(path: Path) -> tuple[str, str]:
+    """Why a file holds no image, as its first bytes say, or the SHA-256 of all of it."""
+    if size_of(path) is None:
+        try:
+            read_image(path)
+        except DecodeError as error:
+            return str(error), ""
+    try:
+        with path.open("rb") as file:
+            return "", hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
-        return None, FileTraits(f"cannot be opened: {getattr(error, 'strerror', None) or error}")
-    height, width = decoded.pixels.shape[:2]
-    return decoded.pixels, FileTraits("", decoded.format, width, height, ", ".join(decoded.notices))
+        return f"cannot be opened: {getattr(error, 'strerror', None) or error}", ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import imagehash
 import numpy as np
 from PIL import Image
+
+from headstart.data.dataset import digest_of
 
 HASH_SIDE = 8  # a perceptual hash has 8 x 8 bits
 
@@ -27,7 +28,6 @@ def traits_of(pixels: np.ndarray) -> Traits:
 
     The perceptual hash is imagehash's phash: the signs of the lowest 8 x 8 frequencies of the cosine transform.
     """
-    digest = hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
     bits = imagehash.phash(Image.fromarray(pixels), HASH_SIDE).hash
     grey = bool((pixels[..., :1] == pixels).all())
-    return Traits(digest, int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True), grey)
+    return Traits(digest_of(pixels), int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True), grey)

@@ -1,141 +1,218 @@
-"""Train every strategy with every seed on one data set, evaluate them alike, and leave a run folder."""
+"""Train every candidate on every split with every seed, evaluate them alike, and leave a folder that tells of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 
+from headstart import __version__
 from headstart.data.audit import Audit, audit
 from headstart.data.dataset import Dataset
-from headstart.data.load import load
+from headstart.data.load import limited, load
 from headstart.errors import HeadstartError
-from headstart.experiments import planning, trackers
-from headstart.experiments.trial import run
+from headstart.experiments import trackers
+from headstart.experiments.planning import Plan, Planner
+from headstart.experiments.runner import run_here
+from headstart.experiments.trial import Setting, Trial, pretrained, weights_of
 from headstart.models.backbones import load_backbone
+from headstart.options import OF_DATA, OF_RESULT, Options
 from headstart.report import images
 from headstart.report.html import write_report
 from headstart.results import runs
+from headstart.results.checksums import write_checksums
 from headstart.results.comparison import Comparison, compare_runs
-from headstart.runtime.console import Job, live, say
-from headstart.runtime.device import describe, make_fabric, precision_of, seed_all
+from headstart.results.files import write_json
+from headstart.results.request import begin
+from headstart.runtime.console import say
+from headstart.runtime.device import describe, make_fabric, precision_of, settings_kept
 from headstart.strategies import (
-    DEFAULT,
-    PREFERENCES,
     STRATEGIES,
-    Strategy,
-    named,
+    Candidate,
+    Weights,
+    candidates_of,
     with_class_weights,
     with_enough_steps,
     with_epochs,
 )
-from headstart.training.batches import augmented
-from headstart.training.preparation import Prepared, Pretrained, preparer
+from headstart.training.preparation import Pretrained
 
-SHOWN_IMAGES = 4
-SHOWN_VARIANTS = 8
-SHOWN_TRANSLATE = STRATEGIES["deep-cnn"].recipe.translate
-SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
+KEPT_OF_WEIGHTS = ("name", "image_size", "sha256")
+
+Data = Dataset | Callable[[], Dataset] | str | Path
 
 
-def compare(
-    data: Dataset | Callable[[], Dataset] | str = "cifar10",
-    strategies: Sequence[str] = DEFAULT,
-    *,
-    backbone: str = "auto",
-    image_size: int | None = None,
-    epochs: int | None = None,
-    seed: int | Sequence[int] = 0,
-    device: str = "auto",
-    weights: str | Path | None = None,
-    offline: bool = False,
-    output: str | Path | None = None,
-    time_limit: float | None = None,
-    class_weights: str = "none",
-    strict: bool = False,
-    prefer: str = "accuracy",
-    log: Sequence[str] = (),
-    command: str | None = None,
-) -> Comparison:
+def compare(data: Data = "cifar10", strategies: Sequence[str] | None = None, **options: Any) -> Comparison:
     """Train, evaluate and compare strategies; everything is written to a new folder, `runs/<data set>-<n>` or `output`.
 
     data: a data set, a name or place for `load`, or a function that gives one, called when all else has been found
-    good. strategies: names from `STRATEGIES`. backbone, weights, offline: see `load_backbone`. image_size: pixels a
-    side that every network sees (default: what `load_backbone` says, and 64 from scratch, where images are never made
-    larger). epochs: instead of each recipe's own number, which few images raise (`with_enough_steps`). seed: one or
-    several; each is a run of every strategy. device: "auto", "cpu" or "cuda". time_limit: seconds for all of it, shared
-    equally between the strategies: their epochs, and the image size where none is given, are planned to fit.
-    class_weights: "none" or "balanced". strict: stop where `audit` finds a fault. prefer: what counts when one is
-    recommended, see `verdict.decide`. log: trackers that are told too, "tensorboard" or "mlflow". command: what was
-    typed, kept with the runs. Raises HeadstartError for whatever of this cannot be had, before anything is trained.
+    good. strategies and the other options: the fields of `options.Options`, which say what each is. Where `output`
+    holds a comparison that was asked for with the same options, it is resumed: runs that are finished there are not
+    trained again. Torch's settings and random generators are afterwards as they were before. Raises
+    HeadstartError for whatever of this cannot be had, before anything is trained.
     """
-    seeds = [seed] if isinstance(seed, int) else list(seed)
-    chosen = [with_class_weights(with_epochs(strategy, epochs), class_weights) for strategy in named(strategies)]
-    output = None if output is None else Path(output)
-    weights = None if weights is None else Path(weights)
-    refuse_impossible(epochs, image_size, seeds, output, time_limit, prefer)
-    trackers.refuse_missing(log)
-    fabric = make_fabric(device)
-    needs_backbone = any(strategy.network == "backbone" for strategy in chosen)
-    loaded = load_backbone(backbone, image_size, weights, offline) if needs_backbone else None
-    if isinstance(data, str | Path):
-        data = load(data, offline=offline, image_size=image_size)
-    elif callable(data):
-        data = data()
-    say(f"{data.name}: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test images, {data.source}")
-    found = examine(data, strict)
-    if epochs is None:
-        chosen = [with_enough_steps(strategy, len(data.train)) for strategy in chosen]
-    say(f"on {describe(fabric)}, {precision_of(fabric)}")
-    pretrained = None if loaded is None else Pretrained(loaded, chosen, data, fabric.device)
-    if pretrained is not None and time_limit is not None and image_size is None:
-        pretrained = planning.at_affordable_size(time_limit, chosen, data, pretrained)
-    prepare = preparer(pretrained, data, fabric.device, image_size)
-    plans: dict[str, planning.Plan] = {}
-    if time_limit is not None:
-        plans = planning.plan(time_limit, chosen, prepare, data, pretrained, len(seeds), fabric)
-        chosen = [with_epochs(strategy, plans[strategy.name].epochs) for strategy in chosen]
-    folder = runs.new_folder(data.name, output)
-    runs.write_json(folder / runs.AUDIT, found.as_json())
-    with trackers.tracking(log, folder) as whole:
-        run_all(chosen, seeds, prepare, data, fabric, folder, command, plans, whole)
-        comparison = compare_runs(folder, [strategy.name for strategy in chosen], prefer)
+    if strategies is not None:
+        options["strategies"] = strategies
+    return run_comparison(data, Options.of(options))
+
+
+def run_comparison(data: Data, options: Options) -> Comparison:
+    """`compare`, with its options read."""
+    started = time.perf_counter()
+    if options.output is not None:
+        runs.refuse_taken(options.output)
+    trackers.refuse_missing(options.log)
+    with settings_kept():
+        fabric = make_fabric(options.device)
+        weights = find_weights(options)
+        data = data_of(data, options)
+        parts = ", ".join(f"{len(rows):,} {part}" for part, rows in data.parts.items())
+        say(f"{data.name}: {parts} images, {data.source}")
+        request = Request(options, data, weights, fabric, started)
+        try:
+            return request.fulfil(examine(data, options.strict))
+        finally:
+            pretrained.cache_clear()
+
+
+@dataclass(frozen=True)
+class Request:
+    """A comparison that is to be made. started: when it was asked for, by `time.perf_counter`."""
+
+    options: Options
+    data: Dataset
+    weights: Weights | None
+    fabric: Fabric
+    started: float
+
+    def fulfil(self, found: Audit) -> Comparison:
+        """Run what is not finished yet, and write the comparison and its report after every run."""
+        options, data = self.options, self.data
+        candidates = self.candidates()
+        say(f"on {describe(self.fabric)}, {precision_of(self.fabric)}")
+        folder = options.output or runs.new_folder(data.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        with runs.writing(folder):
+            kept = begin(folder, "comparison", self.as_json(candidates))
+            trials = self.trials(folder, candidates, kept)
+            write_json(folder / runs.AUDIT, found.as_json())
+            left = [trial for trial in trials if not runs.is_run(trial.folder)]
+            if len(left) < len(trials):
+                say(f"{folder}: {len(trials) - len(left)} of {len(trials)} runs were finished before")
+            if (
+                not left
+                and runs.is_finished(folder)
+                and (before := compare_runs(folder)).verdict.prefer == options.prefer
+            ):
+                return before
+            with trackers.tracking(options.log, folder) as tracked:
+                run_here(left, data, tracked, lambda run: self.report_so_far(folder))
+                comparison = compare_runs(folder, options.prefer)
+                comparison.save()
+                images.keep_pictures(comparison, data)
+                write_report(comparison)
+                tracked.pictures(folder)
+            write_checksums(folder)
+        return comparison
+
+    def candidates(self) -> list[Candidate]:
+        """What is compared, by the recipes that this data and these options give."""
+        options, train_images = self.options, len(self.data.train)
+        chosen = [STRATEGIES[name] for name in STRATEGIES if name in options.strategies]
+        chosen = [with_class_weights(with_epochs(each, options.epochs), options.class_weights) for each in chosen]
+        if options.epochs is None:
+            chosen = [with_enough_steps(each, train_images) for each in chosen]
+        return candidates_of(chosen, self.weights)
+
+    def as_json(self, candidates: Sequence[Candidate]) -> dict[str, Any]:
+        """All that the trained weights follow from, as request.json keeps it."""
+        options, data, weights = self.options.as_json(), self.data, self.weights
+        return {
+            "headstart": __version__,
+            "options": {key: options[key] for key in OF_RESULT},
+            "dataset": {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train)},
+            "weights": None if weights is None else {key: getattr(weights, key) for key in KEPT_OF_WEIGHTS},
+            "strategies": {each.name: asdict(each.strategy) for each in candidates},
+            "trials": [
+                {"candidate": each.name, "split": split.name, "seed": seed}
+                for split in data.splits
+                for seed in self.options.seed
+                for each in candidates
+            ],
+        }
+
+    def trials(self, folder: Path, candidates: Sequence[Candidate], kept: dict[str, Any]) -> list[Trial]:
+        """The runs that the request in the folder asks for, by its plan where there is a time limit."""
+        shares = tuple(sorted({e.strategy.frozen_share for e in candidates if e.strategy.frozen_share is not None}))
+        shared, size = self._pretrained(shares), self.options.image_size
+        if shared is not None:
+            shared.describe([each.strategy for each in candidates])
+        plans: dict[str, Plan] = {}
+        if self.options.time_limit is not None:
+            planner = Planner(candidates, self.data, shared, size, len(self.options.seed), self.fabric)
+            plan = kept.get("plan") or self.plan(folder, planner, kept)
+            plans = {each["candidate"]: Plan(**each) for each in plan["candidates"]}
+            candidates = [planned(each, plans[each.name], plan["image_size"]) for each in candidates]
+        setting = Setting(folder, self.options.device, size, shares, self.options.command)
+        by_name = {each.name: each for each in candidates}
+        return [
+            Trial(by_name[it["candidate"]], it["split"], it["seed"], setting, plans.get(it["candidate"]))
+            for it in kept["trials"]
+        ]
+
+    def plan(self, folder: Path, planner: Planner, kept: dict[str, Any]) -> dict[str, Any]:
+        """Plan what fits into what is left of the time limit, and keep that in the folder."""
+        assert self.options.time_limit is not None
+        left = max(1.0, self.options.time_limit - (time.perf_counter() - self.started))
+        planner = planner.at_affordable_size(left)
+        plan = {
+            "image_size": planner.pretrained.backbone.image_size if planner.pretrained else None,
+            "candidates": [asdict(each) for each in planner.plan(left).values()],
+        }
+        write_json(folder / runs.REQUEST, kept | {"plan": plan})
+        return plan
+
+    def _pretrained(self, shares: tuple[float, ...]) -> Pretrained | None:
+        if self.weights is None:
+            return None
+        return pretrained(self.weights, shares, self.data.image_shape, self.fabric.device)
+
+    def report_so_far(self, folder: Path) -> None:
+        """Write the comparison and its report from the runs that are finished; the last one waits for the pictures."""
+        comparison = compare_runs(folder, self.options.prefer)
+        if comparison.is_complete:
+            return
         comparison.save()
-        images.keep_pictures(comparison, data)
         write_report(comparison)
-        whole.pictures(folder)
-    runs.write_checksums(folder)
-    return comparison
+        say(f"{len(comparison.runs)} of {comparison.planned} runs are finished; so far: {folder / runs.REPORT}")
 
 
-def run_all(
-    strategies: Sequence[Strategy],
-    seeds: Sequence[int],
-    prepare: Callable[[Strategy], Prepared],
-    data: Dataset,
-    fabric: Fabric,
-    folder: Path,
-    command: str | None,
-    plans: Mapping[str, planning.Plan],
-    whole: trackers.Tracked,
-) -> None:
-    """Every strategy with every seed, one after the other; their runs are left in `folder`.
+def find_weights(options: Options) -> Weights | None:
+    """The pre-trained weights that the strategies asked for need; None where they need none."""
+    if not any(STRATEGIES[name].network == "backbone" for name in options.strategies):
+        return None
+    backbone = load_backbone(options.backbone, options.image_size, options.weights, options.offline)
+    return weights_of(backbone, options.weights, options.offline)
 
-    plans: strategy -> what a time limit gave it, where there is one. whole: the trackers of the comparison, which are
-    told of each run too.
-    """
-    jobs = [Job(strategy.name, seed, strategy.recipe.epochs) for seed in seeds for strategy in strategies]
-    with live(jobs, {name: plan.epoch_seconds for name, plan in plans.items()}) as board:
-        for seed in seeds:
-            for strategy in strategies:
-                asked = {"command": command, "plan": asdict(plans[strategy.name]) if plans else None}
-                with trackers.tracking(list(whole.loggers), folder, f"{strategy.name}/seed{seed}", whole) as told:
-                    seed_all(seed)
-                    done = run(strategy, prepare(strategy), data, seed, fabric, folder, asked, board, told.row)
-                    told.result(done)
+
+def planned(candidate: Candidate, plan: Plan, image_size: int | None) -> Candidate:
+    """The candidate as a plan has it."""
+    weights = candidate.weights and replace(candidate.weights, image_size=image_size or candidate.weights.image_size)
+    return Candidate(candidate.name, with_epochs(candidate.strategy, plan.epochs), weights)
+
+
+def data_of(data: Data, options: Options) -> Dataset:
+    """The data set that is meant, loaded where it was not; HeadstartError for options that come too late for it."""
+    if isinstance(data, str | Path):
+        return load(data, **{key: getattr(options, key) for key in OF_DATA})
+    if late := options.changed("data_dir", "max_bad"):
+        raise HeadstartError(f"{late[0]} is for data that `load` is to find: give it to `load`")
+    found = data if isinstance(data, Dataset) else data()
+    return found if options.train_limit is None else limited(found, options.train_limit)
 
 
 def examine(data: Dataset, strict: bool) -> Audit:
@@ -146,44 +223,3 @@ def examine(data: Dataset, strict: bool) -> Audit:
     if strict and found.faults:
         raise HeadstartError(f"--strict stops at {data.name}: {found.faults[0].said}; `headstart check` tells all")
     return found
-
-
-def refuse_impossible(
-    epochs: int | None,
-    image_size: int | None,
-    seeds: list[int],
-    output: Path | None,
-    time_limit: float | None = None,
-    prefer: str = "accuracy",
-) -> None:
-    """Raise HeadstartError for what no data could make possible: the sooner it is said the better."""
-    if prefer not in PREFERENCES:
-        raise HeadstartError(f"unknown preference {prefer!r}: choose from {', '.join(PREFERENCES)}")
-    if time_limit is not None and not time_limit > 0:
-        raise HeadstartError(f"the time limit must be more than 0 seconds, not {time_limit}")
-    if time_limit is not None and epochs is not None:
-        raise HeadstartError("a time limit plans the epochs: give one of the two, not both")
-    if epochs is not None and epochs < 1:
-        raise HeadstartError(f"epochs must be 1 or more, not {epochs}")
-    if image_size is not None and image_size < SMALLEST_IMAGE:
-        raise HeadstartError(f"image size must be {SMALLEST_IMAGE} pixels or more, not {image_size}")
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise HeadstartError(f"seeds must be one or more different numbers, not {seeds}")
-    if output is not None:
-        runs.refuse_taken(output)
-
-
-def show(data: Dataset, path: Path, seed: int = 0) -> Path:
-    """Draw samples with labels, class balance and what augmentation does into one PNG; returns its path."""
-    generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(data.train), generator=generator)[:SHOWN_IMAGES]
-    originals = torch.from_numpy(data.train.images[chosen.numpy()]).permute(0, 3, 1, 2)
-    variants = []
-    for _ in range(SHOWN_VARIANTS):
-        shift = torch.randint(-SHOWN_TRANSLATE, SHOWN_TRANSLATE + 1, (2, len(chosen)), generator=generator)
-        mirrored = torch.rand(len(chosen), generator=generator) < 0.5
-        variants.append(augmented(originals, torch.arange(len(chosen)), shift, mirrored))
-    pixels = torch.stack([originals, *variants], dim=1).permute(0, 1, 3, 4, 2).numpy()  # (N, 1 + K, H, W, C)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    images.show(data, (pixels[:, 0], pixels[:, 1:]), path)
-    return path

@@ -1,124 +1,198 @@
-"""One strategy with one seed: trained, evaluated on test, and kept in a folder of its own."""
+"""A trial: one candidate, on one split, with one seed, trained, tested and kept in a folder of its own."""
 
 from __future__ import annotations
 
 import copy
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 
 from headstart.data.dataset import Dataset
+from headstart.errors import HeadstartError
 from headstart.evaluation.calibration import fit_temperature
+from headstart.experiments.planning import CHECKED_SHARE, Plan
+from headstart.inference.agreement import saved_network
 from headstart.inference.classifier import Classifier
+from headstart.models.backbones import Backbone, load_backbone
 from headstart.models.network import Network
 from headstart.results import runs
-from headstart.results.scores import scores_of
-from headstart.runtime.console import Board, note, say
-from headstart.runtime.device import describe, environment, precision_of
-from headstart.strategies import Strategy
-from headstart.training.fit import Row, fit, predict
+from headstart.results.files import write_json
+from headstart.results.scores import LEAST_AGREEMENT, scores_of
+from headstart.runtime.console import note, say
+from headstart.runtime.device import describe, environment, make_fabric, precision_of, seed_all
+from headstart.strategies import Candidate, Weights
+from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit, predict
 from headstart.training.forgetting import forgetting
-from headstart.training.preparation import Prepared
+from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
 
 MOST_LINES = 20  # epochs of a run that the screen tells of
 
 
-def run(
-    strategy: Strategy,
-    prepared: Prepared,
-    data: Dataset,
-    seed: int,
-    fabric: Fabric,
-    comparison: Path,
-    asked: dict[str, Any],
-    board: Board,
-    on_row: Callable[[Row], None],
-) -> runs.Run:
-    """Train a prepared network, evaluate it on test, and write the run's folder; `asked` goes into its config too.
+@dataclass(frozen=True)
+class Setting:
+    """What all trials of a comparison share.
 
-    board: the live view. on_row: told of every epoch.
+    folder: the comparison's. shares: how much of their backbone the candidates freeze, all served by one pass. command:
+    what was typed.
     """
+
+    folder: Path
+    device: str = "auto"
+    image_size: int | None = None
+    shares: tuple[float, ...] = ()
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run that is to be: a plain record, enough for `run_trial` wherever the data and the weights are."""
+
+    candidate: Candidate
+    split: str
+    seed: int
+    setting: Setting
+    plan: Plan | None = None
+
+    @property
+    def name(self) -> str:
+        """What the screen and the trackers call it."""
+        return f"{self.candidate.name}/{self.folder.name}"
+
+    @property
+    def folder(self) -> Path:
+        """The folder that its run gets."""
+        return runs.run_folder(self.setting.folder, self.candidate.name, self.split, self.seed)
+
+
+def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.Run:
+    """Train a candidate, evaluate it on test, and leave its run folder."""
+    candidate, data = trial.candidate, data.on(trial.split)
+    fabric = make_fabric(trial.setting.device)
+    shared = None
+    if candidate.weights is not None:
+        shared = pretrained(candidate.weights, trial.setting.shares, data.image_shape, fabric.device)
+    seed_all(trial.seed)
+    prepared = prepare(candidate.strategy, data, shared, trial.setting.image_size, fabric.device)
     prepared.network.to(fabric.device)
     before = copy.deepcopy(prepared.network)
-    history, frozen_seconds, training_seconds = train(strategy, prepared, data, seed, fabric, board, on_row)
+    fitted, frozen_seconds, training_seconds = train(trial, prepared, data, fabric, watch or Watch())
     val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
-    logits, averaged = test(strategy, prepared, data, fabric)
-    network = prepared.network
-    classifier = Classifier(network, data.class_names, fit_temperature(val_logits, data.val.labels))
-    parameters = sum(p.numel() for p in network.parameters())
-    with runs.new_run(comparison, strategy.name, seed) as folder:
+    logits, averaged = test(trial, prepared, data, fabric)
+    classifier = Classifier(
+        prepared.network, data.class_names, sides_of(prepared, data), fit_temperature(val_logits, data.val.labels)
+    )
+    fit_seconds = frozen_seconds + training_seconds
+    with runs.new_run(trial.folder) as folder:
         classifier.save(folder / runs.MODEL)
-        config = config_of(strategy, prepared, data, seed, fabric)
-        runs.write_json(folder / runs.CONFIG, config | asked)
-        runs.write_json(folder / runs.ENVIRONMENT, environment())
-        runs.write_history(folder, history)
+        write_json(folder / runs.CONFIG, config_of(trial, prepared, data, fabric))
+        write_json(folder / runs.ENVIRONMENT, environment())
+        runs.write_history(folder, fitted.history)
+        kept, saved = saved_network(folder, data.test, logits, CHECKED_SHARE * fit_seconds)
         runs.write_predictions(
             folder,
             data.class_names,
-            test=(logits, data.test.labels),
+            test=(kept, data.test.labels),
             val=(val_logits, data.val.labels),
             averaged=averaged,
         )
         metrics = {
-            "strategy": strategy.name,
-            "seed": seed,
+            "candidate": candidate.name,
+            "split": trial.split,
+            "seed": trial.seed,
             **scores_of(runs.Run(folder)),
+            "ended": fitted.ended,
             "forgetting": forgotten(before, prepared, data, fabric),
-            "fit_seconds": frozen_seconds + training_seconds,
+            "fit_seconds": fit_seconds,
             "frozen_seconds": frozen_seconds,
-            "parameters": parameters,
-            "trainable_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
+            "parameters": sum(p.numel() for p in prepared.network.parameters()),
+            "trainable_parameters": sum(p.numel() for p in prepared.network.parameters() if p.requires_grad),
             "latency_ms": classifier.latency_ms(data.test.images[0]),
+            "saved_network": saved,
         }
-        runs.write_json(folder / runs.METRICS, metrics)
+        write_json(folder / runs.METRICS, metrics)
+    _tell(trial, metrics)
+    return runs.Run(trial.folder)
+
+
+def _tell(trial: Trial, metrics: dict[str, Any]) -> None:
+    """Say what came of a trial, and where its saved network does not say what was measured."""
     say(
-        f"{strategy.name} (seed {seed}): {100 * metrics['accuracy']:.2f} % on test, "
-        f"{100 * metrics['accuracy_tta']:.2f} % averaged over {len(strategy.recipe.test_views)} views; "
-        f"{metrics['fit_seconds']:.0f} s to fit, of which the frozen pass {frozen_seconds:.0f} s"
+        f"{trial.candidate.name} (seed {trial.seed}): {100 * metrics['accuracy']:.2f} % on test, "
+        f"{100 * metrics['accuracy_tta']:.2f} % averaged over {len(trial.candidate.strategy.recipe.test_views)} views; "
+        f"{metrics['fit_seconds']:.0f} s to fit, of which the frozen pass {metrics['frozen_seconds']:.0f} s"
     )
-    return runs.Run(comparison / strategy.name / f"seed{seed}")
+    saved = metrics["saved_network"]
+    if not saved["is_its_own"] and saved["agreement"] < LEAST_AGREEMENT:
+        say(
+            f"{trial.candidate.name} (seed {trial.seed}): the saved network, in fp32, gives {saved['images']:,} test "
+            f"images the measured class in {100 * saved['agreement']:.2f} % of cases only"
+        )
 
 
-def train(
-    strategy: Strategy,
-    prepared: Prepared,
-    data: Dataset,
-    seed: int,
-    fabric: Fabric,
-    board: Board,
-    on_row: Callable[[Row], None],
-) -> tuple[list[Row], float, float]:
-    """Run the loop on train and val; returns its history, the seconds of the frozen pass and those of training."""
-    train_samples, train_seconds = prepared.samples(data.train, strategy.recipe.views)
+def weights_of(backbone: Backbone, file: Path | None, offline: bool) -> Weights:
+    """The record by which a trial finds a backbone again."""
+    found = str(file) if file is not None else None
+    return Weights(backbone.name, backbone.image_size, backbone.sha256, backbone.weights, backbone.why, found, offline)
+
+
+@lru_cache(maxsize=2)  # trials of one process share the backbone and the engine of its pass
+def pretrained(
+    weights: Weights, shares: tuple[float, ...], image_shape: tuple[int, int, int], device: torch.device
+) -> Pretrained:
+    """The backbone of these weights and the pass that its candidates share.
+
+    Raises HeadstartError where the weights that are found here are other ones.
+    """
+    file = Path(weights.file) if weights.file is not None else None
+    backbone = load_backbone(weights.name, weights.image_size, file, weights.offline)
+    if backbone.sha256 != weights.sha256:
+        raise HeadstartError(
+            f"the weights of {weights.name} found here ({backbone.weights}) have SHA-256 {backbone.sha256[:12]}..., "
+            f"and this comparison began with {weights.sha256[:12]}..."
+        )
+    return Pretrained(replace(backbone, why=weights.why), shares, image_shape, device)
+
+
+def sides_of(prepared: Prepared, data: Dataset) -> tuple[int, ...]:
+    """The squares into which a file's image is fitted before the network is given it: that which the data set keeps
+    and, where nothing is frozen, the smaller one that is trained on."""
+    canvas = data.image_shape[0]
+    seen = canvas if len(prepared.network.frozen) else side_seen(data, prepared.spec["image_size"])
+    return (canvas, seen) if seen < canvas else (canvas,)
+
+
+def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch: Watch) -> tuple[Fitted, float, float]:
+    """Run the loop on train and val, and say where it broke off; returns what came of it, the seconds of the frozen
+    pass and those of training."""
+    recipe = trial.candidate.strategy.recipe
+    train_samples, train_seconds = prepared.samples(data.train, recipe.views)
     val_samples, val_seconds = prepared.samples(data.val, ("identity",))
-
-    epochs, look_every = strategy.recipe.epochs, strategy.recipe.look_every
-    every = look_every * math.ceil(epochs / look_every / MOST_LINES)  # epochs from line to line
+    every = recipe.validate_every * math.ceil(
+        recipe.epochs / recipe.validate_every / MOST_LINES
+    )  # epochs from line to line
 
     def tell(row: Row) -> None:
-        board.looked(job, row)
-        on_row(row)
-        if row["epoch"] % every == 0 or row["epoch"] == epochs:
+        watch.on_row(row)
+        if row["epoch"] % every == 0 or row["epoch"] == recipe.epochs:
             note(
-                f"{strategy.name} epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.3f}, val loss "
+                f"{trial.candidate.name} epoch {row['epoch']}/{recipe.epochs}: loss {row['train_loss']:.3f}, val loss "
                 f"{row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"
             )
 
-    def advance(images: int) -> None:
-        board.advance(job, images / len(data.train))
-
     started = time.perf_counter()
-    with board.running(strategy.name, seed) as job:
-        history = fit(
-            prepared.network.trainable, train_samples, val_samples, strategy.recipe, fabric, seed, tell, advance
-        )
-    return history, train_seconds + val_seconds, time.perf_counter() - started
+    samples = TrainVal(train_samples, val_samples)
+    fitted = fit(prepared.network.trainable, samples, recipe, fabric, trial.seed, Watch(tell, watch.on_batch))
+    training_seconds = time.perf_counter() - started
+    if fitted.ended:
+        say(f"{trial.candidate.name} (seed {trial.seed}): {fitted.ended}")
+    return fitted, train_seconds + val_seconds, training_seconds
 
 
 def forgotten(before: Network, prepared: Prepared, data: Dataset, fabric: Fabric) -> dict[str, Any] | None:
@@ -129,32 +203,36 @@ def forgotten(before: Network, prepared: Prepared, data: Dataset, fabric: Fabric
     return forgetting(before, prepared.network, prepared.old_head, samples, fabric)
 
 
-def test(strategy: Strategy, prepared: Prepared, data: Dataset, fabric: Fabric) -> tuple[np.ndarray, np.ndarray]:
-    """The first and only look at test: logits (N, C) of the images as they are, and means over the test views."""
-    samples, _ = prepared.samples(data.test, strategy.recipe.test_views)
+def test(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric) -> tuple[np.ndarray, np.ndarray]:
+    """The first and only evaluation on test: logits (N, C) of the images as they are, and means over the test views."""
+    samples, _ = prepared.samples(data.test, trial.candidate.strategy.recipe.test_views)
     logits = [
         predict(prepared.network.trainable, samples, fabric, view).cpu().numpy() for view in range(len(samples.views))
     ]
     return logits[0], np.mean(logits, axis=0)
 
 
-def config_of(strategy: Strategy, prepared: Prepared, data: Dataset, seed: int, fabric: Fabric) -> dict[str, Any]:
+def config_of(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric) -> dict[str, Any]:
     """What was asked for, as config.json keeps it."""
     return {
-        "strategy": asdict(strategy),
-        "seed": seed,
+        "schema": runs.SCHEMA,
+        "candidate": trial.candidate.name,
+        "strategy": asdict(trial.candidate.strategy),
+        "split": trial.split,
+        "seed": trial.seed,
         "dataset": {
             "name": data.name,
             "fingerprint": data.fingerprint,
             "source": data.source,
             "class_names": list(data.class_names),
-            "train": len(data.train),
-            "val": len(data.val),
-            "test": len(data.test),
+            **{part: len(rows) for part, rows in data.splits[0].parts.items()},
         },
         "backbone": prepared.backbone,
         "network": prepared.spec,
+        "sides": list(sides_of(prepared, data)),
         "retrained": prepared.retrained,
         "device": describe(fabric),
         "precision": precision_of(fabric),
+        "command": trial.setting.command,
+        "plan": None if trial.plan is None else asdict(trial.plan),
     }

@@ -1,57 +1,88 @@
-"""A trained network with what is needed to use it: preprocessing (in the network), temperature and class names."""
+"""A trained network with what is needed to use it: how images are fitted, temperature and class names."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from headstart.data.pixels import Picture, as_seen, pictures_in, pixels_of
+from headstart.data.store import LARGEST
 from headstart.errors import HeadstartError
 from headstart.models.build import from_spec
 from headstart.models.network import Network
 from headstart.results import runs
 
-BATCH = 250
+BATCH_PIXELS = 2**21  # of a batch of squares: the first maps of a backbone take about 60 bytes for each
 LATENCY_REPEATS = 20
 TEMPERATURE = "temperature"  # its name among the saved tensors
 
 
 class Classifier:
-    """Classifies images as they are: uint8, any size, no preprocessing by the caller.
+    """Classifies images as a user has them, by the very path from file to pixels on which the network was trained.
 
-    temperature: what logits are divided by, so that the probabilities are as often right as they say.
+    sides: the squares that an image is fitted into before the network is given it, one after the other; empty for runs
+    of schema 1, which do not say: then one of the image's own long side, LARGEST at most. temperature: what logits are
+    divided by, so that the probabilities are as often right as they say.
     """
 
-    def __init__(self, network: Network, class_names: Sequence[str], temperature: float = 1.0):
+    def __init__(
+        self, network: Network, class_names: Sequence[str], sides: Sequence[int] = (), temperature: float = 1.0
+    ):
         self.network = network.eval()
         self.class_names = tuple(class_names)
+        self.sides = tuple(sides)
         self.temperature = temperature
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Class names (N,) of images (N, H, W, 3) uint8; a single image (H, W, 3) counts as one."""
+    def predict(self, images: Picture | Iterable[Picture]) -> np.ndarray:
+        """Class names (N,) of images: files, Pillow images or arrays (`pixels_of` says which), one or many, of any
+        sizes; (N, H, W, 3) counts as N of them. They are read one by one, so that few are in memory at once."""
         return np.array(self.class_names)[self.predict_proba(images).argmax(axis=1)]
 
-    @torch.inference_mode()
-    def predict_proba(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities (N, C) float32 of images (N, H, W, 3) uint8, the classes in the order of `class_names`.
+    def predict_proba(self, images: Picture | Iterable[Picture]) -> np.ndarray:
+        """Probabilities (N, C) float32 of images, as `predict` takes them, in the order of `class_names`.
 
-        Raises HeadstartError for arrays of another shape or type.
+        Raises HeadstartError for what is no image.
         """
-        device = next(self.network.parameters()).device
-        batches = as_pixels(images).split(BATCH)
-        logits = torch.cat([self.network(batch.to(device)).float().cpu() for batch in batches])
-        return (logits / self.temperature).softmax(dim=1).numpy()
+        logits = [self.logits(batch) for batch in self.batches(images)]
+        if not logits:
+            return np.empty((0, len(self.class_names)), np.float32)
+        return (torch.cat(logits) / self.temperature).softmax(dim=1).numpy()
 
-    def latency_ms(self, image: np.ndarray) -> float:
-        """Milliseconds to classify one image (H, W, 3) uint8, fp32: the median of 20 after a warm-up."""
+    @torch.inference_mode()
+    def logits(self, squares: np.ndarray) -> Tensor:
+        """Logits (N, C) float32, not yet calibrated, of images (N, S, S, 3) uint8 as the network is given them."""
+        device = next(self.network.parameters()).device
+        return self.network(torch.from_numpy(squares).permute(0, 3, 1, 2).to(device)).float().cpu()
+
+    def batches(self, images: Picture | Iterable[Picture]) -> Iterator[np.ndarray]:
+        """Images as the network is given them, (n, S, S, 3) uint8: as many at a time as BATCH_PIXELS allow."""
+        waiting: list[np.ndarray] = []
+        for picture in pictures_in(images):
+            square = self.square(picture)
+            if waiting and (square.shape != waiting[0].shape or len(waiting) * square[..., 0].size >= BATCH_PIXELS):
+                yield np.stack(waiting)
+                waiting = []
+            waiting.append(square)
+        if waiting:
+            yield np.stack(waiting)
+
+    def square(self, picture: Picture) -> np.ndarray:
+        """An image as the network is given it: (S, S, 3) uint8."""
+        pixels = pixels_of(picture)
+        return as_seen(pixels, self.sides or (min(LARGEST, max(pixels.shape[:2])),))
+
+    def latency_ms(self, picture: Picture) -> float:
+        """Milliseconds to classify one image, fp32: the median of 20 after a warm-up."""
         seconds = []
         for _ in range(LATENCY_REPEATS + 3):
             started = time.perf_counter()
-            self.predict_proba(image)
+            self.predict_proba(picture)
             seconds.append(time.perf_counter() - started)
         return 1000 * float(np.median(seconds[3:]))
 
@@ -62,7 +93,8 @@ class Classifier:
 
     @classmethod
     def load(cls, folder: str | Path) -> Classifier:
-        """Read back the classifier of a run's folder (.../<strategy>/seed<n>); HeadstartError where it has none."""
+        """Read back the classifier of a run's folder (.../<candidate>/<split>-seed<n>); HeadstartError where it has
+        none."""
         run = runs.Run(Path(folder))
         if not run.model.exists():
             raise HeadstartError(
@@ -73,15 +105,4 @@ class Classifier:
         tensors = load_file(run.model)
         temperature = tensors.pop(TEMPERATURE).item()
         network.load_state_dict(tensors)
-        return cls(network, config["dataset"]["class_names"], temperature)
-
-
-def as_pixels(images: np.ndarray) -> torch.Tensor:
-    """Images (N, H, W, 3) uint8, or one (H, W, 3), as a network takes them: (N, 3, H, W); HeadstartError for others."""
-    images = np.asarray(images)
-    images = images[None] if images.ndim == 3 else images
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise HeadstartError(
-            f"predict takes uint8 images of shape (N, H, W, 3), values 0 to 255; got {images.dtype} {images.shape}"
-        )
-    return torch.tensor(images).permute(0, 3, 1, 2)
+        return cls(network, config["dataset"]["class_names"], config.get("sides", ()), temperature)

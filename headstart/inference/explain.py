@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.errors import HeadstartError
-from headstart.inference.classifier import Classifier, as_pixels
+from headstart.inference.classifier import Classifier
 
 BATCH = 16  # images: what each layer gave of them is held until the gradients are back
 
@@ -21,7 +21,8 @@ BATCH = 16  # images: what each layer gave of them is held until the gradients a
 def heatmaps(classifier: Classifier, images: np.ndarray, classes: np.ndarray | Sequence[int]) -> np.ndarray:
     """How much each place of an image speaks for a class: (N, H, W) float32 from 0 to 1, each image by its own scale.
 
-    images: (N, H, W, 3) uint8. classes: (N,) indices into `class_names`, for each image the class that is asked about.
+    images: (N, S, S, 3) uint8, as `Classifier.square` gives them.
+    classes: (N,) indices into `class_names`, for each image the class that is asked about.
     The last maps of the network before they are pooled, weighted by how the class's logit grows with them: Selvaraju et
     al. 2017, "Grad-CAM" (arXiv 1610.02391). A network sees no finer than these maps are: 2 to 12 pixels a side. Where
     the head is also given means of earlier stages (`frozen`), what it finds there is not shown. Raises HeadstartError
@@ -32,9 +33,13 @@ def heatmaps(classifier: Classifier, images: np.ndarray, classes: np.ndarray | S
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
     except ImportError:
         raise HeadstartError("heat maps need the package grad-cam: pip install 'headstart[explain]'") from None
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise HeadstartError(f"heat maps take uint8 images (N, S, S, 3); got {images.dtype} {images.shape}")
     network = copy.deepcopy(classifier.network)  # gradients are left in it
     device = next(network.parameters()).device
-    pixels = as_pixels(images).float().to(device).requires_grad_()  # else nothing before a frozen part's end would have
+    pixels = (
+        torch.tensor(images).permute(0, 3, 1, 2).float().to(device).requires_grad_()
+    )  # else nothing before a frozen part's end would have
     asked = [ClassifierOutputTarget(int(each)) for each in classes]
     if len(asked) != len(pixels):
         raise HeadstartError(f"heat maps of {len(pixels)} images need as many classes, not {len(asked)}")

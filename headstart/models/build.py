@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from headstart.data.dataset import Images
 from headstart.models import backbones
 from headstart.models.backbones import Backbone
-from headstart.models.cnn import BaseCNN, DeepCNN
+from headstart.models.cnn import WHITENING_IMAGES, BaseCNN, DeepCNN
 from headstart.models.folding import retrainable
 from headstart.models.network import Network, Readout
-from headstart.models.preprocessing import Preprocessing
+from headstart.models.preprocessing import COUNTED, Preprocessing
 
 Spec = dict[str, Any]
 
@@ -52,16 +54,21 @@ class Head(nn.Sequential):
             super().__init__(nn.Dropout(0.2), last)
 
 
-def from_scratch(kind: str, images: Tensor, classes: int) -> tuple[Network, Spec]:
-    """A random network, its frozen part empty; images (N, C, H, W) uint8 set its preprocessing and first filters."""
-    spec = {"kind": kind, "channels": images.shape[1], "image_size": images.shape[2], "classes": classes}
+def from_scratch(kind: str, images: Images, classes: int) -> tuple[Network, Spec]:
+    """A random network, its frozen part empty; images (N, H, W, C) uint8 set its preprocessing and first filters."""
+    spec = {"kind": kind, "channels": images.shape[3], "image_size": images.shape[1], "classes": classes}
     network = from_spec(spec)
     model = network.trainable
     preprocessing = next(module for module in model.modules() if isinstance(module, Preprocessing))
-    preprocessing.fit(images)
+    preprocessing.fit(_as_tensor(images[start : start + COUNTED]) for start in range(0, len(images), COUNTED))
     if isinstance(model, DeepCNN):
-        model.whiten(images)
+        spread = images[:: max(1, len(images) // WHITENING_IMAGES)]  # a folder's images lie class by class
+        model.whiten(_as_tensor(spread[:WHITENING_IMAGES]))
     return network, spec
+
+
+def _as_tensor(images: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
 
 
 def on_backbone(backbone: Backbone, cut: int, hidden: int, batchnorm: str, classes: int) -> tuple[Network, Spec]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from headstart.models.preprocessing import Preprocessing
 
 WHITENING_IMAGES = 5000  # enough for the covariance of 2x2 patches
+WHITENING_BYTES = 2**26  # of patches at a time: those of 5,000 images of 224 pixels take 24 GB
 
 
 class BaseCNN(nn.Sequential):
@@ -65,13 +66,26 @@ class DeepCNN(nn.Module):
     def whiten(self, images: Tensor) -> None:
         """Set the first filters so that what they give of images (N, C, H, W) uint8 has about unit covariance."""
         spread = images[:: max(1, len(images) // WHITENING_IMAGES)]  # a folder's images lie class by class
-        normalised = self.preprocessing(spread[:WHITENING_IMAGES])
-        patches = normalised.unfold(2, 2, 1).unfold(3, 2, 1)  # (N, C, H-1, W-1, 2, 2)
-        patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, self.whitening.weight[0].numel()).double()
-        eigenvalues, eigenvectors = torch.linalg.eigh(patches.T.cov())
+        eigenvalues, eigenvectors = torch.linalg.eigh(self._covariance(spread[:WHITENING_IMAGES]))
         filters = (eigenvectors / (eigenvalues + 5e-4).sqrt()).T.flip(0).float()
         filters = filters.view(-1, *self.whitening.weight.shape[1:])
         self.whitening.weight.copy_(torch.cat([filters, -filters]))
+
+    def _covariance(self, images: Tensor) -> Tensor:
+        """Covariance (4 C, 4 C) float64 of all 2x2 patches of images (N, C, H, W) uint8 once they are preprocessed."""
+        values = self.whitening.weight[0].numel()
+        image_bytes = 8 * values * self.preprocessing(images[:1])[0, 0].numel()
+        count = 0
+        total = self.whitening.weight.new_zeros(values, dtype=torch.float64)
+        products = self.whitening.weight.new_zeros(values, values, dtype=torch.float64)
+        for some in images.split(max(1, WHITENING_BYTES // image_bytes)):
+            patches = self.preprocessing(some).unfold(2, 2, 1).unfold(3, 2, 1)  # (n, C, H-1, W-1, 2, 2)
+            patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, values).double()
+            count += len(patches)
+            total += patches.sum(0)
+            products += patches.T @ patches
+        mean = total / count  # near 0, as preprocessing leaves it: so little is lost in the difference
+        return (products - count * mean.outer(mean)) / (count - 1)
 
 
 class ConvGroup(nn.Sequential):

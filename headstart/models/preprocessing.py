@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import torch
@@ -42,12 +42,13 @@ class Preprocessing(nn.Module):
         return rows @ normalised @ columns.T  # (S, H) @ (N, C, H, W) @ (W, S)
 
     @torch.no_grad()
-    def fit(self, images: Tensor) -> None:
-        """Take mean and standard deviation of each channel from images (N, C, H, W) uint8."""
-        counts = torch.zeros(images.shape[1], 256, dtype=torch.float64, device=images.device)
-        for some in images.split(COUNTED):  # bincount makes numbers of eight bytes of them
-            counts += torch.stack([channel.flatten().bincount(minlength=256) for channel in some.unbind(1)])
-        levels = torch.arange(256, dtype=torch.float64, device=images.device)
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Take mean and standard deviation of each channel from batches of images (N, C, H, W) uint8."""
+        counts = torch.zeros(self.mean.numel(), 256, dtype=torch.float64)
+        for images in batches:
+            for some in images.cpu().split(COUNTED):  # bincount makes numbers of eight bytes of them
+                counts += torch.stack([channel.flatten().bincount(minlength=256) for channel in some.unbind(1)])
+        levels = torch.arange(256, dtype=torch.float64)
         mean = counts @ levels / counts.sum(1)
         std = (
             (counts @ levels.square() / counts.sum(1) - mean.square()).sqrt().clamp(min=1.0)

@@ -52,6 +52,11 @@ def duration(seconds: float) -> str:
     return _or_dash(seconds, _duration)
 
 
+WRITERS: dict[str, Callable[[float], str]] = {  # `Score.written` -> how
+    write.__name__: write for write in (percent, decimal, count, whole, short_count, megabytes, milliseconds, duration)
+}
+
+
 def _or_dash(value: float | None, write: Callable[[float], str]) -> str:
     """What was not measured is a dash, never 'nan' and never a crash."""
     return NOT_MEASURED if value is None or not math.isfinite(value) else write(value)

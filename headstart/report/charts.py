@@ -11,13 +11,17 @@ from pathlib import Path
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from headstart.data.dataset import PARTS
+from headstart.evaluation.scores import FIGURE, shown_in
 from headstart.report import duration, figures, images, percent
 from headstart.report.drawing import NARROW, WIDTH, png, svg
-from headstart.report.reading import means_of, retrained_shares, runs_of, strategies
+from headstart.report.reading import candidates, means_of, retrained_shares, runs_of
 from headstart.report.reliability import reliability_diagram
 from headstart.report.unfreezing import unfreezing
 from headstart.results import runs
 from headstart.results.comparison import Comparison
+from headstart.results.files import write_bytes
+from headstart.results.pictures import Pictures
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,9 @@ RESULTS: dict[str, tuple[Callable[[Comparison, float], Figure], str, str]] = {  
     ),
     "metrics": (
         figures.metrics,
-        "Every panel has the same axis. Where the classes are equally many the four nearly agree; where they are not, "
+        "Every panel has the same axis. Where classes are equally many the scores nearly agree; where they are not, "
         "precision, recall and F1 give a rare class the weight of a common one.",
-        "Dot plot of accuracy, precision, recall and F1 of each strategy. Accuracy: {scores}.",
+        "Dot plot of {names} of each candidate. Accuracy: {scores}.",
     ),
     "class_scores": (
         figures.class_scores,
@@ -80,6 +84,7 @@ RESULTS: dict[str, tuple[Callable[[Comparison, float], Figure], str, str]] = {  
 def result_charts(comparison: Comparison) -> dict[str, Chart]:
     """What was measured: accuracy against time, learning curves, scores. Writes the PNG of each, too."""
     means = means_of(comparison)
+    names = ", ".join(score.short for score in shown_in(FIGURE))
     scores = "; ".join(f"{name} {percent(row['accuracy'])}" for name, row in means.items())
     times = "; ".join(f"{name} {duration(row['fit_seconds'])}" for name, row in means.items())
     folder = comparison.folder / runs.FIGURES
@@ -89,7 +94,7 @@ def result_charts(comparison: Comparison) -> dict[str, Chart]:
             name,
             partial(draw, comparison),
             caption,
-            words.format(scores=scores, times=times),
+            words.format(names=names, scores=scores, times=times),
             folder / f"{name}.png",
         )
         for name, (draw, caption, words) in RESULTS.items()
@@ -123,9 +128,9 @@ def unfreezing_chart(comparison: Comparison) -> Chart | None:
     )
 
 
-def balance_chart(comparison: Comparison, pictures: runs.Pictures) -> Chart:
+def balance_chart(comparison: Comparison, pictures: Pictures) -> Chart:
     """How many images of each class there are; its PNG was written when the data was at hand."""
-    counts = dict(zip(images.SPLITS, pictures.counts, strict=True))
+    counts = dict(zip(PARTS, pictures.counts, strict=True))
     return _chart(
         "class_balance",
         lambda width: images.class_balance(counts, comparison.dataset["class_names"], width),
@@ -137,7 +142,7 @@ def balance_chart(comparison: Comparison, pictures: runs.Pictures) -> Chart:
 def _chart(name: str, draw: Callable[[float], Figure], caption: str, words: str, path: Path | None = None) -> Chart:
     figure = draw(WIDTH)
     if path is not None:
-        runs.write_bytes(path, png(figure))
+        write_bytes(path, png(figure))
     heading = figure.get_suptitle()
     drawn = []
     for each, ids in ((figure, name), (draw(NARROW), f"{name}-narrow")):
@@ -151,9 +156,9 @@ def confusion_pictures(comparison: Comparison) -> dict[str, Picture]:
     folder = comparison.folder / runs.FIGURES
     folder.mkdir(exist_ok=True)
     pictures = {}
-    for name in strategies(comparison):
+    for name in candidates(comparison):
         figure = figures.confusion(comparison, name)
-        runs.write_bytes(path := folder / f"confusion_{name}.png", png(figure))
+        write_bytes(path := folder / f"confusion_{name}.png", png(figure))
         seeds = len(runs_of(comparison, name))
         summed = f" Counts are summed over {seeds} seeds." if seeds > 1 else ""
         pictures[name] = picture(

@@ -11,7 +11,7 @@ import numpy as np
 from headstart.evaluation.examples import Example, Examples
 from headstart.report import count, percent
 from headstart.report.figures import worst_mistake
-from headstart.report.reading import confusion_matrix, mistakes, runs_of, strategies
+from headstart.report.reading import candidates, confusion_matrix, mistakes, runs_of
 from headstart.results.comparison import Comparison
 from headstart.runtime.text import shorten
 
@@ -69,7 +69,7 @@ def matrices(comparison: Comparison, examples: Mapping[str, Examples]) -> list[M
     """A matrix a strategy, counts summed over its seeds."""
     names = _names(comparison)
     found = []
-    for strategy in strategies(comparison):
+    for strategy in candidates(comparison):
         counts = confusion_matrix(comparison, strategy)
         rows = [
             [_cell(counts, true, taken, names, examples[strategy]) for taken in range(len(names))]

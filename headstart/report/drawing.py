@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from headstart.report import duration, theme
-from headstart.report.reading import strategies
+from headstart.report.reading import candidates
 from headstart.report.theme import EDGE, GRID, INK, MUTED
 from headstart.results.comparison import Comparison
 from headstart.runtime.text import shorten
@@ -48,7 +48,7 @@ FALLBACK_FONTS = (
     "Hiragino Sans",
     "Arial Unicode MS",
 )
-TIME_TICKS = [number * unit for unit in (1, 60, 3600) for number in (1, 2, 5, 10, 20, 40)]  # seconds
+TIME_TICKS = [number * unit for unit in (1, 60, 3600) for number in (1, 2, 5, 10, 30)]  # seconds
 
 SMALLEST_LABEL = 0.08  # inches a line
 # Points from the mark; the first free one is taken.
@@ -58,6 +58,7 @@ LABEL_PLACES = [
     (10, 0, "left"),
     (-10, 0, "right"),
     (0, 28, "center"),
+    (0, -28, "center"),
 ]  # points from the mark
 
 Point = tuple[float, float]
@@ -176,15 +177,13 @@ def _has_glyph(character: str) -> bool:
 
 
 def colours(comparison: Comparison) -> dict[str, str]:
-    """Strategy -> its colour, the same in every figure, on the page and on the slides."""
-    names = strategies(comparison)
-    return {name: theme.PALETTE[theme.place(name, names)] for name in names}
+    """Candidate -> its colour, the same in every figure, on the page and on the slides."""
+    return {name: theme.PALETTE[theme.look(name)[0]][0] for name in candidates(comparison)}
 
 
 def markers(comparison: Comparison) -> dict[str, str]:
-    """Strategy -> its marker, which says what its colour says."""
-    names = strategies(comparison)
-    return {name: theme.MARKERS[theme.place(name, names)] for name in names}
+    """Candidate -> its marker, which says what its colour says."""
+    return {name: theme.look(name)[1] for name in candidates(comparison)}
 
 
 def blank_canvas(height: float, title: str) -> tuple[Figure, Axes]:
@@ -212,6 +211,12 @@ def evenly(values: np.ndarray, most: int) -> np.ndarray:
     if len(values) <= most:
         return values
     return values[np.linspace(0, len(values) - 1, most).round().astype(int)]
+
+
+def legend_columns(names: Collection[str], width: float) -> int:
+    """How many names of a legend have room side by side below a figure of `width` inches."""
+    inches = 0.55 + 0.09 * max(map(len, names))  # the mark, and about as much for each letter of the longest
+    return max(1, min(len(names), int((width - 0.4) / inches)))
 
 
 def write_title(figure: Figure, finding: str) -> None:
@@ -245,18 +250,24 @@ def time_axis(axes: Axes, seconds: Collection[float]) -> None:
 def label_points(
     axes: Axes, points: Mapping[str, Point], lines: Sequence[tuple[Point, Point]], colour_of: Mapping[str, str]
 ) -> None:
-    """Name each point, at the place around it that points, lines and earlier names cover least."""
+    """Name each point, at the place around it that points, lines and earlier names cover least, within the axes."""
     scale = axes.figure.dpi / 72  # pixels a point of type
+    low, high = axes.bbox.get_points() / scale
+    room: Box = (*low, *high)
 
     def around(start: Point, end: Point, margin: float) -> Box:
         corners = axes.transData.transform([start, end]) / scale
         return (*(corners.min(axis=0) - margin), *(corners.max(axis=0) + margin))
 
     taken = [around(point, point, 7) for point in points.values()] + [around(*line, 1) for line in lines]
+
+    def covered(box: Box) -> float:
+        return sum(_overlap(box, each) for each in taken) + _overlap(box, box) - _overlap(box, room)
+
     for name, at in points.items():
         point = axes.transData.transform(at) / scale
         size = (7.2 * len(name), 12)
-        place = min(LABEL_PLACES, key=lambda place: sum(_overlap(_box(point, size, place), box) for box in taken))
+        place = min(LABEL_PLACES, key=lambda place: covered(_box(point, size, place)))
         taken.append(_box(point, size, place))
         look: dict[str, Any] = {"ha": place[2], "va": "center", "color": colour_of[name], "fontweight": "bold"}
         axes.annotate(name, at, place[:2], textcoords="offset points", **look)

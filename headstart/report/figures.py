@@ -7,6 +7,7 @@ Each title says what was found. `width` (inches) is that of a page or a slide, o
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from headstart.evaluation.scores import FIGURE, shown_in
 from headstart.report import count, duration, percent, reading
 from headstart.report.drawing import (
     WIDE,
@@ -26,33 +28,35 @@ from headstart.report.drawing import (
     colours,
     drawable_classes,
     label_points,
+    legend_columns,
     markers,
     name_classes,
     styled,
     time_axis,
     write_title,
 )
-from headstart.report.reading import CLASS_SCORES, means_of, mistakes, runs_of, strategies
+from headstart.report.reading import CLASS_SCORES, candidates, means_of, mistakes, runs_of
 from headstart.report.theme import FRONT, INK, MUTED
 from headstart.report.unfreezing import unfreezing as unfreezing  # so that all figures are found here
 from headstart.results.comparison import Comparison
 
 MOST_CLASSES_COUNTED = 25  # more rows than that leave no room for a number
-MOST_COLUMNS = 5  # of curves beside each other whose names fit on one line
 DASHES = (0, (3, 1.5))
+LONGEST_IN_TITLE = 8  # letters of a name that fit before ": accuracy" over a narrow panel
 SHARE_TICKS = [0, 0.01, 0.05, 0.2, 0.5, 1]
-SCORES = {"accuracy": "accuracy", "precision_macro": "precision", "recall_macro": "recall", "f1_macro": "F1"}
 
 
 @styled
-def curves(comparison: Comparison, width: float = WIDTH, across: bool = False) -> Figure:
-    """Loss and accuracy on train and val by epoch, every seed a line; a row a strategy, or a column (`across`)."""
-    names = strategies(comparison)
+def curves(comparison: Comparison, width: float = WIDTH, across: Sequence[str] = ()) -> Figure:
+    """Loss and accuracy on train and val by epoch, every seed a line: a row a candidate or, of those named `across`, a
+    column each."""
+    names = across or candidates(comparison)
     height = 9 / 16 * width if across else (1.75 if width > WIDE else 1.45) * len(names) + 1.1
     figure = Figure(figsize=(width, height))
     panels = figure.subplots(*(2, len(names)) if across else (len(names), 2), squeeze=False)
     panels = panels.T if across else panels
-    crowded = across and len(names) > MOST_COLUMNS
+    roomy = width > WIDE and not across
+    between = ": " if roomy or max(map(len, names)) <= LONGEST_IN_TITLE else ":\n"
     for name, (loss, accuracy) in zip(names, panels, strict=True):
         colour = colours(comparison)[name]
         for history in (run.history for run in runs_of(comparison, name)):
@@ -61,9 +65,8 @@ def curves(comparison: Comparison, width: float = WIDTH, across: bool = False) -
         accuracy.sharey(panels[0][1])
         accuracy.yaxis.set_major_formatter(lambda value, _: percent(value, 0))
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-            title = f"{name}:\n{what}" if crowded else f"{name}: {what}"
-            axes.set_title(title, color=colour, fontsize=10.5 if width > WIDE and not across else 8.5)
-            axes.xaxis.set_major_locator(MaxNLocator(2 if crowded else 4, integer=True))
+            axes.set_title(f"{name}{between}{what}", color=colour, fontsize=10.5 if roomy else 8.5)
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for axes in panels[:, 1] if across else panels[-1]:
         axes.set_xlabel("epoch")
     handles = [
@@ -88,29 +91,36 @@ def _curve(axes: Axes, history: Any, what: str, colour: str) -> None:
 
 @styled
 def metrics(comparison: Comparison, width: float = WIDTH) -> Figure:
-    """Accuracy, precision, recall and F1 by strategy: the mean as a mark with its number, each seed as a faint dot."""
-    means = means_of(comparison)
+    """Accuracy, precision, recall and F1 by candidate: the mean as a mark with its number, each seed as a faint dot; no
+    mark where a score was not measured."""
+    means, scores = means_of(comparison), shown_in(FIGURE)
     rows = 1 if width > WIDE else 2
     figure = Figure(figsize=(width, rows * (0.42 * len(means) + 0.6) + 0.9))
-    panels = figure.subplots(rows, len(SCORES) // rows, sharex=True, sharey=True, squeeze=False)
-    for axes, (key, title) in zip(panels.flat, SCORES.items(), strict=True):
+    panels = figure.subplots(rows, math.ceil(len(scores) / rows), sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(scores) :]:
+        axes.set_axis_off()
+    drawn: list[float] = []
+    for axes, score in zip(panels.flat, scores, strict=False):
+        key = score.key
         for row, (name, colour) in enumerate(colours(comparison).items()):
-            seeds = [entry[key] for entry in comparison.strategies if entry["strategy"] == name]
-            mean = means[name][key]
+            of_name = (entry[key] for entry in comparison.rows if entry["candidate"] == name)
+            seeds, mean = [value for value in of_name if value is not None], means[name][key]
+            if not seeds:
+                continue
+            drawn += seeds
             if len(seeds) > 1:
                 axes.plot(seeds, [row] * len(seeds), ".", color=colour, alpha=0.45, ms=7)
             axes.plot(mean, row, markers(comparison)[name], color=colour, ms=8, mec="white", mew=0.8)
             axes.annotate(percent(mean), (mean, row), (0, 8), textcoords="offset points", ha="center", fontsize=8.5)
-        axes.set_title(title)
+        axes.set_title(score.short)
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     for axes in panels[:, 0]:
         axes.set_yticks(range(len(means)), list(means))
         axes.tick_params(axis="y", labelcolor=INK, labelsize=10)
         axes.set_ylim(len(means) - 0.5, -0.7)
-    low, high = panels[0, 0].dataLim.intervalx
-    margin = max(0.3 * (high - low), 0.002)  # room for the numbers of the outermost marks
-    panels[0, 0].set_xlim(low - margin, high + margin)
+    margin = max(0.3 * (max(drawn) - min(drawn)), 0.002)  # room for the numbers of the outermost marks
+    panels[0, 0].set_xlim(min(drawn) - margin, max(drawn) + margin)
     figure.supxlabel("score on test; the axis does not start at zero", fontsize=9, color=MUTED)
     best = max(means, key=lambda name: means[name]["accuracy"])
     write_title(figure, f"{best} is right most often: {percent(means[best]['accuracy'])} of the test images")
@@ -145,7 +155,7 @@ def class_scores(comparison: Comparison, width: float = WIDTH, height: float | N
     drawable = drawable_classes(names, 26 if width > WIDE else 14)
     name_classes(panels[0].yaxis, [drawable[index] for index in shown], height - 1.4)
     panels[0].set_ylim(len(shown) - 0.4, -0.6)
-    columns = len(scores) if width > WIDE else 2
+    columns = legend_columns(scores, width)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     hardest = int(difficulty.argmin())
     of_all = "" if len(shown) == len(names) else f"The {len(shown)} hardest of {len(names)} classes; "
@@ -218,7 +228,7 @@ def accuracy_vs_time(comparison: Comparison, width: float = WIDTH, height: float
     for line in lines:
         axes.plot(*zip(*line, strict=True), color=FRONT, lw=1.2, ls=":", zorder=1)
     for name, colour in colours(comparison).items():
-        seeds = [row for row in comparison.strategies if row["strategy"] == name]
+        seeds = [row for row in comparison.rows if row["candidate"] == name]
         if len(seeds) > 1:
             spread = means[name]["accuracy_std"]
             axes.plot(

@@ -26,7 +26,8 @@ Heats = dict[tuple[str, int, int], np.ndarray]
 
 
 def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndarray | Rows) -> Heats:
-    """(strategy, test image, class it said) -> that image (H, W, 3) uint8, warm where the network that said it looked.
+    """(candidate, test image, class it said) -> that image as the network that said it saw it, (S, S, 3) uint8, warm
+    where it looked.
 
     images: (N, H, W, 3) uint8, those of test. A finished comparison never fails for want of a heat map: where the
     package is missing, or a network has no maps, there are none, and one line says so.
@@ -57,7 +58,7 @@ def _of_network(
     from headstart.inference.explain import heatmaps
 
     classifier = Classifier.load(runs_of(comparison, strategy)[seed].folder)
-    pixels = images[[image for image, _ in shots]]
+    pixels = np.stack([classifier.square(images[image]) for image, _ in shots])
     maps = heatmaps(classifier, pixels, [taken for _, taken in shots])
     return {(strategy, *shot): blend(*pair) for shot, *pair in zip(shots, pixels, maps, strict=True)}
 

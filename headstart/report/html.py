@@ -16,16 +16,22 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from headstart.data.dataset import PARTS
 from headstart.evaluation.examples import choose
-from headstart.report import charts, confusion, count, images, percent, provenance, theme, words
+from headstart.report import charts, confusion, count, percent, provenance, theme, words
 from headstart.report.drawing import colours
 from headstart.report.figures import MOST_CLASSES_COUNTED
 from headstart.report.reading import predictions, runs_of
-from headstart.report.tables import FORGETTING, TABLES, class_rows, frequent_mistakes, key_numbers, table_rows
+from headstart.report.tables import FORGETTING, class_rows, frequent_mistakes, key_numbers, table_rows, tables
 from headstart.results import runs
+from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison
+from headstart.results.files import read_json, write_text
+from headstart.results.pictures import read_pictures
+from headstart.results.scores import LEAST_AGREEMENT
 from headstart.runtime.text import shorten
 
+REFRESH_SECONDS = 15  # of a page that is written again while the comparison goes on
 MOST_CLASSES_OPEN = 20  # a longer table of classes starts folded
 
 
@@ -42,6 +48,9 @@ def write_report(comparison: Comparison) -> Path:
     environment.filters |= {"count": count, "shorten": shorten}
     page = environment.get_template("report.html.j2").render(
         comparison=comparison,
+        refresh=None if comparison.is_complete else REFRESH_SECONDS,
+        ended=_ended(comparison),
+        disagreeing=_disagreeing(comparison),
         **_doubts(comparison),
         question=words.QUESTION.format(comparison.dataset["name"]),
         cautions=words.CAUTIONS,
@@ -55,9 +64,26 @@ def write_report(comparison: Comparison) -> Path:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
     path = comparison.folder / runs.REPORT
-    runs.write_text(path, page.encode("utf-8", "replace").decode("utf-8"))  # a name may hold half a surrogate pair
-    runs.renew_checksums(comparison.folder, runs.REPORT, runs.FIGURES)
+    write_text(path, page.encode("utf-8", "replace").decode("utf-8"))  # a name may hold half a surrogate pair
+    renew_checksums(comparison.folder, runs.REPORT, runs.FIGURES)
     return path
+
+
+def _ended(comparison: Comparison) -> list[str]:
+    """What made runs end before their time, a sentence a run."""
+    ended = [(f"{run.candidate}, seed {run.seed}", run.metrics.get("ended")) for run in comparison.runs]
+    return [f"{name}: {why}" for name, why in ended if why]
+
+
+def _disagreeing(comparison: Comparison) -> list[str]:
+    """Where a saved network, in fp32, does not say what was measured, a sentence a run."""
+    found = [(run, run.metrics.get("saved_network")) for run in comparison.runs]
+    return [
+        f"The network of {run.candidate}, seed {run.seed}, in fp32 as it was saved, gives {count(saved['images'])} "
+        f"test images the measured class in {percent(saved['agreement'])} of cases."
+        for run, saved in found
+        if saved and not saved["is_its_own"] and saved["agreement"] < LEAST_AGREEMENT
+    ]
 
 
 def _looks(comparison: Comparison) -> dict[str, Any]:
@@ -71,7 +97,7 @@ def _looks(comparison: Comparison) -> dict[str, Any]:
 def _results(comparison: Comparison) -> dict[str, Any]:
     names = colours(comparison)
     return {
-        "tables": {title: (columns, table_rows(comparison, columns)) for title, columns in TABLES.items()},
+        "tables": {title: (columns, table_rows(comparison, columns)) for title, columns in tables().items()},
         "summaries": {name: runs_of(comparison, name)[0].config["strategy"]["summary"] for name in names},
         "key_numbers": key_numbers(comparison),
         "charts": charts.result_charts(comparison),
@@ -82,13 +108,13 @@ def _results(comparison: Comparison) -> dict[str, Any]:
         "classes": class_rows(comparison),
         "most_classes_open": MOST_CLASSES_OPEN,
         "frequent_mistakes": frequent_mistakes(comparison),
-        "sizes": ", ".join(f"{count(comparison.dataset[name])} {name}" for name in images.SPLITS),
+        "sizes": ", ".join(f"{count(comparison.dataset[name])} {name}" for name in PARTS),
     }
 
 
 def _images(comparison: Comparison) -> dict[str, Any]:
     """What shows images: confusion matrices, galleries, and the data itself, as far as the folder has them."""
-    pictures = runs.read_pictures(comparison.folder)
+    pictures = read_pictures(comparison.folder)
     logits, labels = predictions(comparison)
     examples = choose(logits, labels)
     few = len(comparison.dataset["class_names"]) <= MOST_CLASSES_COUNTED
@@ -110,14 +136,12 @@ def _images(comparison: Comparison) -> dict[str, Any]:
 def _doubts(comparison: Comparison) -> dict[str, Any]:
     """What the audit found, the scores without leaked test images, and labels that may be wrong."""
     path = comparison.folder / runs.AUDIT
-    findings = runs.read_json(path)["findings"] if path.exists() else []
-    pictures = runs.read_pictures(comparison.folder)
+    findings = read_json(path)["findings"] if path.exists() else []
+    pictures = read_pictures(comparison.folder)
     jpegs = [charts.data_uri(jpeg, "jpeg") for jpeg in pictures.suspects] if pictures else []
     return {
         "findings": sorted(findings, key=lambda finding: not finding["is_fault"]),
-        "without_leaks": "; ".join(
-            f"{name} {percent(row['accuracy'])}" for name, row in comparison.without_leaks.items()
-        ),
+        "without_leaks": words.without_leaks(comparison.leaked, comparison.without_leaks),
         "suspects": list(zip(comparison.label_suspects, jpegs, strict=False)),
     }
 

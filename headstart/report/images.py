@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from headstart.data.dataset import Dataset, Rows, Split
+from headstart.data.dataset import PARTS, Dataset, Rows, Subset
 from headstart.errors import HeadstartError
 from headstart.evaluation.examples import by_importance, choose
 from headstart.report import confusion, count, heat
@@ -36,12 +36,14 @@ from headstart.report.drawing import (
 from headstart.report.reading import predictions
 from headstart.report.theme import MUTED, SLATE
 from headstart.results import runs
+from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison
+from headstart.results.files import write_bytes
+from headstart.results.pictures import Pictures, write_pictures
 
 MOST_CLASSES_DRAWN = 100
 # Most classes -> columns of classes, images of each, letters of its name, points of its type.
 SAMPLE_LAYOUTS = {12: (1, 10, 20, 10), 30: (2, 5, 18, 9), MOST_CLASSES_DRAWN: (4, 3, 16, 7)}
-SPLITS = ("train", "val", "test")
 SAMPLES, BALANCE = "samples.png", "class_balance.png"
 
 LONGEST_SIDE = 64  # pixels of a small picture
@@ -63,16 +65,16 @@ def keep_pictures(comparison: Comparison, dataset: Dataset) -> None:
         )
     folder = comparison.folder / runs.FIGURES
     folder.mkdir(exist_ok=True)
-    runs.write_bytes(folder / SAMPLES, png(samples(dataset.train, dataset.class_names)))
-    runs.write_bytes(folder / BALANCE, png(class_balance(counts(dataset), dataset.class_names)))
+    write_bytes(folder / SAMPLES, png(samples(dataset.train, dataset.class_names)))
+    write_bytes(folder / BALANCE, png(class_balance(counts(dataset), dataset.class_names)))
     shown = _sample_indices(dataset.train.labels, len(dataset.class_names))
     kept = [(int(dataset.train.labels[index]), small_jpeg(dataset.train.images[index])) for index in shown]
     left = MOST_BYTES - sum(len(jpeg) for _, jpeg in kept)
     tests, heats = _small_tests(comparison, dataset.test.images, left)
-    suspects = [small_jpeg(dataset.splits[it["split"]].images[it["row"]]) for it in comparison.label_suspects]
+    suspects = [small_jpeg(dataset.parts[it["split"]].images[it["row"]]) for it in comparison.label_suspects]
     balance = np.array(list(counts(dataset).values()))
-    runs.write_pictures(comparison.folder, runs.Pictures(tests, kept, suspects, balance, heats))
-    runs.renew_checksums(comparison.folder, runs.EXAMPLES, *(f"{runs.FIGURES}/{name}" for name in (SAMPLES, BALANCE)))
+    write_pictures(comparison.folder, Pictures(tests, kept, suspects, balance, heats))
+    renew_checksums(comparison.folder, runs.EXAMPLES, *(f"{runs.FIGURES}/{name}" for name in (SAMPLES, BALANCE)))
 
 
 def _small_tests(
@@ -108,7 +110,7 @@ def small_jpeg(pixels: np.ndarray) -> bytes:
 def counts(dataset: Dataset) -> dict[str, np.ndarray]:
     """Split -> (C,) images of each class."""
     classes = len(dataset.class_names)
-    return {name: np.bincount(getattr(dataset, name).labels, minlength=classes) for name in SPLITS}
+    return {name: np.bincount(getattr(dataset, name).labels, minlength=classes) for name in PARTS}
 
 
 def _layout(classes: int) -> tuple[int, int, int, int]:
@@ -139,12 +141,12 @@ def show(dataset: Dataset, augmented: tuple[np.ndarray, np.ndarray], path: Path)
         top += picture.height + gap
     buffer = io.BytesIO()
     page.save(buffer, format="png")
-    runs.write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 @styled
-def samples(split: Split, class_names: Sequence[str]) -> Figure:
-    """Some images of each class in a row, evenly taken from `split`; of very many classes, an even choice."""
+def samples(part: Subset, class_names: Sequence[str]) -> Figure:
+    """Some images of each class in a row, evenly taken from `part`; of very many classes, an even choice."""
     chosen = evenly(np.arange(len(class_names)), MOST_CLASSES_DRAWN)
     columns, per_class, letters, font = _layout(len(class_names))
     names = drawable_classes(class_names, letters)
@@ -154,17 +156,17 @@ def samples(split: Split, class_names: Sequence[str]) -> Figure:
     label_width = 0.1 + 0.0088 * font * letters  # inches: a letter is about 0.63 of its height wide
     cell = min(0.85, (WIDTH / columns - label_width - 0.1) / per_class)
     figure, canvas = blank_canvas(
-        rows * cell, f"What the images look like: {of_all}{count(len(class_names))} classes, {count(len(split))} images"
+        rows * cell, f"What the images look like: {of_all}{count(len(class_names))} classes, {count(len(part))} images"
     )
     for place, label in enumerate(chosen):
         column, row = divmod(place, rows)
         left, top = column * WIDTH / columns, row * cell
         canvas.text(left, top + cell / 2, names[label], va="center", fontsize=font)
-        indices = evenly(np.flatnonzero(split.labels == label), per_class)
+        indices = evenly(np.flatnonzero(part.labels == label), per_class)
         if len(indices) == 0:
             canvas.text(left + label_width, top + cell / 2, "no image", va="center", fontsize=font, color=MUTED)
         for number, index in enumerate(indices):
-            place_image(canvas, split.images[index], left + label_width + number * cell, top, cell)
+            place_image(canvas, part.images[index], left + label_width + number * cell, top, cell)
     return figure
 
 

@@ -23,6 +23,7 @@ from headstart.report.drawing import MUTED, WIDTH, Point, colours, label_points,
 from headstart.report.figures import DASHES
 from headstart.report.screen import WIDTH_OF_A_FILE
 from headstart.results import runs
+from headstart.results.files import write_bytes
 from headstart.results.learning_curve import Curve
 
 RING: dict[str, Any] = {"ls": "", "marker": "o", "ms": 12, "mfc": "none", "mec": MUTED, "mew": 1.4}
@@ -33,10 +34,10 @@ def print_curve(curve: Curve) -> None:
     table = Table(
         title=f"{curve.largest.dataset['name']}: accuracy on {curve.test_images:,} test images", box=box.SIMPLE
     )
-    for column in ("training images", *curve.strategies):
+    for column in ("training images", *curve.candidates):
         table.add_column(column, justify="right", no_wrap=True)
     for size, comparison in curve.comparisons.items():
-        rows = [row for _, row in comparison.table().loc[curve.strategies].iterrows()]
+        rows = [row for _, row in comparison.table().loc[curve.candidates].iterrows()]
         spreads = [f" ± {100 * row.accuracy_std:.2f}" if row.seeds > 1 else "" for row in rows]
         cells = [f"{100 * row.accuracy:.2f} %{spread}" for row, spread in zip(rows, spreads, strict=True)]
         table.add_row(f"{size:,}", *cells)
@@ -87,7 +88,7 @@ def _about(images: int) -> str:
 
 def write_figure(curve: Curve) -> None:
     """Draw the learning curve into its folder."""
-    runs.write_bytes(curve.folder / runs.CURVE_FIGURE, png(learning_curve(curve)))
+    write_bytes(curve.folder / runs.CURVE_FIGURE, png(learning_curve(curve)))
 
 
 @styled
@@ -102,9 +103,9 @@ def learning_curve(curve: Curve) -> Figure:
     axes.set_xscale("log")
     colour_of, marker_of = colours(curve.largest), markers(curve.largest)
     lines = [
-        line for name in curve.strategies for line in _measured(axes, curve, name, colour_of[name], marker_of[name])
+        line for name in curve.candidates for line in _measured(axes, curve, name, colour_of[name], marker_of[name])
     ]
-    lines += [line for name in curve.strategies for line in _extrapolated(axes, curve.laws[name], colour_of[name])]
+    lines += [line for name in curve.candidates for line in _extrapolated(axes, curve.laws[name], colour_of[name])]
     rings = _rings(axes, curve)
     axes.xaxis.set_major_locator(FixedLocator(_apart(list(curve.comparisons))))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -114,7 +115,7 @@ def learning_curve(curve: Curve) -> Figure:
         xlabel="training images (logarithmic); bars: 95 % intervals over the test images", ylabel="accuracy on test"
     )
     handles = [
-        *(Line2D([], [], color=colour_of[name], marker=marker_of[name], label=name) for name in curve.strategies),
+        *(Line2D([], [], color=colour_of[name], marker=marker_of[name], label=name) for name in curve.candidates),
         Line2D([], [], color=MUTED, ls=DASHES, label="how it would go on, with its 95 % interval"),
         *([Line2D([], [], **RING, label="catches up")] if rings else []),
     ]

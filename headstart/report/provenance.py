@@ -6,14 +6,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from headstart.report.reading import runs_of, strategies
+from headstart.report.reading import candidates, runs_of
 from headstart.results import runs
 from headstart.results.comparison import Comparison
+from headstart.results.files import read_json
 
 
 def strategy_facts(comparison: Comparison) -> list[dict[str, Any]]:
     """What each strategy was and did, from the config.json of its runs."""
-    return [_strategy_facts(name, [run.config for run in runs_of(comparison, name)]) for name in strategies(comparison)]
+    return [_strategy_facts(name, [run.config for run in runs_of(comparison, name)]) for name in candidates(comparison)]
 
 
 def _strategy_facts(name: str, configs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def _strategy_facts(name: str, configs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def environment(comparison: Comparison) -> dict[str, str]:
     """Versions and machine, a value a key; where the runs differ, every value there was."""
-    found = [_flat(runs.read_json(run.folder / runs.ENVIRONMENT)) for run in comparison.runs]
+    found = [_flat(read_json(run.folder / runs.ENVIRONMENT)) for run in comparison.runs]
     keys = dict.fromkeys(key for each in found for key in each)
     return {key: _distinct(each[key] for each in found if key in each) for key in keys}
 

@@ -12,9 +12,9 @@ from headstart.results.comparison import Comparison
 CLASS_SCORES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
-def strategies(comparison: Comparison) -> list[str]:
-    """The names of the strategies, in the order they ran."""
-    return list(dict.fromkeys(row["strategy"] for row in comparison.strategies))
+def candidates(comparison: Comparison) -> list[str]:
+    """The names of the candidates, in the order of the report."""
+    return list(dict.fromkeys(row["candidate"] for row in comparison.rows))
 
 
 def means_of(comparison: Comparison) -> dict[str, dict[str, Any]]:
@@ -23,14 +23,14 @@ def means_of(comparison: Comparison) -> dict[str, dict[str, Any]]:
     return {str(name): dict(zip(table.columns, row, strict=True)) for name, *row in table.itertuples()}
 
 
-def runs_of(comparison: Comparison, strategy: str) -> list[runs.Run]:
-    """The runs of one strategy, a run a seed."""
-    return [run for run, row in zip(comparison.runs, comparison.strategies, strict=True) if row["strategy"] == strategy]
+def runs_of(comparison: Comparison, candidate: str) -> list[runs.Run]:
+    """The runs of one candidate."""
+    return [run for run in comparison.runs if run.candidate == candidate]
 
 
 def retrained_shares(comparison: Comparison) -> dict[str, float]:
     """Strategy -> the share of its pre-trained backbone's layers that it retrains; only of those that have one."""
-    configs = {name: runs_of(comparison, name)[0].config["strategy"] for name in strategies(comparison)}
+    configs = {name: runs_of(comparison, name)[0].config["strategy"] for name in candidates(comparison)}
     frozen = {name: config.get("frozen_share") for name, config in configs.items()}
     return {name: 1 - share for name, share in frozen.items() if share is not None}
 
@@ -46,7 +46,7 @@ def class_scores(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
 def class_scores_of_seeds(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
     """Strategy -> score ("precision", "recall", "f1") -> (S, C), a row a seed."""
     scores = {}
-    for name in strategies(comparison):
+    for name in candidates(comparison):
         seeds = [run.metrics["per_class"] for run in runs_of(comparison, name)]
         scores[name] = {key: np.array([[row[key] for row in rows] for rows in seeds]) for key in CLASS_SCORES}
     return scores
@@ -64,7 +64,7 @@ def confusion_matrix(comparison: Comparison, strategy: str) -> np.ndarray:
 
 def predictions(comparison: Comparison) -> tuple[dict[str, list[np.ndarray]], np.ndarray]:
     """Strategy -> logits (N, C) of each seed, and the labels (N,) that all share."""
-    found = {name: [run.predictions() for run in runs_of(comparison, name)] for name in strategies(comparison)}
+    found = {name: [run.predictions() for run in runs_of(comparison, name)] for name in candidates(comparison)}
     _, labels, _ = next(iter(found.values()))[0]
     return {name: [logits for logits, _, _ in seeds] for name, seeds in found.items()}, labels
 

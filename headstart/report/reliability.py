@@ -8,8 +8,8 @@ from scipy.special import softmax
 
 from headstart.evaluation.calibration import Reliability, fit_temperature, reliability
 from headstart.report import percent
-from headstart.report.drawing import WIDE, WIDTH, colours, markers, styled, write_title
-from headstart.report.reading import runs_of, strategies
+from headstart.report.drawing import WIDE, WIDTH, colours, legend_columns, markers, styled, write_title
+from headstart.report.reading import candidates, runs_of
 from headstart.report.theme import FRONT
 from headstart.results import runs
 from headstart.results.comparison import Comparison
@@ -22,7 +22,7 @@ PANELS = {"as trained": 0, "calibrated on val": 1}
 def reliability_diagram(comparison: Comparison, width: float = WIDTH) -> Figure:
     """How often a strategy is right on test where it is so sure: as trained, and calibrated. Its first seed has marks,
     further seeds are faint lines."""
-    found = {name: [_before_and_after(run) for run in runs_of(comparison, name)] for name in strategies(comparison)}
+    found = {name: [_before_and_after(run) for run in runs_of(comparison, name)] for name in candidates(comparison)}
     across = width > WIDE
     figure = Figure(figsize=(width, 4.4 if across else 7.4))
     panels = figure.subplots(*((1, 2) if across else (2, 1)), sharex=True, sharey=True)
@@ -40,7 +40,7 @@ def reliability_diagram(comparison: Comparison, width: float = WIDTH) -> Figure:
         axes.set_xlabel("how sure it was")
     for axes in panels[:1] if across else panels:
         axes.set_ylabel("how often it was right")
-    columns = len(found) if across else 2
+    columns = legend_columns(found, width)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     errors = {name: np.mean([[each.error for each in seed] for seed in seeds], axis=0) for name, seeds in found.items()}
     worst = max(errors, key=lambda name: errors[name][0])

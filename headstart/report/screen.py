@@ -3,49 +3,57 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from headstart.report import percent
+from headstart.evaluation.scores import SCREEN, Score, shown_in
+from headstart.report import WRITERS, percent
+from headstart.report.words import without_leaks
 from headstart.results import runs
 from headstart.results.comparison import Comparison
 
-WIDTH_OF_A_FILE = 120  # columns of the table where it goes to a file
-COLUMNS = ("strategy", "accuracy", "95 %", "with TTA", "F1", "fit", "frozen pass", "parameters", "latency")
+WIDTH_OF_A_FILE = 120  # columns of text that goes to a file
+WIDEST = 10_000  # columns of a table there, which takes what its numbers need
+INTERVAL = "95 %"  # the column behind that of a score that has an interval
+
+
+def _cells(score: Score, row: pd.Series, summary: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """What one candidate's row says of a score; a share of images with its spread over seeds and its interval."""
+    text = WRITERS[score.written](row[score.key])
+    if score.interval != "wilson":
+        return [text]
+    bounds = summary[score.key]
+    spread = f" ± {100 * bounds['std']:.2f}" if row.seeds > 1 else ""
+    return [text + spread, f"{100 * bounds['low']:.1f} to {100 * bounds['high']:.1f}"]
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """The result: a row a strategy, which to take, why, what the others would mean, and where everything lies."""
+    """The result: a row a candidate, which to take, why, what the others would mean, and where everything lies."""
     table = Table(title=f"{comparison.dataset['name']}: {comparison.dataset['test']:,} test images", box=box.SIMPLE)
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column == "strategy" else "right", no_wrap=True)
+    table.add_column("strategy", no_wrap=True)
+    shown = shown_in(SCREEN)
+    for score in shown:
+        for title in (score.short, INTERVAL) if score.interval == "wilson" else (score.short,):
+            table.add_column(title, justify="right", no_wrap=True)
     for name, row in comparison.table().iterrows():
-        spread = f" ± {100 * row.accuracy_std:.2f}" if row.seeds > 1 else ""
-        interval = comparison.summary[str(name)]["accuracy"]
-        table.add_row(
-            str(name),
-            f"{100 * row.accuracy:.2f} %{spread}",
-            f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}",
-            f"{100 * row.accuracy_tta:.2f} %",
-            f"{row.f1_macro:.4f}",
-            f"{row.fit_seconds:.0f} s",
-            f"{row.frozen_seconds:.0f} s",
-            f"{row.parameters / 1e6:.2f} M",
-            f"{row.latency_ms:.1f} ms",
-            style="bold" if name == comparison.recommended else None,
-        )
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)
-    console.print(table)
+        cells = [cell for score in shown for cell in _cells(score, row, comparison.summary[str(name)])]
+        table.add_row(str(name), *cells, style="bold" if name == comparison.recommended else None)
+    of_table, console = (
+        Console(width=None if sys.stdout.isatty() else width, markup=False, highlight=False)
+        for width in (WIDEST, WIDTH_OF_A_FILE)
+    )
+    of_table.print(table)
     console.print(f"Take {comparison.recommended}. {comparison.because}")
     if comparison.verdict.alternatives:
         console.print("Otherwise:")
     for alternative in comparison.verdict.alternatives:
         console.print(f"  {alternative.said}")
-    if comparison.without_leaks:
-        scores = ", ".join(f"{name} {100 * row['accuracy']:.2f} %" for name, row in comparison.without_leaks.items())
-        console.print(f"Without the {comparison.leaked:,} test images that have duplicates in train or val: {scores}.")
+    if leaks := without_leaks(comparison.leaked, comparison.without_leaks):
+        console.print(leaks)
     if comparison.forgetting:
         agreements = ", ".join(f"{name} {percent(row['agreement'], 0)}" for name, row in comparison.forgetting.items())
         console.print(

@@ -4,6 +4,8 @@ out: of two networks that did not run, or of pictures that the folder lacks."""
 from __future__ import annotations
 
 import io
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +15,18 @@ import numpy as np
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
+from headstart.data.dataset import PARTS
 from headstart.evaluation.examples import choose
 from headstart.report import count, figures, images, megabytes, milliseconds, percent, short_count
 from headstart.report.drawing import WIDTH, colours, drawable, drawable_classes, evenly, styled
 from headstart.report.reading import (
+    candidates,
     confusion_matrix,
     means_of,
     mistakes,
     predictions,
     retrained_shares,
     runs_of,
-    strategies,
 )
 from headstart.report.slide import (
     HEIGHT,
@@ -37,11 +40,14 @@ from headstart.report.slide import (
     table,
     with_chart,
 )
-from headstart.report.tables import TABLES, key_numbers, table_rows
+from headstart.report.tables import key_numbers, table_rows, tables
 from headstart.report.theme import EDGE, INK, MUTED
 from headstart.report.words import CAUTIONS, QUESTION
 from headstart.results import runs
+from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison
+from headstart.results.files import write_bytes
+from headstart.results.pictures import Pictures, read_pictures
 
 # What the networks from scratch are made of, in the order that an image passes (tests/report/test_slides.py counts).
 LAYERS = {
@@ -51,6 +57,7 @@ LAYERS = {
 SAMPLES = 10  # classes, and images of each
 SAMPLE_CELL = 0.37  # inches
 COMMON_MISTAKES = 4
+MOST_SCRATCH, MOST_TRANSFER, MOST_COLUMNS = 3, 4, 5  # candidates on a slide: one below the other, or side by side
 
 
 def write_slides(comparison: Comparison) -> Path:
@@ -63,25 +70,35 @@ def write_slides(comparison: Comparison) -> Path:
             mark(slide, f"headstart · {name} · {number}")
             pages.savefig(slide)
     path = comparison.folder / runs.SLIDES
-    runs.write_bytes(path, buffer.getvalue())
-    runs.renew_checksums(comparison.folder, runs.SLIDES)
+    write_bytes(path, buffer.getvalue())
+    renew_checksums(comparison.folder, runs.SLIDES)
     return path
 
 
 @styled
 def slides(comparison: Comparison) -> list[Figure]:
     """The slides, each a figure of 16:9."""
-    names = strategies(comparison)
+    names = candidates(comparison)
     configs = {name: runs_of(comparison, name)[0].config for name in names}
     transfer = list(retrained_shares(comparison))
     scratch = [name for name in names if name not in transfer]
     made = [_question(comparison, configs), _data(comparison)]
-    made += [_from_scratch(comparison, scratch, configs)] if scratch else []
-    made += [_transfer(comparison, transfer, configs)] if transfer else []
-    made += [_training(comparison, configs), with_chart(figures.curves(comparison, across=True))]
-    made += [_results(comparison), with_chart(figures.class_scores(comparison, height=HEIGHT)), _confusion(comparison)]
+    made += [_from_scratch(comparison, *part, configs) for part in _parts(scratch, MOST_SCRATCH)]
+    made += [_transfer(comparison, *part, configs) for part in _parts(transfer, MOST_TRANSFER)]
+    made += [_training(comparison, *part, configs) for part in _parts(names, MOST_COLUMNS)]
+    made += [_curves(comparison, *part) for part in _parts(names, MOST_COLUMNS)]
+    made += [_results(comparison, *part) for part in _parts(names, MOST_COLUMNS)]
+    made += [with_chart(figures.class_scores(comparison, height=HEIGHT)), _confusion(comparison)]
     made += [with_chart(figures.accuracy_vs_time(comparison, height=HEIGHT)), _verdict(comparison), _cautions()]
     return made
+
+
+def _parts(names: list[str], most: int) -> list[tuple[list[str], str]]:
+    """The candidates of each slide, at most so many and about equally many, and what its title ends with."""
+    slides = math.ceil(len(names) / most)
+    ends = [place * len(names) // slides for place in range(slides + 1)] if slides else []
+    parts = [names[start:end] for start, end in itertools.pairwise(ends)]
+    return [(part, f" ({number} of {slides})" if slides > 1 else "") for number, part in enumerate(parts, start=1)]
 
 
 def _name(comparison: Comparison) -> str:
@@ -93,19 +110,27 @@ def _question(comparison: Comparison, configs: Mapping[str, Any]) -> Figure:
     top = paragraph(slide, QUESTION.format(_name(comparison)), 1.0, points=20, bold=True) + 0.35
     few = "One answer" if len(configs) == 1 else f"{len(configs)} answers"
     top = paragraph(slide, f"{few}, trained and measured alike:", top, colour=MUTED) + 0.1
-    gap = 0.15 if len(configs) < 6 else 0.05
+    summaries = {name: config["strategy"]["summary"] for name, config in configs.items()}
+    of_name, of_summary = (
+        max(measured(it, 1, bold=True) for it in texts) for texts in (summaries, [*summaries.values()])
+    )
+    step = min(0.35, (HEIGHT - MARGIN - top) / len(configs))  # inches for each
+    points = min(11, 46 * step, (WIDTH - 2 * MARGIN - 0.4) / (of_name + of_summary))
+    indent = MARGIN + max(1.6, 0.4 + points * of_name)
     for name, colour in colours(comparison).items():
-        box(slide, MARGIN, top + 0.04, 0.13, 0.13, colour)
-        paragraph(slide, name, top, MARGIN + 0.25, bold=True, colour=colour)
-        top = paragraph(slide, configs[name]["strategy"]["summary"], top, MARGIN + 1.6, WIDTH - 2 * MARGIN - 1.6) + gap
+        side = points / 72
+        box(slide, MARGIN, top + 0.2 * side, side, side, colour)
+        paragraph(slide, name, top, MARGIN + 0.25, points=points, bold=True, colour=colour)
+        paragraph(slide, summaries[name], top, indent, WIDTH - MARGIN - indent, points=points)
+        top += step
     return slide
 
 
 def _data(comparison: Comparison) -> Figure:
     slide = blank(f"The data: {_name(comparison)}")
-    pictures, data = runs.read_pictures(comparison.folder), comparison.dataset
+    pictures, data = read_pictures(comparison.folder), comparison.dataset
     names = drawable_classes(data["class_names"], 16)
-    uses = zip(images.SPLITS, ("train on", "choose by", "test on"), strict=True)
+    uses = zip(PARTS, ("train on", "choose by", "test on"), strict=True)
     facts = [f"{count(data[split])} images to {use}" for split, use in uses]
     facts += [f"{count(len(names))} classes"]
     facts += [] if pictures is None else [images.balance_sentence(pictures.counts[0], names)]
@@ -118,7 +143,7 @@ def _data(comparison: Comparison) -> Figure:
     return slide
 
 
-def _samples(slide: Figure, pictures: runs.Pictures, names: list[str]) -> None:
+def _samples(slide: Figure, pictures: Pictures, names: list[str]) -> None:
     by_class: dict[int, list[bytes]] = {}
     for label, jpeg in pictures.samples:
         by_class.setdefault(label, []).append(jpeg)
@@ -130,13 +155,11 @@ def _samples(slide: Figure, pictures: runs.Pictures, names: list[str]) -> None:
             picture(slide, jpeg, 4.85 + column * SAMPLE_CELL, top, 0.92 * SAMPLE_CELL)
 
 
-def _from_scratch(comparison: Comparison, names: list[str], configs: Mapping[str, Any]) -> Figure:
-    slide = blank("From scratch: all they know is from these images")
-    top, means, gap = 1.15, means_of(comparison), 0.35 if len(names) < 3 else 0.12
+def _from_scratch(comparison: Comparison, names: list[str], part: str, configs: Mapping[str, Any]) -> Figure:
+    slide = blank(f"From scratch: all they know is from these images{part}")
+    top, gap = 1.15, 0.35 if len(names) < 3 else 0.12
     for name in names:
-        colour, row = colours(comparison)[name], means[name]
-        paragraph(slide, name, top, points=13, bold=True, colour=colour)
-        paragraph(slide, _size(row), top + 0.02, MARGIN + 1.6, points=10, colour=MUTED)
+        colour = _name_and_size(slide, comparison, name, top)
         top = _layers(slide, configs[name], top + 0.38, colour)
         top = paragraph(slide, configs[name]["strategy"]["summary"], top + 0.1, points=10) + gap
     return slide
@@ -159,17 +182,29 @@ def _layers(slide: Figure, config: Mapping[str, Any], top: float, colour: str) -
     return top + 0.42
 
 
-def _transfer(comparison: Comparison, names: list[str], configs: Mapping[str, Any]) -> Figure:
-    slide = blank("Transfer: they start from what ImageNet taught")
-    backbone, means = comparison.backbone or {}, means_of(comparison)
+def _name_and_size(slide: Figure, comparison: Comparison, name: str, top: float) -> str:
+    """A candidate's name and what its network weighs, on one line; returns its colour."""
+    colour, row = colours(comparison)[name], means_of(comparison)[name]
+    trained = short_count(row["trainable_parameters"])
+    size = (
+        f"{short_count(row['parameters'])} parameters, {trained} of them trained; {megabytes(row['size_mb'])}; "
+        f"{milliseconds(row['latency_ms'])} an image"
+    )
+    paragraph(slide, name, top, points=13, bold=True, colour=colour)
+    indent = MARGIN + max(1.6, measured(name, 13, bold=True) + 0.15)
+    paragraph(slide, size, top + 0.02, indent, WIDTH - MARGIN - indent, points=10, colour=MUTED)
+    return colour
+
+
+def _transfer(comparison: Comparison, names: list[str], part: str, configs: Mapping[str, Any]) -> Figure:
+    slide = blank(f"Transfer: they start from what ImageNet taught{part}")
+    backbone = comparison.backbone or {}
     weights = drawable(str(backbone.get("weights")), "local weights", 60)
     network = drawable(str(backbone.get("name")), "a network", 40)
     top = paragraph(slide, f"Backbone: {network}, {weights}", 0.95, points=10) + 0.2
     head, bar, gap = (0.38, 0.42, 0.3) if len(names) < 3 else (0.28, 0.24, 0.1)
     for name in names:
-        colour, row, config = colours(comparison)[name], means[name], configs[name]
-        paragraph(slide, name, top, points=13, bold=True, colour=colour)
-        paragraph(slide, _size(row), top + 0.02, MARGIN + 1.6, points=10, colour=MUTED)
+        colour, config = _name_and_size(slide, comparison, name, top), configs[name]
         top = _cut(slide, config["strategy"]["frozen_share"], top + head, bar, colour)
         said = f"Trained: {_pieces(config['retrained'])}. {_agreement(comparison.forgetting.get(name, {}))}"
         top = paragraph(slide, said.strip(), top + 0.05, points=10) + gap
@@ -211,18 +246,10 @@ def _cut(slide: Figure, frozen: float, top: float, height: float, colour: str) -
     return top + height
 
 
-def _size(row: Mapping[str, Any]) -> str:
-    trained = short_count(row["trainable_parameters"])
-    return (
-        f"{short_count(row['parameters'])} parameters, {trained} of them trained; {megabytes(row['size_mb'])}; "
-        f"{milliseconds(row['latency_ms'])} an image"
-    )
-
-
-def _training(comparison: Comparison, configs: Mapping[str, Any]) -> Figure:
-    slide = blank("How they were trained: one loop, a recipe each")
+def _training(comparison: Comparison, names: list[str], part: str, configs: Mapping[str, Any]) -> Figure:
+    slide = blank(f"How they were trained: one loop, a recipe each{part}")
     means = means_of(comparison)
-    recipes = {name: config["strategy"]["recipe"] for name, config in configs.items()}
+    recipes = {name: configs[name]["strategy"]["recipe"] for name in names}
     rows = {
         "epochs": [count(means[name]["epochs"]) for name in recipes],
         "images a batch": [count(recipe["batch_size"]) for recipe in recipes.values()],
@@ -235,7 +262,9 @@ def _training(comparison: Comparison, configs: Mapping[str, Any]) -> Figure:
         "moved by, pixels": [count(recipe["translate"]) for recipe in recipes.values()],
         "seeds": [count(means[name]["seeds"]) for name in recipes],
     }
-    top = table(slide, [["", *recipes], *([key, *cells] for key, cells in rows.items())], 0.95, _heads(comparison))
+    top = table(
+        slide, [["", *recipes], *([key, *cells] for key, cells in rows.items())], 0.95, _heads(comparison, names)
+    )
     said = "Every choice was made on val; test was looked at once, after training."
     paragraph(slide, said, top + 0.15, points=10, colour=MUTED)
     return slide
@@ -246,23 +275,29 @@ def _distinct(recipe: Mapping[str, Any], key: str) -> str:
     return ", ".join(value if isinstance(value, str) else f"{value:g}" for value in values)
 
 
-def _heads(comparison: Comparison) -> list[str]:
-    return [INK, *colours(comparison).values()]
+def _heads(comparison: Comparison, names: list[str]) -> list[str]:
+    return [INK, *(colours(comparison)[name] for name in names)]
 
 
-def _results(comparison: Comparison) -> Figure:
+def _curves(comparison: Comparison, names: list[str], part: str) -> Figure:
+    figure = figures.curves(comparison, across=names)
+    figure.suptitle(f"{figure.get_suptitle()}{part}")
+    return with_chart(figure)
+
+
+def _results(comparison: Comparison, names: list[str], part: str) -> Figure:
     means = means_of(comparison)
     best = max(means, key=lambda name: means[name]["accuracy"])
-    slide = blank(f"Results: {best} is right about {percent(means[best]['accuracy'])} of the test images")
-    rows = [["", *means]]
-    for columns in TABLES.values():
+    slide = blank(f"Results: {best} is right about {percent(means[best]['accuracy'])} of the test images{part}")
+    rows = [["", *names]]
+    for columns in tables().values():
         cells = table_rows(comparison, columns)
         for place, column in enumerate(columns):
-            marked = [("★ " if cells[name][place].best else "") + cells[name][place].text for name in means]
+            marked = [("★ " if cells[name][place].best else "") + cells[name][place].text for name in names]
             rows.append([column.title, *marked])
-    top = table(slide, rows, 0.85, _heads(comparison), points=8.5)
+    top = table(slide, rows, 0.85, _heads(comparison, names), points=8.5)
     if len(means) > 1:
-        paragraph(slide, "★ marks the best of a row.", top + 0.06, points=8, colour=MUTED)
+        paragraph(slide, f"★ marks the best of {'all' if part else 'a row'}.", top + 0.06, points=8, colour=MUTED)
     return slide
 
 
@@ -271,7 +306,7 @@ def _confusion(comparison: Comparison) -> Figure:
     name, names = comparison.recommended, comparison.dataset["class_names"]
     matrix = confusion_matrix(comparison, name)
     slide = with_chart(figures.confusion(comparison, name, most_inches=2.8), right=0.63)
-    pictures, logits_labels = runs.read_pictures(comparison.folder), predictions(comparison)
+    pictures, logits_labels = read_pictures(comparison.folder), predictions(comparison)
     kept = {} if pictures is None else pictures.tests
     cells = choose(*logits_labels)[name].cells
     short, top = drawable_classes(names, 18), 1.0

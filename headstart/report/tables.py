@@ -6,7 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headstart.report import count, decimal, duration, megabytes, milliseconds, percent, reading, short_count, whole
+import pandas as pd
+
+from headstart.evaluation.scores import COST, QUALITY, shown_in
+from headstart.report import WRITERS, count, decimal, duration, megabytes, milliseconds, percent, reading, short_count
 from headstart.report.reading import confusion_matrix, means_of, mistakes
 from headstart.results.comparison import Comparison
 
@@ -30,40 +33,22 @@ class Column:
         return self.better is min
 
 
-TABLES = {
-    "How good they are, on test": (
-        Column("accuracy", "Accuracy", percent, max, "share of the test images classified rightly"),
-        Column(
-            "accuracy_tta", "By several views", percent, max, "accuracy when the logits of several views are averaged"
-        ),
-        Column(
-            "precision_macro", "Precision", percent, max, "of those called a class, the share that is; mean of classes"
-        ),
-        Column(
-            "recall_macro", "Recall", percent, max, "of those that are a class, the share called it; mean of classes"
-        ),
-        Column("f1_macro", "F1", percent, max, "harmonic mean of precision and recall; mean of classes"),
-        Column(
-            "log_loss", "Log loss", decimal, min, "cross-entropy in nats: sure and wrong is costly; lower is better"
-        ),
-        Column(
-            "calibration_error",
-            "Calibration error",
-            percent,
-            min,
-            "mean gap of confidence and accuracy; lower is better",
-        ),
-    ),
-    "What they cost": (
-        Column("fit_seconds", "Time to fit", duration, min, "from images to trained network, the frozen pass included"),
-        Column("images_per_second", "Images/s", whole, max, "training images a second, once the frozen pass is done"),
-        Column("epochs", "Epochs", count, None, "passes over the training images"),
-        Column("parameters", "Parameters", short_count, None, "numbers in the network"),
-        Column("trainable_parameters", "Trainable", short_count, None, "those of them that training may change"),
-        Column("size_mb", "Size", megabytes, min, "weights on disk"),
-        Column("latency_ms", "Latency", milliseconds, min, "one image, from pixels to class"),
-    ),
-}
+BETTER: dict[str, Callable[..., float] | None] = {"higher": max, "lower": min, "": None}
+
+
+def columns_in(place: str) -> tuple[Column, ...]:
+    """The scores that are shown there, as columns."""
+    return tuple(
+        Column(score.key, score.title, WRITERS[score.written], BETTER[score.better], score.meaning)
+        for score in shown_in(place)
+    )
+
+
+def tables() -> dict[str, tuple[Column, ...]]:
+    """Title -> the columns of a table."""
+    return {"How good they are, on test": columns_in(QUALITY), "What they cost": columns_in(COST)}
+
+
 FORGETTING = (  # of those that start pre-trained
     Column("accuracy", "Accuracy", percent, max, "share of the test images classified rightly"),
     Column("agreement", "Old head agrees", percent, None, "share of images given the same first class as before"),
@@ -86,19 +71,18 @@ class Cell:
 
 
 def table_rows(comparison: Comparison, columns: Sequence[Column]) -> dict[str, list[Cell]]:
-    """Strategy -> its cells, one a column; the best of a column are marked, as far as the eye can tell. A strategy that
-    was not measured so, its forgetting where nothing was pre-trained, has no row."""
+    """Candidate -> its cells, one a column; the best of a column are marked, as far as the eye can tell. A candidate
+    that was not measured so, its forgetting where nothing was pre-trained, has no row."""
     measured = {name: {**row, **comparison.forgetting.get(name, {})} for name, row in means_of(comparison).items()}
     means = {name: row for name, row in measured.items() if all(column.key in row for column in columns)}
     rows: dict[str, list[Cell]] = {name: [] for name in means}
     for column in columns:
         texts = {name: column.write(row[column.key]) for name, row in means.items()}
-        best = (
-            column.write(column.better(row[column.key] for row in means.values())) if column.better and means else None
-        )
+        known = [row[column.key] for row in means.values() if not pd.isna(row[column.key])]
+        best = column.write(column.better(known)) if column.better and known else None
         for name, text in texts.items():
             number = means[name][column.key]
-            value = NOWHERE if number is None else float(number)
+            value = NOWHERE if pd.isna(number) else float(number)
             remark = _remark(column.key, means[name])
             rows[name].append(Cell(text, remark, _stands_out(text, best, texts.values()), value))
     return rows

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import hashlib
 
 from headstart.strategies import STRATEGIES
 
-# A colour a strategy, told apart by readers with any colour vision (tests/report/test_theme.py measures it) and legible
-# as text; markers say the same without colour.
-PALETTE = ("#2468e6", "#8a3106", "#12855a", "#a62f93", "#8f6f10", "#561a94", "#5f676c", "#1c2d24")
-PALETTE_ON_DARK = ("#3c97f5", "#e2700f", "#5ce3a0", "#f7c6ee", "#a8905a", "#c09ee5", "#8797a0", "#c5ea08")
+# A colour a candidate, told apart by readers with any colour vision (tests/report/test_theme.py measures it) and
+# legible as text; markers say the same without colour. Name -> the colour on light, and on dark.
+PALETTE = {
+    "blue": ("#2468e6", "#3c97f5"),
+    "rust": ("#8a3106", "#e2700f"),
+    "green": ("#12855a", "#5ce3a0"),
+    "magenta": ("#a62f93", "#f7c6ee"),
+    "olive": ("#8f6f10", "#a8905a"),
+    "violet": ("#561a94", "#c09ee5"),
+    "grey": ("#5f676c", "#8797a0"),
+    "pine": ("#1c2d24", "#c5ea08"),
+}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 
 
-def _strategy_variables(palette: Collection[str]) -> dict[str, str]:
-    return {f"strategy-{place}": colour for place, colour in enumerate(palette)}
+def _candidate_variables(place: int) -> dict[str, str]:
+    return {f"candidate-{name}": colours[place] for name, colours in PALETTE.items()}
 
 
 LIGHT = {
@@ -30,8 +38,8 @@ LIGHT = {
     "accent": "#005a8d",
     "tint": "#eef4f8",
     "shade": "#f4f2ee",
-    "heat": "55%",  # the most of a strategy's colour below a number: ink stays legible on it
-    **_strategy_variables(PALETTE),
+    "heat": "55%",  # the most of a candidate's colour below a number: ink stays legible on it
+    **_candidate_variables(0),
 }
 DARK = {
     "page": "#14171a",
@@ -47,14 +55,16 @@ DARK = {
     "tint": "#1b2b37",
     "shade": "#20252a",
     "heat": "38%",
-    **_strategy_variables(PALETTE_ON_DARK),
+    **_candidate_variables(1),
 }
 INK, MUTED, GRID, EDGE, FRONT, SLATE = (LIGHT[name] for name in ("ink", "muted", "grid", "edge", "front", "slate"))
-VARIABLE = {colour: f"var(--{name})" for name, colour in LIGHT.items()}  # a light colour -> what follows light and dark
+VARIABLE = {colour: f"var(--{name})" for name, colour in LIGHT.items()}  # a light colour -> what follows both
 
 
-def place(strategy: str, others: Collection[str]) -> int:
-    """The strategy's place in palette and markers: its row in the table of strategies, so that it looks the same in
-    every report, whatever ran beside it; what the table does not know comes after."""
-    known = [*STRATEGIES, *(name for name in others if name not in STRATEGIES)]
-    return known.index(strategy) % len(PALETTE)
+def look(candidate: str) -> tuple[str, str]:
+    """The name of a candidate's colour in PALETTE, and its marker: what its strategy's row says; of a name that has no
+    row, by the name alone, so that it looks the same in every report, whatever stands beside it."""
+    if candidate in STRATEGIES:
+        return STRATEGIES[candidate].colour, STRATEGIES[candidate].marker
+    digest = hashlib.sha256(candidate.encode("utf-8", "backslashreplace")).digest()
+    return list(PALETTE)[digest[0] % len(PALETTE)], MARKERS[digest[1] % len(MARKERS)]

@@ -24,6 +24,7 @@ KEPT = {
 }
 FARTHEST = 1.1  # the right end of the axis of shares
 AT_THE_END = 1.07  # where the seeds of a line across have their dots
+LONGEST_TICK = 8  # letters of a candidate's name below its share, in the usual size
 LINE = 12.0  # points from one name to the next
 
 
@@ -56,7 +57,7 @@ def _accuracy(axes: Axes, comparison: Comparison, shares: Mapping[str, float]) -
     means = {name: row["accuracy"] for name, row in means_of(comparison).items()}
     axes.plot(list(shares.values()), [means[name] for name in shares], color=MUTED, lw=1.2, zorder=1)
     for name, colour in colours(comparison).items():
-        seeds = [row["accuracy"] for row in comparison.strategies if row["strategy"] == name]
+        seeds = [row["accuracy"] for row in comparison.rows if row["candidate"] == name]
         if name not in shares:
             axes.axhline(means[name], color=colour, lw=1.2, ls="--", zorder=1)
             _dots(axes, AT_THE_END, seeds, colour)
@@ -99,11 +100,16 @@ def _keys() -> list[Line2D]:
 
 
 def _share_axis(axes: Axes, shares: Mapping[str, float], comparison: Comparison) -> None:
-    """Shares of the layers, each with the name of its strategy."""
+    """Shares of the layers, each with the names of its candidates; one that stands alone has its colour."""
+    names: dict[float, list[str]] = {}
+    for name, share in shares.items():
+        names.setdefault(share, []).append(name)
     axes.set_xlim(-0.1, FARTHEST)
-    axes.set_xticks(list(shares.values()), [f"{percent(share, 0)}\n{name}" for name, share in shares.items()])
-    for label, name in zip(axes.get_xticklabels(), shares, strict=True):
-        label.set_color(colours(comparison)[name])
+    axes.set_xticks(list(names), ["\n".join([percent(share, 0), *those]) for share, those in names.items()])
+    axes.tick_params(axis="x", labelsize=9 if max(map(len, shares)) <= LONGEST_TICK else 7.5)
+    for label, those in zip(axes.get_xticklabels(), names.values(), strict=True):
+        if len(those) == 1:
+            label.set_color(colours(comparison)[those[0]])
     axes.set_xlabel("share of the backbone's layers retrained")
 
 

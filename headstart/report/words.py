@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from headstart.report import count, percent
+
 QUESTION = "Does a pre-trained network give a head start on {}, and how much of it is worth retraining?"
 FORGETTING = (
     "The head that the backbone was pre-trained with is put back on the retrained backbone and asked about test images "
@@ -22,3 +26,13 @@ CAUTIONS = {
     "take the original.",
     "Times and latencies belong to this machine.": "Accuracies carry over better than seconds do.",
 }
+
+
+def without_leaks(leaked: int, scores: Mapping[str, Mapping[str, float]]) -> str:
+    """What the accuracies are without the test images that have duplicates in train or val; empty where none has."""
+    if not leaked:
+        return ""
+    if not scores:
+        return f"All {count(leaked)} test images have duplicates in train or val: none is left to score without them."
+    told = ", ".join(f"{name} {percent(row['accuracy'])}" for name, row in scores.items())
+    return f"Without the {count(leaked)} test images that have duplicates in train or val: {told}."

@@ -1,7 +1,8 @@
-"""What the runs of one folder say together: the table, and which strategy to take."""
+"""What the runs of one folder say together: the table, and which candidate to take."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,57 +13,45 @@ import pandas as pd
 
 from headstart.errors import HeadstartError
 from headstart.evaluation.label_noise import label_suspects
-from headstart.evaluation.metrics import evaluate, mean_logits
+from headstart.evaluation.scores import SCORES, mean_logits, with_interval
 from headstart.evaluation.statistics import accuracy_interval, macro_intervals
 from headstart.results import runs
+from headstart.results.checksums import renew_checksums
+from headstart.results.files import json_text, read_json, write_json, write_table
+from headstart.results.request import read_request
+from headstart.results.scores import evaluated
 from headstart.results.verdict import FIT, LATENCY, SIZE, Verdict, decide
 
 if TYPE_CHECKING:
     from headstart import Classifier
 
-ROW = (  # the keys of a row of comparison.json: a contract
-    "strategy",
-    "seed",
-    "accuracy",
-    "precision_macro",
-    "recall_macro",
-    "f1_macro",
-    "log_loss",
-    "calibration_error",
-    "fit_seconds",
-    "frozen_seconds",
-    "epochs",
-    "parameters",
-    "trainable_parameters",
-    "size_mb",
-    "latency_ms",
-    "images_per_second",
-    "accuracy_tta",
-)
-SCORES = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
+KEYS = ("candidate", "strategy", "split", "seed")  # what a row is called by; its scores follow
 FORGETTING = ("agreement", "divergence", "weight_distance", "cka")
 MOST_SUSPECTS = 48
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several strategies on one data set, measured alike.
+    """Several candidates on one data set, measured alike.
 
     dataset: name, fingerprint, source, class_names and the sizes of train, val and test. backbone: name, weights and
-    why, or None when no strategy needed one. strategies: a dict a run, with the keys of `ROW`.
-    summary: strategy -> score -> mean, std over seeds, low and high of its 95 % interval. leaked: how many test
-    images have duplicates in train or val. without_leaks: strategy -> its scores on the others, means over its seeds.
-    label_suspects: images of val and test whose label the most accurate strategy disbelieves: dicts of split, row,
-    file, label, suggested and confidence (of what is suggested). forgetting: strategy -> what retraining did to its
-    pre-trained network, see `forgetting_of`, means over seeds; only strategies whose runs have it.
+    why, or None when no candidate needed one. runs: the finished runs; rows: a dict a run, in the same order, with KEYS
+    and the keys of `SCORES`, None where a run lacks that score. planned: how many runs there are to be. summary:
+    candidate -> score -> mean, std over seeds, low and high of its 95 % interval. leaked: how many test images have
+    duplicates in train or val. without_leaks: candidate -> its scores on the others, means over its seeds.
+    label_suspects: images of val and test whose label the most accurate candidate disbelieves: dicts of split, row,
+    file, label, suggested and confidence (of what is suggested). forgetting: candidate -> what retraining did to its
+    pre-trained network, see `forgetting_of`, means over seeds; only candidates whose runs have it.
     """
 
     folder: Path
     dataset: Mapping[str, Any]
     backbone: Mapping[str, Any] | None
-    strategies: list[dict[str, Any]]
+    runs: list[runs.Run]
+    rows: list[dict[str, Any]]
     summary: Mapping[str, Mapping[str, Mapping[str, float]]]
     verdict: Verdict
+    planned: int
     leaked: int = 0
     without_leaks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     label_suspects: Sequence[Mapping[str, Any]] = ()
@@ -70,7 +59,7 @@ class Comparison:
 
     @property
     def recommended(self) -> str:
-        """The strategy to take."""
+        """The candidate to take."""
         return self.verdict.take
 
     @property
@@ -79,15 +68,16 @@ class Comparison:
         return " ".join(filter(None, (self.verdict.said, self.verdict.head_start)))
 
     @property
-    def runs(self) -> list[runs.Run]:
-        """The run folders behind the rows, in the same order."""
-        return [runs.Run(self.folder / row["strategy"] / f"seed{row['seed']}") for row in self.strategies]
+    def is_complete(self) -> bool:
+        """Whether all that was planned is trained."""
+        return len(self.runs) >= self.planned
 
     def table(self) -> pd.DataFrame:
-        """One row a strategy, in the order they ran: means over seeds, `accuracy_std` (0 for one seed) and `seeds`."""
-        rows = pd.DataFrame(self.strategies)
-        groups = rows.groupby("strategy", sort=False)
-        table = groups.mean().drop(columns="seed")
+        """One row a candidate, in the order of the report: means over seeds, `accuracy_std` (0 for one seed) and
+        `seeds`."""
+        rows = pd.DataFrame(self.rows).astype(dict.fromkeys(SCORES, float))  # what was not measured is NaN
+        groups = rows.groupby("candidate", sort=False)
+        table = groups[list(SCORES)].mean()
         table.insert(1, "accuracy_std", groups["accuracy"].std(ddof=1).fillna(0.0))
         table.insert(2, "seeds", groups.size())
         return table
@@ -95,9 +85,11 @@ class Comparison:
     def save(self) -> None:
         """Write comparison.json and comparison.csv into the folder."""
         content = {
+            "schema": runs.SCHEMA,
             "dataset": self.dataset,
             "backbone": self.backbone,
-            "strategies": self.strategies,
+            "strategies": self.rows,
+            "planned": self.planned,
             "recommended": self.recommended,
             "because": self.because,
             "summary": self.summary,
@@ -107,33 +99,32 @@ class Comparison:
             "label_suspects": self.label_suspects,
             "forgetting": self.forgetting,
         }
-        runs.write_json(self.folder / runs.COMPARISON, content)
-        runs.write_table(self.folder / runs.TABLE, pd.DataFrame(self.strategies))
-        runs.renew_checksums(self.folder, runs.COMPARISON, runs.TABLE)
+        write_json(self.folder / runs.COMPARISON, content)
+        write_table(self.folder / runs.TABLE, pd.DataFrame(self.rows))
+        renew_checksums(self.folder, runs.COMPARISON, runs.TABLE)
 
     @property
     def best(self) -> Classifier:
-        """The recommended strategy's classifier, of its first seed, ready to predict."""
+        """The recommended candidate's classifier, of its first seed, ready to predict."""
         import headstart  # by its public name: results stand below the rooms that need torch
 
-        return headstart.Classifier.load(next(run.folder for run in self.runs if run.strategy == self.recommended))
+        return headstart.Classifier.load(next(run.folder for run in self.runs if run.candidate == self.recommended))
 
 
-def compare_runs(folder: Path, order: Sequence[str] | None = None, prefer: str | None = None) -> Comparison:
+def compare_runs(folder: Path, prefer: str | None = None) -> Comparison:
     """Read every run below `folder`, score them against each other and recommend one.
 
-    order: the strategies as the table is to have them; those it lacks come last. prefer: see `decide`. Where they are
-    not given, they are as in the folder's comparison.json, if there is one. Raises HeadstartError when no run is
-    finished or when two were tested on different data.
+    Candidates come in the order in which they were asked for, then those that nobody asked for. prefer: see `decide`;
+    by default as in the folder's comparison.json, if there is one. Raises HeadstartError when no run is finished or
+    when two were tested on different data.
     """
     found = runs.find_runs(folder)
     if not found:
         raise HeadstartError(f"{folder} holds no finished run: nothing to compare")
-    before = runs.read_json(folder / runs.COMPARISON) if (folder / runs.COMPARISON).exists() else {}
-    order = order or [row["strategy"] for row in before.get("strategies", [])]
+    before = runs.checked(read_json(folder / runs.COMPARISON), folder) if (folder / runs.COMPARISON).exists() else {}
+    request = read_request(folder)
     prefer = prefer or before.get("verdict", {}).get("prefer", "accuracy")
-    places = {name: place for place, name in enumerate(dict.fromkeys(order))}
-    found.sort(key=lambda run: places.get(run.strategy, len(places)))
+    found = _in_order(found, before, request)
     configs = [run.config for run in found]
     for run, config in zip(found, configs, strict=True):
         if config["dataset"] != configs[0]["dataset"]:
@@ -141,30 +132,60 @@ def compare_runs(folder: Path, order: Sequence[str] | None = None, prefer: str |
                 f"{run.folder} and {found[0].folder} were not tested on the same data: compare them apart"
             )
     backbones = [config["backbone"] for config in configs]
-    rows = [{key: run.metrics[key] for key in ROW} for run in found]
-    correct = _correct_by_strategy(found)
+    rows = [_row(run) for run in found]
+    correct = _correct_by_candidate(found)
     costs = {
         name: {
-            key: float(np.mean([row[key] for row in rows if row["strategy"] == name])) for key in (FIT, LATENCY, SIZE)
+            key: float(np.mean([row[key] for row in rows if row["candidate"] == name])) for key in (FIT, LATENCY, SIZE)
         }
         for name in correct
     }
-    pretrained = {config["strategy"]["name"] for config in configs if config["backbone"]}
-    audit = runs.read_json(folder / runs.AUDIT) if (folder / runs.AUDIT).exists() else {}
+    pretrained = {run.candidate for run in found if run.config["backbone"]}
+    audit = read_json(folder / runs.AUDIT) if (folder / runs.AUDIT).exists() else {}
     leaked = np.array(audit.get("leaked_test_images", []), dtype=int)
     most_accurate = max(correct, key=lambda name: correct[name].mean())
     return Comparison(
         folder=folder,
         dataset=configs[0]["dataset"],
         backbone=next(({key: each[key] for key in ("name", "weights", "why")} for each in backbones if each), None),
-        strategies=rows,
-        summary=_summary(found, correct),
+        runs=found,
+        rows=rows,
+        summary=_summary(found, rows, correct),
         verdict=decide(correct, costs, pretrained, prefer),
+        planned=_planned(rows, request),
         leaked=len(leaked),
-        without_leaks=_without(leaked, found) if len(leaked) else {},
-        label_suspects=_suspects([run for run in found if run.strategy == most_accurate], audit.get("files", {})),
+        without_leaks=_without(leaked, found),
+        label_suspects=_suspects([run for run in found if run.candidate == most_accurate], audit.get("files", {})),
         forgetting=_forgetting(found),
     )
+
+
+def _in_order(
+    found: Sequence[runs.Run], before: Mapping[str, Any], request: Mapping[str, Any] | None
+) -> list[runs.Run]:
+    """By candidate in the order of the request; without one, in that of the table before."""
+    if request:
+        names = [trial["candidate"] for trial in request["trials"]]
+    else:
+        names = [row.get("candidate", row["strategy"]) for row in before.get("strategies", [])]
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return sorted(found, key=lambda run: places.get(run.candidate, len(places)))
+
+
+def _planned(rows: Sequence[Mapping[str, Any]], request: Mapping[str, Any] | None) -> int:
+    """How many runs there are to be: those of the request, and what is there beside them."""
+    trials = [*rows, *(request["trials"] if request else ())]
+    return len({(each["candidate"], each["split"], each["seed"]) for each in trials})
+
+
+def _row(run: runs.Run) -> dict[str, Any]:
+    """What a table says of a run. A score that the run's headstart did not know yet is computed from its predictions,
+    to as many figures as metrics.json has; one that was to be measured is missing."""
+    metrics = run.metrics
+    known = all(key in metrics for key, score in SCORES.items() if score.formula)
+    later = {} if known else json.loads(json_text(evaluated(run)))
+    named = {key: getattr(run, key) for key in KEYS}
+    return named | {key: metrics.get(key, later.get(key)) for key in SCORES}
 
 
 def forgetting_of(run: runs.Run) -> dict[str, float | None] | None:
@@ -178,11 +199,11 @@ def forgetting_of(run: runs.Run) -> dict[str, float | None] | None:
 
 
 def _forgetting(found: Sequence[runs.Run]) -> dict[str, dict[str, float | None]]:
-    """Strategy -> `forgetting_of` its runs, means over the seeds that have it."""
+    """Candidate -> `forgetting_of` its runs, means over the seeds that have it."""
     seeds: dict[str, list[dict[str, float | None]]] = {}
     for run in found:
         if (forgotten := forgetting_of(run)) is not None:
-            seeds.setdefault(run.strategy, []).append(forgotten)
+            seeds.setdefault(run.candidate, []).append(forgotten)
     return {name: {key: _known_mean([row[key] for row in rows]) for key in FORGETTING} for name, rows in seeds.items()}
 
 
@@ -192,17 +213,18 @@ def _known_mean(values: Sequence[float | None]) -> float | None:
 
 
 def _without(leaked: np.ndarray, found: Sequence[runs.Run]) -> dict[str, dict[str, float]]:
-    """Strategy -> its scores on the test images that are not `leaked`, means over its seeds."""
+    """Candidate -> its scores on the test images that are not `leaked`, means over its seeds; nothing where none is
+    leaked, or all are."""
+    if not len(leaked) or len(leaked) >= len(found[0].predictions()[1]):
+        return {}
+    kept = np.delete(np.arange(len(found[0].predictions()[1])), leaked)
     scores: dict[str, list[dict[str, Any]]] = {}
     for run in found:
-        logits, labels, names = run.predictions()
-        kept = np.delete(np.arange(len(labels)), leaked)
-        scores.setdefault(run.strategy, []).append(evaluate(logits[kept], labels[kept], names))
-    return {name: _means(seeds, SCORES) for name, seeds in scores.items()}
-
-
-def _means(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, float]:
-    return {key: float(np.mean([row[key] for row in rows])) for key in keys}
+        scores.setdefault(run.candidate, []).append(evaluated(run, kept))
+    return {
+        name: {score.key: float(np.mean([each[score.key] for each in seeds])) for score in with_interval()}
+        for name, seeds in scores.items()
+    }
 
 
 def _suspects(seeds: Sequence[runs.Run], files: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
@@ -226,35 +248,36 @@ def _suspects(seeds: Sequence[runs.Run], files: Mapping[str, Sequence[str]]) -> 
     ]
 
 
-def _summary(found: Sequence[runs.Run], correct: Mapping[str, np.ndarray]) -> dict[str, dict[str, dict[str, float]]]:
-    """Strategy -> score -> mean over seeds, their standard deviation (0 for one), and a 95 % interval over test images.
+def _summary(
+    found: Sequence[runs.Run], rows: Sequence[Mapping[str, Any]], correct: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Candidate -> score -> mean over seeds, their standard deviation (0 for one), and a 95 % interval over images.
 
-    The interval of accuracy is Wilson's, at the mean; those of macro scores are bootstrapped, means over seeds.
+    The interval of a share of images is Wilson's, at the mean; that of a macro score is bootstrapped, means over seeds.
     """
     summary: dict[str, dict[str, dict[str, float]]] = {}
     for name, hits in correct.items():
-        interval = accuracy_interval(round(hits.mean() * hits.shape[1]), hits.shape[1])
-        metrics = [run.metrics for run in found if run.strategy == name]
-        macro = [macro_intervals(np.array(each["confusion_matrix"])) for each in metrics]
-        bounds = {"accuracy": (interval.low, interval.high)} | {
-            key: (float(np.mean([m[key].low for m in macro])), float(np.mean([m[key].high for m in macro])))
-            for key in SCORES[1:]
-        }
-        values = {key: [each[key] for each in metrics] for key in SCORES}
-        summary[name] = {
-            key: {
-                "mean": float(np.mean(values[key])),
-                "std": float(np.std(values[key], ddof=1)) if len(metrics) > 1 else 0.0,
-                "low": bounds[key][0],
-                "high": bounds[key][1],
+        matrices = [np.array(run.metrics["confusion_matrix"]) for run in found if run.candidate == name]
+        macro = [macro_intervals(matrix) for matrix in matrices]
+        summary[name] = {}
+        for score in with_interval():
+            values = [row[score.key] for row in rows if row["candidate"] == name]
+            if score.interval == "wilson":  # of accuracy the mean with all its figures
+                share = hits.mean() if score.key == "accuracy" else np.mean(values)
+                bounds = [accuracy_interval(round(share * hits.shape[1]), hits.shape[1])]
+            else:
+                bounds = [each[score.key] for each in macro]
+            summary[name][score.key] = {
+                "mean": float(np.mean(values)),
+                "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+                "low": float(np.mean([each.low for each in bounds])),
+                "high": float(np.mean([each.high for each in bounds])),
             }
-            for key in SCORES
-        }
     return summary
 
 
-def _correct_by_strategy(found: Sequence[runs.Run]) -> dict[str, np.ndarray]:
-    """Strategy -> (S, N), whether each of its seeds classified each test image rightly."""
+def _correct_by_candidate(found: Sequence[runs.Run]) -> dict[str, np.ndarray]:
+    """Candidate -> (S, N), whether each of its seeds classified each test image rightly."""
     correct: dict[str, list[np.ndarray]] = {}
     labels_of_all = None
     for run in found:
@@ -262,5 +285,5 @@ def _correct_by_strategy(found: Sequence[runs.Run]) -> dict[str, np.ndarray]:
         if labels_of_all is not None and not np.array_equal(labels, labels_of_all):
             raise HeadstartError(f"{run.folder} was tested on other labels than the runs beside it")
         labels_of_all = labels
-        correct.setdefault(run.strategy, []).append(logits.argmax(axis=1) == labels)
+        correct.setdefault(run.candidate, []).append(logits.argmax(axis=1) == labels)
     return {name: np.stack(hits) for name, hits in correct.items()}

@@ -14,17 +14,22 @@ from headstart.errors import HeadstartError
 from headstart.evaluation.learning_curve import Crossing, LearningCurve, MoreImages, crossing, fit_learning_curve
 from headstart.results import runs
 from headstart.results.comparison import Comparison, compare_runs
+from headstart.results.files import read_json, write_json, write_table
+from headstart.results.request import read_request
+
+FOLLOWS_SIZE = ("epochs", "validate_every", "look_every", "patience")  # of few images more epochs are trained
 
 
 @dataclass(frozen=True)
 class Curve:
     """The same strategies trained on more and more images of one data set, and tested on the same.
 
-    asked: what `learning_curve` was asked for. comparisons: training images -> the comparison with so many, in order.
+    request: what it was made by, as request.json keeps it. comparisons: training images -> the comparison with so many,
+    in order.
     """
 
     folder: Path
-    asked: Mapping[str, Any]
+    request: Mapping[str, Any]
     comparisons: Mapping[int, Comparison]
 
     @property
@@ -38,50 +43,50 @@ class Curve:
         return self.largest.dataset["test"]
 
     @property
-    def strategies(self) -> list[str]:
-        """The names of the strategies, in the order they ran."""
-        return list(dict.fromkeys(row["strategy"] for row in self.largest.strategies))
+    def candidates(self) -> list[str]:
+        """The names of the candidates, in the order of the report."""
+        return list(dict.fromkeys(row["candidate"] for row in self.largest.rows))
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """A dict a run: `train_images`, and the keys of a comparison's row."""
-        return [{"train_images": size, **row} for size, found in self.comparisons.items() for row in found.strategies]
+        return [{"train_images": size, **row} for size, found in self.comparisons.items() for row in found.rows]
 
     def table(self) -> pd.DataFrame:
-        """Mean accuracy over seeds: a row a number of training images, a column a strategy."""
-        table = pd.DataFrame(self.rows).pivot_table(values="accuracy", index="train_images", columns="strategy")
-        return table[self.strategies]
+        """Mean accuracy over seeds: a row a number of training images, a column a candidate."""
+        table = pd.DataFrame(self.rows).pivot_table(values="accuracy", index="train_images", columns="candidate")
+        return table[self.candidates]
 
-    def accuracies(self, strategy: str) -> tuple[list[int], list[float]]:
-        """Training images and accuracy of each run of a strategy."""
-        rows = [row for row in self.rows if row["strategy"] == strategy]
+    def accuracies(self, candidate: str) -> tuple[list[int], list[float]]:
+        """Training images and accuracy of each run of a candidate."""
+        rows = [row for row in self.rows if row["candidate"] == candidate]
         return [row["train_images"] for row in rows], [row["accuracy"] for row in rows]
 
     @cached_property
     def laws(self) -> dict[str, LearningCurve]:
-        """Strategy -> the power law that its accuracies follow."""
-        return {name: fit_learning_curve(*self.accuracies(name), self.test_images) for name in self.strategies}
+        """Candidate -> the power law that its accuracies follow."""
+        return {name: fit_learning_curve(*self.accuracies(name), self.test_images) for name in self.candidates}
 
     @property
     def one_more_point(self) -> dict[str, MoreImages]:
-        """Strategy -> how many images beyond the most that were tried would make it a percentage point better."""
+        """Candidate -> how many images beyond the most that were tried would make it a percentage point better."""
         return {name: law.more_images() for name, law in self.laws.items()}
 
     @cached_property
     def crossings(self) -> dict[tuple[str, str], Crossing]:
         """(from scratch, pre-trained) -> where the first catches up with the second."""
-        pretrained = {run.strategy for run in self.largest.runs if run.config["backbone"]}
+        pretrained = {run.candidate for run in self.largest.runs if run.config["backbone"]}
         return {
             (scratch, other): crossing(*self.accuracies(scratch), *self.accuracies(other))
-            for scratch in self.strategies
-            for other in self.strategies
+            for scratch in self.candidates
+            for other in self.candidates
             if scratch not in pretrained and other in pretrained
         }
 
     def save(self) -> None:
         """Write curve.json and curve.csv into the folder."""
         content = {
-            "asked": self.asked,
+            "schema": runs.SCHEMA,
             "dataset": self.largest.dataset,
             "sizes": list(self.comparisons),
             "runs": self.rows,
@@ -95,26 +100,49 @@ class Curve:
                 for (scratch, other), found in self.crossings.items()
             ],
         }
-        runs.write_json(self.folder / runs.CURVE, content)
-        runs.write_table(self.folder / runs.CURVE_TABLE, pd.DataFrame(self.rows))
+        write_json(self.folder / runs.CURVE, content)
+        write_table(self.folder / runs.CURVE_TABLE, pd.DataFrame(self.rows))
 
 
 def read_curve(folder: Path) -> Curve:
     """Read every finished comparison of a learning curve's folder.
 
-    Raises HeadstartError where fewer than two sizes are finished, and where they are not on the same data or backbone.
+    Raises HeadstartError where fewer than two sizes are finished, and where two differ in more than the number of
+    training images and what follows from it: in data, recipe or the weights that they start from.
     """
-    asked = runs.read_json(folder / runs.CURVE)["asked"]
-    comparisons = {
-        size: compare_runs(runs.folder_of_size(folder, size), asked["strategies"])
-        for size in runs.finished_sizes(folder)
-    }
+    request = _request(folder)
+    places = {size: runs.folder_of_size(folder, size) for size in runs.finished_sizes(folder)}
+    comparisons = {size: compare_runs(place) for size, place in places.items()}
     if len(comparisons) < 2:
         raise HeadstartError(f"{folder} holds {len(comparisons)} finished training sizes: a learning curve needs two")
     first = next(iter(comparisons.values()))
+    firsts: dict[str, runs.Run] = {}
     for size, found in comparisons.items():
         if found.dataset != {**first.dataset, "train": size}:
             raise HeadstartError(f"{found.folder} has other data than {first.folder}: they are no learning curve")
-        if (found.backbone or {}).get("name") != (first.backbone or {}).get("name"):
-            raise HeadstartError(f"{found.folder} has another backbone than {first.folder}: they are no learning curve")
-    return Curve(folder, asked, comparisons)
+        for run in found.runs:
+            before = firsts.setdefault(run.candidate, run)
+            for what in [key for key, value in _made_by(run).items() if value != _made_by(before)[key]]:
+                raise HeadstartError(
+                    f"{run.folder} has another {what} than {before.folder}: they are no learning curve"
+                )
+    return Curve(folder, request, comparisons)
+
+
+def _request(folder: Path) -> dict[str, Any]:
+    """What a curve was made by: in a file of its own or, in a folder of schema 1, in curve.json."""
+    request = read_request(folder)
+    if request is not None and not (folder / runs.CURVE).exists():  # a curve that is not finished
+        return request
+    curve = runs.checked(read_json(folder / runs.CURVE), folder)
+    return curve.get("asked", {}) if request is None else request
+
+
+def _made_by(run: runs.Run) -> dict[str, Any]:
+    """What all runs of a candidate share in a learning curve: the name and the SHA-256 of the weights that they start
+    from, and the recipe without what follows from the number of training images."""
+    backbone, recipe = run.config["backbone"], run.config["strategy"].get("recipe", {})
+    return {
+        "backbone": backbone and (backbone["name"], backbone.get("sha256")),
+        "recipe": {key: value for key, value in recipe.items() if key not in FOLLOWS_SIZE},
+    }

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from headstart.evaluation.calibration import fit_temperature
-from headstart.evaluation.metrics import evaluate
+from headstart.evaluation.scores import evaluate
 from headstart.results import runs
+
+LEAST_AGREEMENT = 0.995  # of a saved network with what was measured: below it, screen and page say so
 
 
 def scores_of(run: runs.Run) -> dict[str, Any]:
-    """Every score on test, from the run's predictions; its epochs and their speed, from its history; the model's size.
+    """Every score on test, from the run's predictions; epochs and their speed, from its history; the model's size."""
+    history = run.history
+    return {
+        **evaluated(run),
+        "epochs": int(history["epoch"].max()),
+        "images_per_second": float(history["images_per_second"].mean()),
+        "size_mb": run.model.stat().st_size / 1e6,
+    }
+
+
+def evaluated(run: runs.Run, rows: np.ndarray | slice = slice(None)) -> dict[str, Any]:
+    """Every score that follows from a run's predictions, on test or on some `rows` of it.
 
     Probabilities are calibrated by a temperature fitted on val. `accuracy_tta` is that of the mean logits over the
     recipe's test views; all other scores are of the images as they are.
     """
     logits, labels, names = run.predictions()
-    history = run.history
-    return {
-        **evaluate(logits, labels, names, fit_temperature(*run.predictions("val")[:2])),
-        "accuracy_tta": evaluate(run.averaged_logits(), labels, names)["accuracy"],
-        "epochs": int(history["epoch"].max()),
-        "images_per_second": float(history["images_per_second"].mean()),
-        "size_mb": run.model.stat().st_size / 1e6,
-    }
+    averaged = run.averaged_logits()
+    temperature = fit_temperature(*run.predictions("val")[:2])
+    return evaluate(logits[rows], labels[rows], names, temperature, None if averaged is None else averaged[rows])

@@ -14,9 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
+
 from headstart.errors import HeadstartError
 from headstart.results import runs
+from headstart.results.checksums import files_of, read_checksums
 from headstart.results.comparison import compare_runs
+from headstart.results.files import json_text, read_json, sha256
 from headstart.results.learning_curve import read_curve
 from headstart.results.scores import scores_of
 from headstart.runtime.text import shorten, shown
@@ -26,7 +30,7 @@ LONGEST = 60  # letters of a value that is told
 
 def verify(folder: Path) -> list[str]:
     """What is wrong with a comparison's folder, that of one run in it, or a learning curve's: a line a finding, none
-    where all is right. Raises HeadstartError for a folder that is none of these."""
+    where all is right. Raises HeadstartError for a folder that is none of these, or that a newer headstart wrote."""
     if (folder / runs.CURVE).exists():
         return [*changed_files(folder), *_wrong_in_sizes(folder), *_wrong_in_curve(folder)]
     if (folder / runs.COMPARISON).exists() or runs.find_runs(folder):
@@ -49,10 +53,10 @@ def changed_files(folder: Path, below: str = "") -> list[str]:
     """Which files of a folder are not as they were when its checksums were written; only those whose name, from the
     folder on, begins with `below`."""
     try:
-        checksums = runs.read_checksums(folder)
+        checksums = read_checksums(folder)
     except HeadstartError as error:
         return [str(error)]
-    found = set(runs.files_of(folder))
+    found = set(files_of(folder))
     findings = []
     for name in sorted(found | checksums.keys()):
         if not name.startswith(below):
@@ -61,19 +65,27 @@ def changed_files(folder: Path, below: str = "") -> list[str]:
             findings.append(f"{shown(name)} has no line in {runs.CHECKSUMS}: it was not there when all was done")
         elif name not in found:
             findings.append(f"{shown(name)} is missing")
-        elif runs.sha256(folder / name) != checksums[name]:
+        elif sha256(folder / name) != checksums[name]:
             findings.append(f"{shown(name)} is not as it was written: its SHA-256 differs")
     return findings
 
 
 def _wrong_in_run(run: runs.Run) -> list[str]:
     """What a run's config.json and metrics.json say that its other files do not."""
-    where = f"{run.strategy}/{run.folder.name}/"
-    named = {"strategy": run.strategy, "seed": int(run.folder.name.removeprefix("seed"))}
+    where = f"{run.candidate}/{run.folder.name}/"
     return [
-        *_wrong_in_json(run.folder / runs.CONFIG, where, lambda: _config_of(run) | {"seed": named["seed"]}),
-        *_wrong_in_json(run.folder / runs.METRICS, where, lambda: named | scores_of(run)),
+        *_wrong_in_json(run.folder / runs.CONFIG, where, lambda: _config_of(run)),
+        *_wrong_in_json(run.folder / runs.METRICS, where, lambda: _named(run, runs.METRICS) | scores_of(run)),
     ]
+
+
+def _named(run: runs.Run, file: str) -> dict[str, Any]:
+    """What the place of a run says of its candidate, split and seed, as far as a file of its schema names them."""
+    if run.folder.name.startswith("seed"):  # schema 1
+        strategy = run.candidate if file == runs.METRICS else {"name": run.candidate}
+        return {"strategy": strategy, "seed": int(run.folder.name.removeprefix("seed"))}
+    split, _, seed_text = run.folder.name.rpartition("-seed")
+    return {"candidate": run.candidate, "split": split, "seed": int(seed_text)}
 
 
 def _config_of(run: runs.Run) -> dict[str, Any]:
@@ -81,15 +93,14 @@ def _config_of(run: runs.Run) -> dict[str, Any]:
     _, labels, names = run.predictions()
     _, val_labels, _ = run.predictions("val")
     sizes = {"class_names": names, "val": len(val_labels), "test": len(labels)}
-    return {"strategy": {"name": run.strategy}, "dataset": sizes}
+    return _named(run, runs.CONFIG) | {"dataset": sizes}
 
 
 def _wrong_in_comparison(folder: Path) -> list[str]:
     """What comparison.json and comparison.csv say that the runs do not."""
 
     def again(scratch: Path) -> None:
-        order = [row["strategy"] for row in runs.read_json(folder / runs.COMPARISON)["strategies"]]
-        replace(compare_runs(folder, order), folder=scratch).save()
+        replace(compare_runs(folder), folder=scratch).save()
 
     return _wrong_in_files(folder, (runs.COMPARISON, runs.TABLE), again)
 
@@ -115,6 +126,8 @@ def _wrong_in_files(folder: Path, names: tuple[str, ...], write: Callable[[Path]
         scratch = Path(made)
         try:
             write(scratch)
+        except runs.NewerSchemaError:
+            raise
         except Exception as error:  # whatever damaged files make a reader raise is a finding about them
             return [f"{names[0]} cannot be made again: {_said(error)}"]
         findings = []
@@ -123,18 +136,31 @@ def _wrong_in_files(folder: Path, names: tuple[str, ...], write: Callable[[Path]
                 continue  # its checksum tells
             if (folder / name).read_bytes() == (scratch / name).read_bytes():
                 continue
-            is_json = name.endswith(".json")
-            found = _wrong_in_json(folder / name, "", partial(runs.read_json, scratch / name)) if is_json else []
-            findings += found or [f"{name} is not what the runs give"]
+            if name.endswith(".json"):
+                findings += _wrong_in_json(folder / name, "", partial(read_json, scratch / name))
+            elif not _holds(folder / name, scratch / name):
+                findings.append(f"{name} is not what the runs give")
         return findings
+
+
+def _holds(saved: Path, expected: Path) -> bool:
+    """Whether a CSV is what a part of the columns of another one is: one of an older headstart has fewer scores."""
+    text = saved.read_bytes().decode("utf-8", "replace")
+    columns = text.split("\n", 1)[0].split(",")
+    known = pd.read_csv(expected, dtype=str, keep_default_na=False)
+    if not set(columns) <= set(known.columns):
+        return False
+    return text == known[columns].to_csv(index=False)
 
 
 def _wrong_in_json(path: Path, where: str, recompute: Callable[[], dict[str, Any]]) -> list[str]:
     """What a JSON file says otherwise than `recompute`, and whether it is written as headstart writes."""
     try:
-        saved = runs.read_json(path)
-        differences = list(_differences(saved, json.loads(runs.json_text(recompute())), ""))
-        as_written = path.read_bytes() == runs.json_text(saved).encode("utf-8")
+        saved = runs.checked(read_json(path), path.parent)
+        differences = list(_differences(saved, json.loads(json_text(recompute())), ""))
+        as_written = path.read_bytes() == json_text(saved).encode("utf-8")
+    except runs.NewerSchemaError:
+        raise
     except Exception as error:  # as above
         return [f"{where}{path.name} cannot be verified: {_said(error)}"]
     if not as_written:
@@ -143,10 +169,11 @@ def _wrong_in_json(path: Path, where: str, recompute: Callable[[], dict[str, Any
 
 
 def _differences(saved: Any, expected: Any, key: str) -> Iterator[str]:
-    """Where `saved` says otherwise than `expected`: a line each. What only `saved` has is not looked at."""
+    """Where `saved` says otherwise than `expected`: a line each. What only one of them has is not looked at: an older
+    headstart knew fewer scores, and that nothing was taken out is what the checksums are for."""
     if isinstance(expected, dict) and isinstance(saved, dict):
-        for name, value in expected.items():
-            yield from _differences(saved.get(name), value, f"{key}.{name}" if key else name)
+        for name in (each for each in expected if each in saved):
+            yield from _differences(saved[name], expected[name], f"{key}.{name}" if key else name)
     elif isinstance(expected, list) and isinstance(saved, list) and len(expected) == len(saved):
         for place, values in enumerate(zip(saved, expected, strict=True)):
             yield from _differences(*values, f"{key}[{place}]")

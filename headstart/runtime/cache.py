@@ -1,29 +1,57 @@
-"""Where downloads and activations are kept between runs, and how files get there whole or not at all."""
+"""What is kept between runs: where, under one limit in bytes, and how it gets there whole or not at all.
+
+<kind>/<collection>-<key>/   an entry: a folder with entry.json, which says what made it, or a file
+<kind>/.<entry>.lock         held while an entry is written, claimed or removed
+<kind>/.<entry>.<n>.use      held by a process for as long as it uses the entry
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from glob import escape
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from headstart.errors import HeadstartError
+from headstart.runtime.console import say
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LIMIT_GB = 20.0  # of all that is kept, unless $HEADSTART_CACHE_GB says otherwise
 LEFT_OVER_SECONDS = 24 * 3600  # a temporary folder that nobody has touched for so long is nobody's
+MADE_AGAIN = ("images", "resized", "activations", "tables")  # kinds that cost time alone, no network
+OUTDATED = ("decoded", "duplicates", "traits")  # kinds of earlier versions, which nothing reads
+ABOUT = "entry.json"
 
 
 def cache_dir() -> Path:
-    """$HEADSTART_CACHE, or the place that the operating system sets aside for caches."""
+    """$HEADSTART_CACHE, or the path that the operating system sets aside for caches."""
     return Path(os.environ.get("HEADSTART_CACHE") or user_cache_path("headstart"))
+
+
+def limit_bytes() -> float:
+    """What the cache may take on disk; HeadstartError where $HEADSTART_CACHE_GB is no number above 0."""
+    text = os.environ.get("HEADSTART_CACHE_GB", "")
+    try:
+        limit = float(text) if text else LIMIT_GB
+    except ValueError:
+        limit = 0.0
+    if not limit > 0:
+        raise HeadstartError(f"HEADSTART_CACHE_GB must be a number of gigabytes above 0, not {text!r}")
+    return 1e9 * limit
 
 
 @contextmanager
@@ -37,38 +65,154 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_room(folder: Path, limit_bytes: float, wanted_bytes: float) -> None:
-    """Clear away the entries of `folder` that were longest unused, until it has `wanted_bytes` left of its limit, and
-    what a killed process left half made. An entry was last used when it was last modified.
+@dataclass(frozen=True)
+class Entry:
+    """One thing in the cache. made_by: what its key was made from, empty for single files."""
 
-    Raises HeadstartError when the disk is too full for them all the same.
+    path: Path
+    size_bytes: int
+    used: float
+    made_by: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """Such as "images" or "activations"."""
+        return self.path.parent.name
+
+    @property
+    def collection(self) -> str:
+        """The data set that it belongs to; "any" where it belongs to none alone."""
+        return str(self.made_by.get("collection", "any"))
+
+
+def entries() -> list[Entry]:
+    """All that the cache holds, what was not used for longest first."""
+    found = []
+    for kind in _folders(cache_dir()):
+        for path in kind.iterdir():
+            if not path.name.startswith("."):
+                try:
+                    found.append(Entry(path, _size(path), path.stat().st_mtime, _made_by(path)))
+                except FileNotFoundError:  # removed by another process meanwhile
+                    continue
+    return sorted(found, key=lambda entry: entry.used)
+
+
+def open_entry(kind: str, made_by: Mapping[str, Any], key: str) -> Path:
+    """The folder of an entry, made where it is not there, and claimed: nothing removes it while this process lives."""
+    path = cache_dir() / kind / f"{made_by['collection']}-{key}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with lock(path):
+        if not (path / ABOUT).exists():
+            path.mkdir(exist_ok=True)
+            temporary = path / f".{ABOUT}.{os.getpid()}"
+            temporary.write_text(json.dumps(made_by, indent=2), encoding="utf-8")
+            temporary.replace(path / ABOUT)
+        if path not in _CLAIMS:
+            _CLAIMS[path] = _claim(path)
+    os.utime(path)
+    return path
+
+
+def _claim(path: Path) -> FileLock:
+    """Hold the first of the lock files of an entry that no living process holds."""
+    for number in count():
+        claim = FileLock(path.parent / f".{path.name}.{number}.use")
+        with suppress(Timeout):
+            claim.acquire(timeout=0)
+            break
+    return claim
+
+
+_CLAIMS: dict[Path, FileLock] = {}  # what this process uses; the system lets go of them when it ends, however it ends
+
+
+def lock(path: Path) -> FileLock:
+    """The lock of an entry: for who writes it, claims it or removes it."""
+    return FileLock(path.parent / f".{path.name}.lock")
+
+
+def remove(entry: Entry) -> bool:
+    """Remove an entry whole; False, and it stays, where a process uses it."""
+    path = entry.path
+    try:
+        with lock(path).acquire(timeout=0):
+            for claim in path.parent.glob(f".{escape(path.name)}.*.use"):
+                with FileLock(claim).acquire(timeout=0):  # nobody's: its process has ended
+                    claim.unlink(missing_ok=True)
+            if path.is_dir():
+                gone = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
+                path.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    except Timeout:
+        return False
+    return True
+
+
+def make_room(wanted_bytes: float) -> None:
+    """Remove the entries that were not used for longest until `wanted_bytes` more stay below the limit, and what killed
+    processes left half made. What is in use stays, and so do downloads.
+
+    Raises HeadstartError where the disk is too full all the same.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    sizes = {path: sum(file.stat().st_size for file in path.glob("*")) for path in folder.iterdir()}
-    used = {path: path.stat().st_mtime for path in sizes}
-    for path in sorted(sizes, key=lambda path: used[path]):
-        is_left_over = path.name.startswith(".") and time.time() - used[path] > LEFT_OVER_SECONDS
-        if is_left_over or (sum(sizes.values()) + wanted_bytes > limit_bytes and not path.name.startswith(".")):
-            shutil.rmtree(path, ignore_errors=True)
-            del sizes[path]
-    free = shutil.disk_usage(folder).free
+    root = cache_dir()
+    root.mkdir(parents=True, exist_ok=True)
+    _remove_left_overs(root)
+    held = entries()
+    excess = sum(entry.size_bytes for entry in held) + wanted_bytes - limit_bytes()
+    for entry in held:
+        if excess <= 0:
+            break
+        if entry.kind in MADE_AGAIN + OUTDATED and remove(entry):
+            excess -= entry.size_bytes
+    if excess > 0:
+        limit = f"{limit_bytes() / 1e9:g} GB"
+        say(f"the cache grows beyond its {limit} by {excess / 1e9:.1f} GB: the rest is in use or downloaded")
+    free = shutil.disk_usage(root).free
     if free < wanted_bytes:
         raise HeadstartError(
-            f"{folder} has {free / 1e9:.1f} GB free and {wanted_bytes / 1e9:.1f} GB are to go there: "
-            "make room, name another place in HEADSTART_CACHE, or take a smaller --image-size"
+            f"{root} has {free / 1e9:.1f} GB free and {wanted_bytes / 1e9:.1f} GB are to go there: "
+            "make room, name another path in HEADSTART_CACHE, or take a smaller --image-size"
         )
 
 
-def kept_table(kind: str, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """The table that `make` gives, kept in the cache's folder `kind` under a key of all that it is made from."""
+def kept_table(collection: str, what: str, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The small table that `make` gives, kept under a key of all that it is made from."""
     import pandas as pd  # half a second: only for those who keep tables
 
-    path = cache_dir() / kind / f"{key}.parquet"
+    path = cache_dir() / "tables" / collection / f"{what}-{key}.parquet"
     try:
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path)
+        os.utime(path.parent)
+        return table
     except (OSError, ValueError):  # not there, or damaged: pyarrow's errors are ValueErrors
         table = make()
-    with temporary_folder(path) as folder:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with lock(path.parent), temporary_folder(path) as folder:
         table.to_parquet(folder / path.name)
         (folder / path.name).replace(path)
     return table
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+
+
+def _made_by(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads((path / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not an entry of rows: a table, a download or a measurement
+        return {"collection": {"tables": path.name, "cifar10": "cifar10"}.get(path.parent.name, "any")}
+
+
+def _remove_left_overs(root: Path) -> None:
+    for path in [*root.glob("*/.*"), *root.glob("tables/*/.*")]:
+        with suppress(FileNotFoundError):  # its owner has just removed it
+            if path.is_dir() and time.time() - path.stat().st_mtime > LEFT_OVER_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)

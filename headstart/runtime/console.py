@@ -69,12 +69,13 @@ def _progress(*columns: Any) -> Progress:
     return Progress(*columns, console=console, transient=True, refresh_per_second=4, disable=not console.is_interactive)
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
-    """One run of a comparison. done: epochs, the part of the present one too. told: those that `fit` has told of."""
+    """One run of a comparison. kind: what runs of about the same time an epoch share. epochs: planned, at most. done:
+    those that are over, the part of the present one too. told: those that `fit` has told of."""
 
-    strategy: str
-    seed: int
+    name: str
+    kind: str
     epochs: int
     done: float = 0.0
     told: int = 0
@@ -89,13 +90,13 @@ class Job:
 def seconds_left(jobs: Sequence[Job], epoch_seconds: Mapping[str, float]) -> float | None:
     """How long the epochs that are still planned will take: the most, for training may stop early.
 
-    epoch_seconds: strategy -> seconds of an epoch, measured. None where a strategy that is still to train lacks it:
-    one strategy's epochs say nothing of another's.
+    epoch_seconds: kind -> seconds of an epoch, measured. None where a kind that is still to train lacks it: one kind's
+    epochs say nothing of another's.
     """
     left = [job for job in jobs if job.planned > job.done]
-    if any(job.strategy not in epoch_seconds for job in left):
+    if any(job.kind not in epoch_seconds for job in left):
         return None
-    return sum((job.planned - job.done) * epoch_seconds[job.strategy] for job in left)
+    return sum((job.planned - job.done) * epoch_seconds[job.kind] for job in left)
 
 
 class Board:
@@ -103,25 +104,19 @@ class Board:
 
     def __init__(self, jobs: Sequence[Job], epoch_seconds: Mapping[str, float], progress: Progress):
         self.jobs, self.epoch_seconds, self.progress = jobs, dict(epoch_seconds), progress
-        seeds = len({job.seed for job in jobs})
-        self.tasks = [
-            progress.add_task(
-                job.strategy + (f" seed {job.seed}" if seeds > 1 else ""), start=False, epochs="", said=""
-            )
-            for job in jobs
-        ]
+        self.tasks = [progress.add_task(job.name, start=False, epochs="", said="") for job in jobs]
         self.all = progress.add_task("all", epochs="", said="")
         for job in jobs:
             self._show(job)
         self._show_window(0)
 
     @contextmanager
-    def running(self, strategy: str, seed: int) -> Iterator[Job]:
-        """While a run trains; yields the job to tell of."""
-        place = next(i for i, job in enumerate(self.jobs) if (job.strategy, job.seed) == (strategy, seed))
+    def running(self, job: Job) -> Iterator[None]:
+        """While a run trains."""
+        place = self.jobs.index(job)
         self._show_window(place)
         self.progress.start_task(self.tasks[place])
-        yield (job := self.jobs[place])
+        yield
         job.is_over = True
         self.progress.stop_task(self.tasks[place])
         self._show(job)
@@ -131,9 +126,9 @@ class Board:
         job.done += epochs
         self._show(job)
 
-    def looked(self, job: Job, row: Mapping[str, Any]) -> None:
+    def validated(self, job: Job, row: Mapping[str, Any]) -> None:
         """One or more whole epochs are over; row: what `fit` says of them."""
-        self.epoch_seconds[job.strategy] = row["seconds"] / (row["epoch"] - job.told)
+        self.epoch_seconds[job.kind] = row["seconds"] / (row["epoch"] - job.told)
         job.done = job.told = row["epoch"]
         said = f"val accuracy {100 * row['val_accuracy']:.2f} %"
         self.progress.update(self.tasks[self.jobs.index(job)], said=said)
@@ -161,7 +156,7 @@ class Board:
 
 @contextmanager
 def live(jobs: Sequence[Job], epoch_seconds: Mapping[str, float]) -> Iterator[Board]:
-    """Show a comparison while it goes on. epoch_seconds: strategy -> seconds of an epoch, where already measured."""
+    """Show a comparison while it goes on. epoch_seconds: kind -> seconds of an epoch, where already measured."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

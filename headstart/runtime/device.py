@@ -8,13 +8,17 @@ import json
 import logging
 import os
 import platform
+import random
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from typing import Any
 
+import numpy as np
 import torch
+from filelock import FileLock
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.seed import seed_everything
 from torch import nn
@@ -25,6 +29,8 @@ from headstart.runtime.cache import cache_dir
 
 PROBE_REPEATS = 3
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
+VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")  # of the environment, that are set here
+CUDNN_FLAGS = ("enabled", "benchmark", "deterministic")
 
 
 def make_fabric(device: str = "auto") -> Fabric:
@@ -46,9 +52,62 @@ def make_fabric(device: str = "auto") -> Fabric:
         # Its backward adds in any order, but to each pixel once only: our windows do not overlap.
         warnings.filterwarnings("ignore", message="max_pool2d_with_indices_backward_cuda")
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - torch does not type it
-    precision: Any = stored_probe("precision", torch.device(device), lambda: _fastest_precision(device))["choice"]
+    precision: Any = "bf16-mixed" if bf16_is_fast(torch.device(device)) else "32-true"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the precision is said in our own words
     return Fabric(accelerator=device, devices=1, precision=precision)
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether bf16 is measured to be faster than fp32 there; a CPU without instructions for it is far slower."""
+    probe = stored_probe("precision", device, lambda: _fastest_precision(device.type))
+    return probe["choice"] == "bf16-mixed"
+
+
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """Put back on leaving, also by an exception, what `make_fabric`, `seed_all` and training change for the whole
+    process: torch's number of threads, its deterministic algorithms and cuDNN's flags; the states of the random
+    generators of Python, NumPy and torch; the environment's VARIABLES; the logging level of lightning_fabric, and the
+    filters of warnings.
+
+    What `keep_freed_memory` asks of glibc stays: no function reads it back. cuBLAS, too, keeps what it read from its
+    variable when it was first used.
+    """
+    with warnings.catch_warnings(), ExitStack() as kept:  # it calls what it is given from the last to the first
+        kept.callback(torch.set_num_threads, torch.get_num_threads())
+        kept.callback(_set_determinism, *_determinism())
+        fills = getattr(torch.utils.deterministic, "fill_uninitialized_memory")  # noqa: B009 - torch does not type it
+        kept.callback(setattr, torch.utils.deterministic, "fill_uninitialized_memory", fills)
+        for flag in CUDNN_FLAGS:
+            kept.callback(setattr, torch.backends.cudnn, flag, getattr(torch.backends.cudnn, flag))
+        if torch.cuda.is_initialized():
+            kept.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
+        else:  # asking would start CUDA on every GPU; it starts with the CPU's seed
+            kept.callback(lambda: torch.cuda.manual_seed_all(torch.initial_seed()))
+        kept.callback(torch.set_rng_state, torch.get_rng_state())
+        kept.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 - the one that all share
+        kept.callback(random.setstate, random.getstate())
+        for name in VARIABLES:
+            kept.callback(_set_variable, name, os.environ.get(name))
+        logger = logging.getLogger("lightning_fabric")
+        kept.callback(logger.setLevel, logger.level)
+        yield
+
+
+def _determinism() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _set_determinism(enabled: bool, warn_only: bool) -> None:
+    if _determinism() != (enabled, warn_only):  # the first call takes a second: it imports a compiler's settings
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 def keep_freed_memory() -> None:
@@ -107,15 +166,16 @@ def stored_probe(name: str, device: torch.device, measure: Callable[[], dict[str
     timing would otherwise differ from run to run, and with it the results. Delete the folder to measure anew."""
     key = hashlib.sha256(f"{name} {hardware(device)}".encode()).hexdigest()[:12]
     path = cache_dir() / "probes" / f"{name}-{key}.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        result = measure()
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(result), encoding="utf-8")
-        temporary.replace(path)
-        return result
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):  # two at once would disturb each other, and choose differently
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            result = measure()
+            temporary = path.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps(result), encoding="utf-8")
+            temporary.replace(path)
+            return result
 
 
 def _fastest_precision(device: str) -> dict[str, Any]:

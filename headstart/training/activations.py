@@ -1,44 +1,31 @@
-"""What a frozen part gives for each image: computed once a view, kept on disk under a key of all that made it."""
+"""What a frozen part gives for each image: computed once a view, kept on disk by the content of the image."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import os
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 import torch
 
-from headstart.data.dataset import Images, Split
+from headstart import __version__
+from headstart.data.dataset import Dataset, Subset
 from headstart.errors import HeadstartError
 from headstart.models.network import Readout, Taps
-from headstart.runtime.cache import cache_dir, make_room, temporary_folder
-from headstart.runtime.console import bar
+from headstart.runtime.console import bar, note
 from headstart.runtime.device import hardware
-from headstart.training.batches import VIEWS, Samples
+from headstart.runtime.rows import MISSING, Fill, RowTable
+from headstart.training.batches import VIEWS, Samples, mapped
 from headstart.training.engines import EAGER_BATCH, Engine, choose, engines
 
-CACHE_BYTES = 20e9  # what the activations of all data sets and backbones may take on disk together
-VALUES = "activations.npy"
-META = "meta.json"
+VERSION = 1  # raise it when the same image would give other activations
 CHUNK_BYTES = 2**26  # of images that are turned to a view at a time
 HALF_MAX = float(np.finfo(np.float16).max)
-
-
-@dataclass(frozen=True)
-class Activations:
-    """values: (N, ...) float16, memory-mapped. seconds: what the pass that made them took, whenever that was."""
-
-    values: np.ndarray
-    seconds: float
 
 
 class FrozenPass:
@@ -75,67 +62,78 @@ class FrozenPass:
             self._fingerprints[cut] = digest.hexdigest()
         return self._fingerprints[cut]
 
-    def samples(self, split: Split, views: tuple[str, ...], cut: int) -> tuple[Samples, float]:
-        """The split as the part after `cut` sees it, and the seconds that making it took, now or when it was cached."""
-        found = [self._activations(split, view, cut) for view in views]
-        values = tuple(torch.from_numpy(each.values) for each in found)
-        return Samples(values, torch.from_numpy(split.labels), views), sum(each.seconds for each in found)
+    @cached_property
+    def shapes(self) -> dict[int, tuple[int, ...]]:
+        """Cut -> the shape of what it gives for one image."""
+        blank = torch.zeros(1, *self.image_shape, dtype=torch.uint8).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            outputs = self.chain.tapped(blank, self.cuts)
+        return {cut: tuple(output.shape[1:]) for cut, output in zip(self.cuts, outputs, strict=True)}
 
-    def _activations(self, split: Split, view: str, cut: int) -> Activations:
-        place = self._place(split, view, cut)
-        if not place.exists():
-            self._run(split, view)
-        os.utime(place)  # in use: among the last to be cleared away
-        values = np.load(place / VALUES, mmap_mode="c")  # copy on write: no one changes what is kept
-        return Activations(values, json.loads((place / META).read_text(encoding="utf-8"))["seconds"])
+    def samples(self, part: Subset, views: tuple[str, ...], cut: int) -> tuple[Samples, float]:
+        """Images as the part after `cut` sees them, and the seconds that computing this took, now or some time ago."""
+        keys = {view: [f"{digest} {view}" for digest in part.digests] for view in views}
+        table = self._table(part.dataset.collection, cut)
+        for view in views:
+            if not table.known(keys[view]).all():
+                self._run(part.dataset, view)
+        rows = np.stack([table.find(keys[view]) for view in views])
+        samples = Samples(mapped(table.values()), torch.from_numpy(rows), torch.from_numpy(part.labels), views)
+        return samples, sum(table.seconds(keys[view]) for view in views)
 
-    def _place(self, split: Split, view: str, cut: int) -> Path:
-        made_by = [self.choice["engine"], hardware(self.device)]
-        key = [self.fingerprint(cut), view, split.fingerprint, "float16", *made_by]
-        return cache_dir() / "activations" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
+    def _table(self, collection: str, cut: int) -> RowTable:
+        made_by = {
+            "headstart": __version__,
+            "version": VERSION,
+            "timm": metadata.version("timm"),
+            "chain": self.fingerprint(cut),
+            "image_shape": self.image_shape,
+            "engine": self.choice["engine"],
+            "hardware": hardware(self.device),
+        }
+        return RowTable("activations", collection, made_by, self.shapes[cut], np.float16)
 
-    def _run(self, split: Split, view: str) -> None:
-        """Fill the cache for one split and view, at every cut; each gets there whole or not at all."""
-        started = time.perf_counter()
-        shapes: list[tuple[int, ...]] = []
-        self.engine(split.images[:1], lambda _, outputs: shapes.extend((len(split), *o.shape[1:]) for o in outputs))
-        places = [self._place(split, view, cut) for cut in self.cuts]
-        make_room(places[0].parent, CACHE_BYTES, sum(2 * math.prod(shape) for shape in shapes))
+    def _run(self, dataset: Dataset, view: str) -> None:
+        """Compute what is missing of one view, at every cut: for all images that a split uses, so that another cut into
+        train, val and test finds it there."""
+        part = Subset(dataset, np.concatenate(list(dataset.splits[0].parts.values())))
+        keys = [f"{digest} {view}" for digest in part.digests]
+        tables = [self._table(dataset.collection, cut) for cut in self.cuts]
         with ExitStack() as stack:
-            folders = [stack.enter_context(temporary_folder(place)) for place in places]
-            self._fill([folder / VALUES for folder in folders], shapes, split.images, view)
-            seconds = time.perf_counter() - started
-            for folder, place in zip(folders, places, strict=True):
-                (folder / META).write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
-                try:
-                    folder.rename(place)
-                except OSError:
-                    if not place.exists():  # else it was there before, or another process has just made the same
-                        raise
+            in_one_order = sorted(range(len(tables)), key=lambda i: tables[i].folder)  # no two processes wait in a ring
+            fills = {i: stack.enter_context(tables[i].filling(keys)) for i in in_one_order}
+            self._fill([fills[i] for i in range(len(tables))], part, view)
 
-    def _fill(self, paths: Sequence[Path], shapes: Sequence[tuple[int, ...]], images: Images, view: str) -> None:
-        """Write what every cut gives for images (N, H, W, C) uint8 under one view: a file each, (N, ...) float16."""
-        files = [
-            np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=shape)
-            for path, shape in zip(paths, shapes, strict=True)
-        ]
-        largest = 0.0
-        with bar(f"frozen pass, {view} view, {self.choice['engine']}", len(images)) as advance:
-            step = EAGER_BATCH * max(1, CHUNK_BYTES // (EAGER_BATCH * math.prod(images.shape[1:])))
-            for chunk in range(0, len(images), step):
+    def _fill(self, fills: Sequence[Fill], part: Subset, view: str) -> None:
+        """Write what every cut gives for the images that it lacks: a fill each; they count chunk by chunk."""
+        wanted = np.unique(np.concatenate([fill.wanted for fill in fills]))
+        note(f"frozen pass, {view} view: {len(wanted):,} of {len(part):,} images are new")
+        places = np.full((len(fills), len(part)), MISSING)  # of each image in each fill
+        for place, fill in zip(places, fills, strict=True):
+            place[fill.wanted] = np.arange(len(fill.wanted))
+        with bar(f"frozen pass, {view} view, {self.choice['engine']}", len(wanted)) as advance:
+            for chosen in self._chunks(wanted):
+                largest = 0.0
 
-                def write(start: int, outputs: Sequence[np.ndarray], chunk: int = chunk) -> None:
+                def write(start: int, outputs: Sequence[np.ndarray], chosen: np.ndarray = chosen) -> None:
                     nonlocal largest
-                    for kept, output in zip(files, outputs, strict=True):
+                    for place, fill, output in zip(places, fills, outputs, strict=True):
                         largest = float(np.maximum(largest, np.abs(output).max()))  # unlike max(), keeps a NaN
-                        kept[chunk + start : chunk + start + len(output)] = output.clip(-HALF_MAX, HALF_MAX)
+                        some = place[chosen[start : start + len(output)]]
+                        fill.values[fill.rows[some[some != MISSING]]] = output[some != MISSING].clip(
+                            -HALF_MAX, HALF_MAX
+                        )
                     advance(len(outputs[0]))
 
-                self.engine(viewed(images[chunk : chunk + step], view), write)
-        if not largest <= HALF_MAX:  # not "greater": NaN must not pass
-            raise HeadstartError(f"the frozen part gives values up to {largest:.3g}, too large for a 16-bit cache")
-        for kept in files:
-            kept.flush()
+                self.engine(viewed(part.images[chosen], view), write)
+                if not largest <= HALF_MAX:  # not "greater": NaN must not pass
+                    raise HeadstartError(f"the frozen part gives values up to {largest:.3g}, too large for 16 bits")
+                for place, fill in zip(places, fills, strict=True):
+                    fill.keep([each for each in place[chosen].tolist() if each != MISSING])
+
+    def _chunks(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
+        step = EAGER_BATCH * max(1, CHUNK_BYTES // (EAGER_BATCH * math.prod(self.image_shape)))
+        return (wanted[start : start + step] for start in range(0, len(wanted), step))
 
 
 def viewed(images: np.ndarray, view: str) -> np.ndarray:

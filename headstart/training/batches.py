@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,21 +23,25 @@ VIEWS = {
 
 @dataclass(frozen=True)
 class Samples:
-    """One split as a trainable part sees it.
+    """Images of one part of a split as a trainable part sees them.
 
-    inputs: cached activations, a tensor (N, ...) float16 a view; or the images (N, C, H, W) uint8 alone, from which any
-    view is made on the fly. labels: (N,) int64. views: the names of the views.
+    inputs: cached activations (M, ...) float16, or images (M, C, H, W) uint8 in channels-last order, from which any
+    view is made on the fly; they may hold more than these samples. rows: (V, N), where in them each sample is under
+    each view. labels: (N,) int64. views: the V names of the views.
     """
 
-    inputs: tuple[Tensor, ...]
+    inputs: Tensor
+    rows: Tensor
     labels: Tensor
     views: tuple[str, ...]
 
     @classmethod
-    def of_images(cls, images: np.ndarray, labels: np.ndarray, views: tuple[str, ...], device: torch.device) -> Samples:
-        """All images (N, H, W, C) uint8 as they are, on the device, in channels-last order; on a CPU none is copied."""
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
-        return cls((pixels.to(device),), torch.from_numpy(labels).to(device), views)
+    def of_images(
+        cls, images: np.ndarray, rows: np.ndarray, labels: np.ndarray, views: tuple[str, ...], device: torch.device
+    ) -> Samples:
+        """Rows (N,) of images (M, H, W, C) uint8, all of which are put on the device; on a CPU none is copied."""
+        pixels = mapped(images).permute(0, 3, 1, 2).to(device)
+        return cls(pixels, torch.from_numpy(rows).expand(len(views), -1), torch.from_numpy(labels).to(device), views)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,7 +49,22 @@ class Samples:
     @property
     def are_images(self) -> bool:
         """True for images, False for activations."""
-        return self.inputs[0].dtype == torch.uint8
+        return self.inputs.dtype == torch.uint8
+
+    def taken(self, view: Tensor | int, chosen: Tensor | slice, device: torch.device) -> Tensor:
+        """(B, ...) on the device: of activations, those of the chosen samples under their views, float32; of images,
+        the images themselves, uint8, in channels-last order."""
+        rows = self.rows[view, chosen].to(self.inputs.device)
+        if self.are_images:
+            return self.inputs.permute(0, 2, 3, 1)[rows].permute(0, 3, 1, 2)
+        return self.inputs[rows].to(device).float()
+
+
+def mapped(values: np.ndarray) -> Tensor:
+    """An array as a tensor that shares its memory, also where that is a read-only map: nobody writes to samples."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(values)
 
 
 def shuffled(
@@ -70,9 +90,10 @@ def shuffled(
         if samples.are_images:
             shift = torch.randint(-translate, translate + 1, (2, len(chosen)), generator=generator)
             mirrored = torch.tensor([name == "mirror" for name in samples.views])[view_of[chosen]]
-            inputs = augmented(samples.inputs[0], chosen.to(device), shift.to(device), mirrored.to(device))
+            rows = samples.rows[0, chosen]
+            inputs = augmented(samples.inputs, rows.to(device), shift.to(device), mirrored.to(device))
         else:
-            inputs = gathered(samples.inputs, view_of[chosen], chosen).to(device).float()
+            inputs = samples.taken(view_of[chosen], chosen, device)
         yield inputs, samples.labels[chosen.to(samples.labels.device)].to(device)
 
 
@@ -81,10 +102,8 @@ def in_order(samples: Samples, view: int, batch_size: int, device: torch.device)
     for start in range(0, len(samples), batch_size):
         rows = slice(start, start + batch_size)
         labels = samples.labels[rows].to(device)
-        if samples.are_images:
-            yield VIEWS[samples.views[view]](samples.inputs[0][rows]), labels
-        else:
-            yield samples.inputs[view][rows].to(device).float(), labels
+        inputs = samples.taken(view, rows, device)
+        yield VIEWS[samples.views[view]](inputs) if samples.are_images else inputs, labels
 
 
 def mixed(inputs: Tensor, labels: Tensor, alpha: float) -> tuple[Tensor, list[tuple[Tensor, float]]]:
@@ -99,15 +118,6 @@ def mixed(inputs: Tensor, labels: Tensor, alpha: float) -> tuple[Tensor, list[tu
     share = max(share, 1 - share)
     others = torch.randperm(len(labels)).to(labels.device)
     return inputs[others].float().lerp(inputs.float(), share), [(labels, share), (labels[others], 1 - share)]
-
-
-def gathered(activations: tuple[Tensor, ...], view_of: Tensor, chosen: Tensor) -> Tensor:
-    """Row `chosen[i]` of the activations of view `view_of[i]`, for each i: (B, ...) from V tensors (N, ...)."""
-    rows = torch.empty(len(chosen), *activations[0].shape[1:], dtype=activations[0].dtype, device=activations[0].device)
-    for view, values in enumerate(activations):
-        under = (view_of == view).nonzero().squeeze(1).to(values.device)
-        rows[under] = values[chosen.to(values.device)[under]]
-    return rows
 
 
 def augmented(images: Tensor, chosen: Tensor, shift: Tensor, mirrored: Tensor) -> Tensor:

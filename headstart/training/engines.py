@@ -16,7 +16,7 @@ import torch
 
 from headstart.models.network import Taps
 from headstart.runtime.console import say
-from headstart.runtime.device import stored_probe
+from headstart.runtime.device import bf16_is_fast, stored_probe
 
 PROBE_IMAGES = 64
 EAGER_BATCH = 128
@@ -94,15 +94,23 @@ def openvino(taps: Taps, image_shape: tuple[int, int, int], bf16: bool) -> Engin
     return run
 
 
-def engines(taps: Taps, image_shape: tuple[int, int, int], device: torch.device) -> dict[str, Callable[[], Engine]]:
-    """The engines that this machine has, by name, each as a function that makes it."""
-    makers: dict[str, Callable[[], Engine]] = {
-        "eager-fp32": lambda: eager(taps, device, bf16=False),
-        "eager-bf16": lambda: eager(taps, device, bf16=True),
-    }
+def engines(
+    taps: Taps, image_shape: tuple[int, int, int], device: torch.device, bf16: bool | None = None
+) -> dict[str, Callable[[], Engine]]:
+    """The engines that this machine has, by name, each as a function that makes it.
+
+    bf16: whether those that compute in it are among them; None: where `device` is fast at it. On a CPU without
+    instructions for bf16 they would take minutes to be measured, and lose.
+    """
+    if bf16 is None:
+        bf16 = bf16_is_fast(device)
+    makers: dict[str, Callable[[], Engine]] = {"eager-fp32": lambda: eager(taps, device, bf16=False)}
+    if bf16:
+        makers["eager-bf16"] = lambda: eager(taps, device, bf16=True)
     if device.type == "cpu" and importlib.util.find_spec("openvino"):
         makers["openvino-fp32"] = lambda: openvino(taps, image_shape, bf16=False)
-        makers["openvino-bf16"] = lambda: openvino(taps, image_shape, bf16=True)
+        if bf16:
+            makers["openvino-bf16"] = lambda: openvino(taps, image_shape, bf16=True)
     return makers
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
 
 from headstart.errors import HeadstartError
+from headstart.runtime.device import precision_of
 from headstart.strategies import Recipe
 from headstart.training.batches import Samples, in_order, mixed, shuffled
 from headstart.training.optimizers import Schedule, make_optimizers
@@ -29,24 +30,43 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits (N, C), labels (N,)) -> mean loss"""
 
 
+class TrainVal(NamedTuple):
+    """What is learned from, and what every choice is made on."""
+
+    train: Samples
+    val: Samples
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told while training goes on: of every row of the history, and of every batch, how many images it had."""
+
+    on_row: Callable[[Row], None] = lambda row: None
+    on_batch: Callable[[int], None] = lambda images: None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """history: a row a validation, see `fit`. ended: one sentence that says why training broke off; empty where it did
+    not, also where it was stopped early."""
+
+    history: list[Row]
+    ended: str = ""
+
+
 def fit(
-    model: nn.Module,
-    train: Samples,
-    val: Samples,
-    recipe: Recipe,
-    fabric: Fabric,
-    seed: int,
-    on_epoch_end: Callable[[Row], None] = lambda row: None,
-    on_batch: Callable[[int], None] = lambda images: None,
-) -> list[Row]:
+    model: nn.Module, samples: TrainVal, recipe: Recipe, fabric: Fabric, seed: int, watch: Watch | None = None
+) -> Fitted:
     """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val.
 
-    Returns a row a look at val, mostly one an epoch: epoch (how many are over), then, since the row before: seconds,
-    train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the recipe's last group, as it began),
-    images_per_second (of training alone). Losses are what is minimised, label smoothing included. A loss that is not
-    finite ends training with the last good weights; HeadstartError where there are none yet.
+    The history has a row a validation, mostly one an epoch: epoch (how many are over), then, since the row before:
+    seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the recipe's last group, as it
+    began), images_per_second (of training alone). Losses are what is minimised, label smoothing included. A loss that
+    is not finite breaks training off, which `ended` says; HeadstartError where no epoch before it was good.
     """
-    optimizers = make_optimizers(model, recipe)
+    (train, val), watch = samples, watch or Watch()
+    dtype = torch.bfloat16 if precision_of(fabric) == "bf16-mixed" else torch.float32
+    optimizers = make_optimizers(model, recipe, dtype)
     wrapped, *optimizers = fabric.setup(model, *optimizers)
     schedule = Schedule(optimizers, recipe, steps=recipe.epochs * max(1, len(train) // recipe.batch_size))
     loss_of = make_loss(recipe, train.labels.to(fabric.device))
@@ -54,23 +74,29 @@ def fit(
     stopping = EarlyStopping(recipe.patience)
     best: dict[str, Tensor] | None = None
     history: list[Row] = []
-    for first in range(0, recipe.epochs, recipe.look_every):
-        epochs = range(first, min(first + recipe.look_every, recipe.epochs))
+    ended = ""
+    for first in range(0, recipe.epochs, recipe.validate_every):
+        epochs = range(first, min(first + recipe.validate_every, recipe.epochs))
         started, learning_rate = time.perf_counter(), optimizers[-1].param_groups[0]["lr"]
         batches = chain.from_iterable(
             shuffled(train, epoch, recipe.batch_size, recipe.translate, fabric.device, generator) for epoch in epochs
         )
         train_loss, train_accuracy, count = train_epoch(
-            wrapped, batches, optimizers, schedule, recipe, loss_of, fabric, on_batch
+            wrapped, _told(batches, watch), schedule, recipe.mixup, loss_of, fabric
         )
         train_seconds = time.perf_counter() - started
         val_loss, val_accuracy = score(predict(wrapped, val, fabric), val.labels, loss_of)
         if not math.isfinite(train_loss + val_loss):
-            if best is not None:
-                break
-            raise HeadstartError(
-                f"the loss is not finite by epoch {epochs[-1] + 1}: the learning rate is too high here"
+            if best is None:
+                raise HeadstartError(
+                    f"the loss is not finite by epoch {epochs[-1] + 1}: the learning rate is too high here"
+                )
+            kept = min(history, key=lambda row: row["val_loss"])["epoch"]
+            ended = (
+                f"the loss was not finite by epoch {epochs[-1] + 1}: training stopped, and the weights of epoch {kept} "
+                "are kept"
             )
+            break
         history.append(
             {
                 "epoch": epochs[-1] + 1,
@@ -85,13 +111,13 @@ def fit(
         )
         if stopping.update(val_loss):
             best = copy.deepcopy(model.state_dict())
-        on_epoch_end(history[-1])
-        schedule.after_look(val_loss)
+        watch.on_row(history[-1])
+        schedule.after_validation(val_loss)
         if stopping.should_stop:
             break
     if best is not None:
         model.load_state_dict(best)
-    return history
+    return Fitted(history, ended)
 
 
 def make_loss(recipe: Recipe, labels: Tensor) -> Loss:
@@ -104,33 +130,34 @@ def make_loss(recipe: Recipe, labels: Tensor) -> Loss:
     return partial(F.cross_entropy, weight=weight, label_smoothing=recipe.label_smoothing)
 
 
+def _told(batches: Iterable[tuple[Tensor, Tensor]], watch: Watch) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same batches; whoever watches is told of each after it was trained on."""
+    for inputs, labels in batches:
+        yield inputs, labels
+        watch.on_batch(len(labels))
+
+
 def train_epoch(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
-    optimizers: list[Optimizer],
     schedule: Schedule,
-    recipe: Recipe,
+    mixup: float,
     loss_of: Loss,
     fabric: Fabric,
-    on_batch: Callable[[int], None],
 ) -> tuple[float, float, int]:
     """Train on every batch once; returns mean loss and accuracy (of each image as it was seen) and their number."""
     model.train()
     loss_sum, correct, count = torch.zeros((), device=fabric.device), torch.zeros((), device=fabric.device), 0
     for inputs, labels in batches:
-        inputs, targets = mixed(inputs, labels, recipe.mixup)
+        inputs, targets = mixed(inputs, labels, mixup)
         logits = model(inputs)  # (N, C)
         loss = torch.stack([share * loss_of(logits, target) for target, share in targets]).sum()
         fabric.backward(loss)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        schedule.after_step()
+        schedule.step()
         with torch.no_grad():  # summed on the device: asking for a number here would wait for it
             loss_sum += loss * len(labels)
             correct += (logits.argmax(dim=1) == labels).sum()
             count += len(labels)
-        on_batch(len(labels))
     return loss_sum.item() / count, correct.item() / count, count
 
 

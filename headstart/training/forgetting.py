@@ -52,8 +52,8 @@ def forgetting(
 def _evenly(samples: Samples, most: int) -> Samples:
     """At most so many of the samples, under their first view, evenly chosen: data sets may lie class by class."""
     rows = torch.linspace(0, len(samples) - 1, min(len(samples), most), dtype=torch.float64).round().long()
-    inputs = samples.inputs[0][rows.to(samples.inputs[0].device)]
-    return Samples((inputs,), samples.labels[rows.to(samples.labels.device)], samples.views[:1])
+    labels = samples.labels[rows.to(samples.labels.device)]
+    return Samples(samples.inputs, samples.rows[:1, rows], labels, samples.views[:1])
 
 
 @torch.inference_mode()

@@ -20,11 +20,19 @@ class Muon(Optimizer):
 
     Each filter bank is flattened to (out, rest), as in Jordan et al. 2024, "Muon: An optimizer for hidden layers in
     neural networks"; torch.optim.Muon (2.15) takes plain matrices only. Weights are kept at the norm of their Dirac
-    start, sqrt(number of filters), since a BatchNorm follows: only their direction matters, and lr turns it.
+    start, sqrt(number of filters), since a BatchNorm follows: only their direction matters, and lr turns it. dtype: of
+    the matrix products, see `orthogonalised`.
     """
 
-    def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.6, weight_decay: float = 0.0):
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.6,
+        weight_decay: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "dtype": dtype})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -36,19 +44,20 @@ class Muon(Optimizer):
                 velocity = self.state[weight]["velocity"]
                 velocity.mul_(group["momentum"]).add_(weight.grad)
                 nesterov = weight.grad.add(velocity, alpha=group["momentum"])
-                direction = orthogonalised(nesterov.flatten(1)).view_as(weight)
+                direction = orthogonalised(nesterov.flatten(1), group["dtype"]).view_as(weight)
                 weight.mul_(math.sqrt(len(weight)) / weight.norm()).add_(direction, alpha=-group["lr"])
 
 
-def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
-    """About the nearest (semi-)orthogonal matrix: `steps` quintic Newton-Schulz iterations in bf16.
+def orthogonalised(matrix: Tensor, dtype: torch.dtype = torch.float32, steps: int = 3) -> Tensor:
+    """About the nearest (semi-)orthogonal matrix: `steps` quintic Newton-Schulz iterations in `dtype`.
 
     matrix: (M, N) of any float dtype, returned in the same. The coefficients are Jordan's: singular values end between
-    about 0.7 and 1.2, which serves as well as 1 and takes fewer steps.
+    about 0.7 and 1.2, which serves as well as 1 and takes fewer steps. So loose a goal needs no more than bf16, but a
+    CPU without instructions for it takes a hundred times as long as in fp32.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = wide.bfloat16() / (wide.norm() + 1e-7)
+    x = wide.to(dtype) / (wide.norm() + 1e-7)
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
@@ -58,13 +67,13 @@ def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
 PLATEAU_PATIENCE = 2  # epochs
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "adamw": lambda params, lr, weight_decay, momentum: AdamW(
+    "adamw": lambda params, lr, weight_decay, momentum, dtype: AdamW(
         params, lr=lr, weight_decay=weight_decay, betas=(momentum, 0.999)
     ),
-    "sgd": lambda params, lr, weight_decay, momentum: SGD(
+    "sgd": lambda params, lr, weight_decay, momentum, dtype: SGD(
         params, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=momentum > 0
     ),
-    "muon": lambda params, lr, weight_decay, momentum: Muon(params, lr=lr, momentum=momentum),
+    "muon": lambda params, lr, weight_decay, momentum, dtype: Muon(params, lr=lr, momentum=momentum, dtype=dtype),
 }
 
 DECAYS: dict[str, Callable[[float], float]] = {
@@ -74,9 +83,9 @@ DECAYS: dict[str, Callable[[float], float]] = {
 }
 
 
-def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
+def make_optimizers(model: nn.Module, recipe: Recipe, dtype: torch.dtype = torch.float32) -> list[Optimizer]:
     """One optimizer a group of the recipe. A parameter belongs to the first group whose pattern its name matches; one
-    that none matches is not trained at all."""
+    that none matches is not trained at all. dtype: of the matrix products that an optimizer may need."""
     members: dict[Group, list[nn.Parameter]] = {group: [] for group in recipe.groups}
     for name, parameter in model.named_parameters():
         group = next((g for g in recipe.groups if fnmatchcase(name, g.pattern)), None)
@@ -85,7 +94,11 @@ def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
             members[group].append(parameter)
     return [
         OPTIMIZERS[group.optimizer](
-            parameters, lr=group.learning_rate, weight_decay=group.weight_decay, momentum=group.momentum
+            parameters,
+            lr=group.learning_rate,
+            weight_decay=group.weight_decay,
+            momentum=group.momentum,
+            dtype=dtype,
         )
         for group, parameters in members.items()
         if parameters
@@ -93,24 +106,29 @@ def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
 
 
 class Schedule:
-    """Moves the learning rates: after every step along a decay, or after looks that showed nothing new ("plateau")."""
+    """Steps the optimizers, and moves their learning rates: after every step along a decay, or after validations
+    that showed nothing new ("plateau")."""
 
     def __init__(self, optimizers: Sequence[Optimizer], recipe: Recipe, steps: int):
+        self.optimizers = optimizers
         self.each_step: list[LambdaLR] = []
-        self.each_look: list[ReduceLROnPlateau] = []
+        self.each_validation: list[ReduceLROnPlateau] = []
         if recipe.schedule == "plateau":
-            self.each_look = [ReduceLROnPlateau(o, factor=0.2, patience=PLATEAU_PATIENCE) for o in optimizers]
+            self.each_validation = [ReduceLROnPlateau(o, factor=0.2, patience=PLATEAU_PATIENCE) for o in optimizers]
         else:
             self.each_step = [LambdaLR(o, lambda step: rate_factor(recipe, step, steps)) for o in optimizers]
 
-    def after_step(self) -> None:
-        """Say that a batch was trained on."""
+    def step(self) -> None:
+        """Change the weights by the gradients of a batch, and forget these."""
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         for scheduler in self.each_step:
             scheduler.step()
 
-    def after_look(self, val_loss: float) -> None:
+    def after_validation(self, val_loss: float) -> None:
         """Say what came of it on val."""
-        for scheduler in self.each_look:
+        for scheduler in self.each_validation:
             scheduler.step(val_loss)
 
 

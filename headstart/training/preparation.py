@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from headstart.data.dataset import Dataset, Split
+from headstart.data.dataset import Dataset, Rows, Subset
 from headstart.data.resized import images_at
 from headstart.models import build
 from headstart.models.backbones import Backbone
@@ -26,28 +26,17 @@ FROM_SCRATCH_SIZE = 64  # pixels a side at most: a network that starts at random
 class Prepared:
     """A network before training.
 
-    samples(split, views) gives what the trainable part sees, and the seconds the frozen part took for it. spec: how to
+    samples(part, views) gives what the trainable part sees, and the seconds the frozen part took for it. spec: how to
     build the network again. backbone and retrained (names of pieces): what the run's config says of pre-training.
     old_head: what gave the backbone's final features their meaning when it was pre-trained, if that is known.
     """
 
     network: Network
     spec: build.Spec
-    samples: Callable[[Split, tuple[str, ...]], tuple[Samples, float]]
+    samples: Callable[[Subset, tuple[str, ...]], tuple[Samples, float]]
     backbone: dict[str, Any] | None = None
     retrained: list[str] = field(default_factory=list)
     old_head: nn.Linear | None = None
-
-
-def from_scratch(
-    strategy: Strategy, data: Dataset, device: torch.device, image_size: int = FROM_SCRATCH_SIZE
-) -> Prepared:
-    """A random network whose frozen part is empty: its trainable part sees the images themselves, in squares of
-    `image_size` pixels a side, or of their own size where that is smaller."""
-    side = side_seen(data, image_size)
-    images = torch.from_numpy(images_at(data.train, side)).permute(0, 3, 1, 2)
-    network, spec = build.from_scratch(strategy.network, images, len(data.class_names))
-    return Prepared(network, spec, images_as_samples(side, device))
 
 
 def side_seen(data: Dataset, image_size: int) -> int:
@@ -55,56 +44,58 @@ def side_seen(data: Dataset, image_size: int) -> int:
     return min(image_size, max(data.image_shape[:2]))
 
 
-def images_as_samples(side: int, device: torch.device) -> Callable[[Split, tuple[str, ...]], tuple[Samples, float]]:
-    """What an empty frozen part gives: the images, of which nothing is computed or kept beyond their size."""
-    return lambda split, views: (Samples.of_images(images_at(split, side), split.labels, views, device), 0.0)
-
-
 class Pretrained:
-    """The backbone that several strategies share, and the one pass that runs their frozen parts."""
+    """A backbone, and the one pass that runs the frozen parts of all strategies that share it."""
 
-    def __init__(self, backbone: Backbone, strategies: Sequence[Strategy], data: Dataset, device: torch.device):
-        """Find where each strategy cuts the backbone, and how the frozen part will run, and say so.
-
-        Raises HeadstartError where the backbone cannot be cut there.
-        """
+    def __init__(
+        self, backbone: Backbone, shares: Sequence[float], image_shape: tuple[int, int, int], device: torch.device
+    ):
+        """shares: what the strategies freeze of it; raises HeadstartError where it cannot be cut there."""
         self.backbone, self.device = backbone, device
-        backbones = [each for each in strategies if each.network == "backbone"]
-        self.cuts = {each.name: backbone.cut(each.frozen_share or 0) for each in backbones}
-        self.freezing = [name for name, cut in self.cuts.items() if cut]  # those that have something to freeze
-        cuts = [self.cuts[name] for name in self.freezing]
-        self.frozen_pass = FrozenPass(backbone.chain, cuts, data.image_shape, device)
-        say(f"backbone: {backbone.name} at {backbone.image_size} px, weights from {backbone.weights} ({backbone.why})")
-        if self.freezing:
-            measured = self.frozen_pass.choice["measured"].items()
-            rates = ", ".join(f"{name} {1 / engine['image_seconds']:,.0f}" for name, engine in measured)
-            say(f"frozen pass by {self.frozen_pass.choice['engine']} (images/s measured: {rates})")
-        for each in backbones:
-            say(f"{each.name} {self._said(each)}, and trains a new head")
+        self.cuts = {share: backbone.cut(share) for share in shares}
+        self.frozen_pass = FrozenPass(backbone.chain, [cut for cut in self.cuts.values() if cut], image_shape, device)
+
+    def freezes(self, strategy: Strategy) -> bool:
+        """Whether a strategy leaves any of it as it is."""
+        return bool(strategy.frozen_share and self.cuts[strategy.frozen_share])
 
     @property
     def engine(self) -> dict[str, float]:
         """Seconds to make the engine of the frozen pass, and seconds an image, as measured."""
         return self.frozen_pass.choice["measured"][self.frozen_pass.choice["engine"]]
 
-    def _said(self, strategy: Strategy) -> str:
+    def describe(self, strategies: Sequence[Strategy]) -> None:
+        """Say what the backbone is, how its frozen part runs, and what each strategy retrains."""
+        backbone = self.backbone
+        say(f"backbone: {backbone.name} at {backbone.image_size} px, weights from {backbone.weights} ({backbone.why})")
+        on_backbone = [each for each in strategies if each.network == "backbone"]
+        if any(self.freezes(each) for each in on_backbone):
+            measured = self.frozen_pass.choice["measured"].items()
+            rates = ", ".join(f"{name} {1 / engine['image_seconds']:,.0f}" for name, engine in measured)
+            say(f"frozen pass by {self.frozen_pass.choice['engine']} (images/s measured: {rates})")
+        for each in on_backbone:
+            say(f"{each.name} {self._retrained(each)}, and trains a new head")
+
+    def _retrained(self, strategy: Strategy) -> str:
         if strategy.frozen_share is None:
             return f"gives {self.backbone.name} random weights"
-        if not self.cuts[strategy.name]:
+        if not self.freezes(strategy):
             return "retrains all of it"
-        return f"retrains {', '.join(self.backbone.pieces_from(self.cuts[strategy.name])) or 'no piece of it'}"
+        pieces = self.backbone.pieces_from(self.cuts[strategy.frozen_share])
+        return f"retrains {', '.join(pieces) or 'no piece of it'}"
 
     def prepare(self, strategy: Strategy, data: Dataset) -> Prepared:
         """The backbone cut where the strategy says, with a new head; the trainable part sees cached activations, or the
         images where nothing is frozen."""
-        cut, classes = self.cuts[strategy.name], len(data.class_names)
+        classes = len(data.class_names)
         samples = images_as_samples(side_seen(data, self.backbone.image_size), self.device)
         if strategy.frozen_share is None:
             return Prepared(*build.like_backbone(self.backbone, strategy.hidden, strategy.batchnorm, classes), samples)
+        cut = self.cuts[strategy.frozen_share]
         if cut:
 
-            def samples(split: Split, views: tuple[str, ...]) -> tuple[Samples, float]:
-                return self.frozen_pass.samples(split, views, cut)
+            def samples(part: Subset, views: tuple[str, ...]) -> tuple[Samples, float]:
+                return self.frozen_pass.samples(part, views, cut)
 
         network, spec = build.on_backbone(self.backbone, cut, strategy.hidden, strategy.batchnorm, classes)
         about = {
@@ -118,15 +109,31 @@ class Pretrained:
         return Prepared(network, spec, samples, about, self.backbone.pieces_from(cut), self.backbone.classifier)
 
 
-def preparer(
-    pretrained: Pretrained | None, data: Dataset, device: torch.device, image_size: int | None
-) -> Callable[[Strategy], Prepared]:
-    """What prepares any strategy's network for `data`: on the shared backbone or, from scratch, for `image_size` pixels
-    a side (None: FROM_SCRATCH_SIZE)."""
-
-    def prepare(strategy: Strategy) -> Prepared:
-        if pretrained is None or strategy.network != "backbone":
-            return from_scratch(strategy, data, device, image_size or FROM_SCRATCH_SIZE)
+def prepare(
+    strategy: Strategy, data: Dataset, pretrained: Pretrained | None, image_size: int | None, device: torch.device
+) -> Prepared:
+    """The network of a strategy for `data`: on its backbone or, from scratch, for `image_size` pixels a side (None:
+    FROM_SCRATCH_SIZE)."""
+    if pretrained is not None:
         return pretrained.prepare(strategy, data)
+    return from_scratch(strategy, data, device, image_size or FROM_SCRATCH_SIZE)
 
-    return prepare
+
+def from_scratch(
+    strategy: Strategy, data: Dataset, device: torch.device, image_size: int = FROM_SCRATCH_SIZE
+) -> Prepared:
+    """A random network whose frozen part is empty: its trainable part sees the images themselves, in squares of
+    `image_size` pixels a side, or of their own size where that is smaller."""
+    side = side_seen(data, image_size)
+    images = Rows(*images_at(data, data.train.rows, side))
+    network, spec = build.from_scratch(strategy.network, images, len(data.class_names))
+    return Prepared(network, spec, images_as_samples(side, device))
+
+
+def images_as_samples(side: int, device: torch.device) -> Callable[[Subset, tuple[str, ...]], tuple[Samples, float]]:
+    """What an empty frozen part gives: the images, of which nothing is computed or kept beyond their size."""
+
+    def samples(part: Subset, views: tuple[str, ...]) -> tuple[Samples, float]:
+        return Samples.of_images(*images_at(part.dataset, part.rows, side), part.labels, views, device), 0.0
+
+    return samples

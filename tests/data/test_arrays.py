@@ -12,9 +12,9 @@ NAMES = ["a", "b", "c"]
 
 def test_arrays_are_split_like_a_folder():
     dataset = hs.from_arrays(IMAGES, LABELS, NAMES)
-    assert sum(map(len, dataset.splits.values())) == 30
-    for split in dataset.splits.values():
-        assert set(split.labels) == {0, 1, 2}
+    assert sum(map(len, dataset.parts.values())) == 30
+    for part in dataset.parts.values():
+        assert set(part.labels) == {0, 1, 2}
     known = {image.tobytes(): label for image, label in zip(IMAGES, LABELS, strict=True)}
     assert all(known[i.tobytes()] == label for i, label in zip(dataset.test.images, dataset.test.labels, strict=True))
 
@@ -23,6 +23,24 @@ def test_given_splits_are_kept():
     splits = np.where(np.arange(30) < 20, "train", "test")
     dataset = hs.from_arrays(IMAGES, LABELS, NAMES, splits=splits)
     assert np.array_equal(dataset.test.images, IMAGES[20:])
+
+
+def test_identical_images_stay_together():
+    doubled = np.concatenate([IMAGES, IMAGES])
+    for seed in range(3):
+        dataset = hs.from_arrays(doubled, np.tile(LABELS, 2), NAMES, split_seed=seed)
+        digests = [set(part.digests) for part in dataset.parts.values()]
+        assert sum(map(len, digests)) == len(set.union(*digests)) == 30
+
+
+def test_another_split_of_the_same_images_finds_in_the_cache_what_was_computed_of_them():
+    first, second = (hs.from_arrays(IMAGES, LABELS, NAMES, split_seed=seed) for seed in (0, 1))
+    assert first.fingerprint != second.fingerprint
+    assert first.collection == second.collection != hs.from_arrays(IMAGES[::-1], LABELS, NAMES).collection
+
+
+def test_a_name_of_any_kind_leads_nowhere_else_in_the_cache():
+    assert "/" not in hs.from_arrays(IMAGES, LABELS, NAMES, name="../../photos").collection
 
 
 @pytest.mark.parametrize("shape", [(30, 16, 16), (30, 16, 16, 1)])
@@ -42,14 +60,34 @@ def test_images_that_are_no_squares_are_fitted_into_one():
         (IMAGES / 255, LABELS, NAMES, "images must be uint8"),
         (IMAGES.transpose(0, 3, 1, 2), LABELS, NAMES, "images must be uint8"),
         (IMAGES[:0], LABELS[:0], NAMES, "images must be uint8"),
+        (IMAGES.tolist(), LABELS, NAMES, r"images must be uint8 .* got int64 \(30, 16, 16, 3\)"),
+        (IMAGES[:, :5, :5], LABELS, NAMES, "images of 5 x 5 pixels are too small: 8 a side is the least"),
         (IMAGES, LABELS[:-1], NAMES, "labels must be 30 integers"),
         (IMAGES, LABELS.astype(float), NAMES, "labels must be 30 integers"),
         (IMAGES, LABELS, NAMES[:2], "indices into two or more class names"),
         (IMAGES, np.zeros(30, int), NAMES, "class 'b' has too few different images: 0"),
         (IMAGES[[0] * 30], LABELS, NAMES, "too few different images"),
+        (IMAGES, np.where(np.arange(30) < 29, 0, 1), NAMES[:2], "class 'b' has too few different images: 1"),
     ],
 )
 def test_arrays_that_cannot_be_used_are_refused_in_one_line(images, labels, names, said):
     with pytest.raises(hs.HeadstartError, match=said) as refusal:
         hs.from_arrays(images, labels, names)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        (["val", "test"] * 15, "photos, train: no image of class 'a'"),
+        (["val" if label == 1 else "train" for label in LABELS[:15]] + ["test"] * 15, "train: no image of class 'b'"),
+        (["train"] * 20 + ["val"] * 9 + ["test"], "val: no image|test: no image of class 'a'"),
+        (["train"] * 29, "splits must be 30 words"),
+        (["dev"] * 30, "each train, val or test"),
+    ],
+    ids=["empty train", "class not in train", "class not in test", "too short", "unknown"],
+)
+def test_splits_that_leave_a_class_out_of_a_part_are_refused_in_one_line(splits, said):
+    with pytest.raises(hs.HeadstartError, match=said) as refusal:
+        hs.from_arrays(IMAGES, LABELS, NAMES, splits=splits, name="photos")
     assert "\n" not in str(refusal.value)

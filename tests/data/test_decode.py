@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import bomb, encoded
+from pictures import bomb, encoded, picture
 from PIL import Image
 
-from headstart.data.decode import BACKGROUND, PADDING, DecodeError, decode, fitted, size_of
+from headstart.data import decode as module
+from headstart.data.decode import BACKGROUND, PADDING, DecodeError, decode, fitted, read_image, size_of
 
 SMOOTH = np.add.outer(np.arange(40) * 3, np.arange(60) * 2).astype(np.uint8)  # (H, W): survives JPEG
 COLOURED = np.stack([SMOOTH, 255 - SMOOTH, SMOOTH // 2], axis=-1)
@@ -152,3 +156,120 @@ def test_the_size_of_a_file_is_read_from_its_header(tmp_path):
     assert size_of(tmp_path / "a.png") == (60, 40)
     assert size_of(tmp_path / "b.png") is None
     assert size_of(tmp_path / "nowhere.png") is None
+
+
+def turned(image):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(image, "JPEG", exif=exif)
+
+
+def animated(image):
+    return encoded(image, "GIF", save_all=True, append_images=[image.rotate(180)])
+
+
+FILES = SEEDS | {
+    "turned.jpg": turned(Image.fromarray(COLOURED)),
+    "animated.gif": animated(Image.fromarray(COLOURED)),
+    "deep.png": encoded(Image.fromarray(SMOOTH.astype(np.uint16) * 257), "PNG"),
+    "packed.tif": encoded(Image.fromarray(COLOURED), "TIFF", compression="tiff_deflate"),
+    "cmyk.jpg": encoded(Image.fromarray(COLOURED).convert("CMYK"), "JPEG"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_decoded_as_its_bytes_are(name, tmp_path):
+    (tmp_path / name).write_bytes(FILES[name])
+    read, decoded = read_image(tmp_path / name), decode(FILES[name])
+    assert np.array_equal(read.pixels, decoded.pixels)
+    assert (read.format, read.notices) == (decoded.format, decoded.notices)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"<!DOCTYPE html>", b"just some words", SEEDS["JPEG"][:-100], SEEDS["PNG"][:60], bomb(), b"BM" + bytes(200)],
+    ids=["empty", "HTML", "words", "cut JPEG", "cut PNG", "bomb", "no BMP"],
+)
+def test_a_file_is_refused_in_the_words_that_its_bytes_are(data, tmp_path):
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(DecodeError) as of_bytes:
+        decode(data)
+    with pytest.raises(DecodeError) as of_file:
+        read_image(tmp_path / "file")
+    assert str(of_file.value) == str(of_bytes.value) != ""
+
+
+def test_a_jpeg_cut_short_is_said_to_be_damaged(tmp_path):
+    whole = encoded(picture(0, 400, 300), "JPEG")
+    (tmp_path / "photo.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DecodeError, match="damaged: image file is truncated"):
+        read_image(tmp_path / "photo.jpg")
+
+
+def bytes_read():
+    """How many bytes this process has read so far, from files and all else."""
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counts["rchar"])
+
+
+@pytest.mark.skipif(not os.access("/proc/self/io", os.R_OK), reason="only Linux counts what a process reads")
+@pytest.mark.parametrize(
+    ("name", "start", "gigabytes", "said"),
+    [
+        ("clip.MOV", b"\0\0\0\x14ftypqt  ", 4, "a file of 4.0 GB: no more than 1 GB is read"),
+        ("huge.webp", b"RIFF\xf0\xff\xff\x7fWEBPVP8 ", 4, "a file of 4.0 GB: no more than 1 GB is read"),
+        ("disk.iso", b"", 0.9, "no image in any of JPEG"),
+        ("film.jpg", b"\0\0\0\x14ftypqt  ", 0.9, "no image in any of JPEG"),
+        ("drive.bmp", b"BM", 0.9, "damaged: Unsupported BMP header"),
+    ],
+)
+def test_a_large_file_that_is_no_image_is_refused_without_being_read(name, start, gigabytes, said, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(start)
+    os.truncate(path, int(gigabytes * 1e9))  # sparse: it takes no room
+    before = bytes_read()
+    with pytest.raises(DecodeError, match=said):
+        read_image(path)
+    assert size_of(path) is None
+    assert bytes_read() - before < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere.png", "no such file"),
+        ("null\0byte.png", "no such file"),
+        ("folder", "not a file"),
+        ("pipe", "not a file"),
+        ("x" * 300, "cannot be opened: File name too long"),
+    ],
+)
+def test_what_is_no_file_is_refused_in_one_sentence(name, said, tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DecodeError) as refused:
+        read_image(tmp_path / name)
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize("method", ["is_file", "open"])  # of its folder, of itself
+def test_a_file_that_may_not_be_read_is_refused_in_one_sentence(method, tmp_path, monkeypatch):
+    def forbidden(self, *arguments):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    (tmp_path / "secret.png").write_bytes(SEEDS["PNG"])
+    monkeypatch.setattr(Path, method, forbidden)
+    with pytest.raises(DecodeError) as refused:
+        read_image(tmp_path / "secret.png")
+    assert str(refused.value) == "cannot be opened: Permission denied"
+
+
+def test_an_image_for_which_memory_does_not_suffice_is_not_called_damaged(tmp_path, monkeypatch):
+    def too_much(image):
+        raise MemoryError
+
+    (tmp_path / "large.png").write_bytes(SEEDS["PNG"])
+    monkeypatch.setattr(module, "_rgb", too_much)
+    with pytest.raises(DecodeError) as refused:
+        read_image(tmp_path / "large.png")
+    assert str(refused.value) == "it does not fit into memory"

@@ -69,8 +69,8 @@ def test_an_unusual_image_is_taken_and_what_was_done_is_told(photos, name):
     data, notice = GOOD[name]
     (photos / "cat" / name).write_bytes(data)
     dataset = load(photos)
-    files = [file for split in dataset.splits.values() for file in split.files.itertuples()]
-    (found,) = [file for file in files if not file.path.endswith(tuple(f"/{i}.png" for i in range(20)))]
+    plain = tuple(f"/{number}.png" for number in range(20))
+    (found,) = [file for file in dataset.files.itertuples() if not file.path.endswith(plain)]
     assert notice in found.notices
     assert found.path.isprintable()
     assert not dataset.unreadable
@@ -81,10 +81,23 @@ def test_a_file_that_gives_no_image_is_left_out_with_its_path_and_reason(photos,
     data, reason = BAD[name]
     (photos / "cat" / name).write_bytes(data)
     dataset = load(photos, max_bad=0.1)
-    assert sum(map(len, dataset.splits.values())) == 40
+    assert len(dataset) == 40
     assert list(dataset.unreadable) == [f"cat/{name}"]
     assert reason in dataset.unreadable[f"cat/{name}"]
     with pytest.raises(HeadstartError, match=rf"1 of 41 files cannot be read, more than --max-bad 1%: cat/{name}"):
+        load(photos)
+
+
+def test_a_film_of_4_gb_among_photos_is_one_file_that_cannot_be_read(tmp_path):
+    photos = plant(tmp_path / "photos", {"cat": 60, "dog": 60})
+    (photos / "cat" / "clip.MOV").write_bytes(b"\0\0\0\x14ftypqt  ")
+    os.truncate(photos / "cat" / "clip.MOV", 4_000_000_000)  # sparse: it takes no room
+    dataset = load(photos)
+    assert len(dataset) == 120
+    assert dataset.unreadable == {"cat/clip.MOV": "a file of 4.0 GB: no more than 1 GB is read"}
+    for number in range(2):
+        (photos / "dog" / f"{number}.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
+    with pytest.raises(HeadstartError, match=r"3 of 123 files .*, more than --max-bad 1%: cat/clip\.MOV"):
         load(photos)
 
 
@@ -96,11 +109,11 @@ def test_system_files_and_link_loops_are_neither_classes_nor_images(photos):
     (photos / "cat" / "loop").symlink_to(photos, target_is_directory=True)
     dataset = load(photos)
     assert dataset.class_names == ("cat", "dog")
-    assert sum(map(len, dataset.splits.values())) == 40
+    assert len(dataset) == 40
     assert sum(dataset.ignored.values()) == 6
 
 
-def test_a_picture_is_kept_whole_at_the_median_size(photos):
+def test_a_picture_is_kept_whole_at_the_size_that_most_have(photos):
     dataset = load(photos)
     assert dataset.image_shape == (40, 40, 3)
     first = dataset.train.images[0]
@@ -117,13 +130,8 @@ def test_an_image_size_bounds_what_is_kept(photos):
 def test_what_is_transparent_is_white_in_what_networks_see(photos):
     (photos / "cat" / "a.png").write_bytes(palette_with_alpha())
     dataset = load(photos)
-    (pixels,) = [
-        split.images[row]
-        for split in dataset.splits.values()
-        for row, path in enumerate(split.files["path"])
-        if path == "cat/a.png"
-    ]
-    assert (pixels[10] == BACKGROUND).all()
+    (row,) = np.flatnonzero(dataset.files["path"] == "cat/a.png")
+    assert (dataset.images[row][10] == BACKGROUND).all()
 
 
 def test_given_splits_are_respected_and_mapped_by_class_name(tmp_path):
@@ -132,9 +140,9 @@ def test_given_splits_are_respected_and_mapped_by_class_name(tmp_path):
     dataset = load(tmp_path / "photos")
     assert dataset.class_names == ("2", "10")
     for name, folder in (("train", "train"), ("val", "valid"), ("test", "test")):
-        split = dataset.splits[name]
-        assert [path.split("/")[0] for path in split.files["path"]] == [folder] * 11
-        assert [dataset.class_names[label] for label in split.labels] == [p.split("/")[1] for p in split.files["path"]]
+        part = dataset.parts[name]
+        assert [path.split("/")[0] for path in part.files["path"]] == [folder] * 11
+        assert [dataset.class_names[label] for label in part.labels] == [p.split("/")[1] for p in part.files["path"]]
 
 
 def test_a_csv_is_loaded_like_a_folder(photos):
@@ -143,7 +151,7 @@ def test_a_csv_is_loaded_like_a_folder(photos):
     table.write_text("path,label\n" + "\n".join([*rows, "photos/gone.png,cat"]))
     dataset = load(table, max_bad=0.1)
     assert dataset.name == "labels"
-    assert sum(map(len, dataset.splits.values())) == 40
+    assert len(dataset) == 40
     assert dataset.unreadable == {"photos/gone.png": "no such file"}
 
 
@@ -151,9 +159,9 @@ def test_identical_pictures_are_never_on_both_sides_of_a_split(photos):
     for number in range(5):
         (photos / "cat" / f"copy-{number}.bmp").write_bytes(encoded(picture(number), "BMP"))
     dataset = load(photos)
-    places = {digest: name for name, split in dataset.splits.items() for digest in split.files["sha256"]}
-    for name, split in dataset.splits.items():
-        assert all(places[digest] == name for digest in split.files["sha256"])
+    places = {digest: name for name, part in dataset.parts.items() for digest in part.files["sha256"]}
+    for name, part in dataset.parts.items():
+        assert all(places[digest] == name for digest in part.files["sha256"])
 
 
 def test_a_class_of_one_picture_says_how_many_are_needed(photos):
@@ -167,7 +175,7 @@ def test_a_class_without_a_readable_file_is_named(tmp_path):
         plant(tmp_path / name, {"cat": 6, "dog": 5}, first_seed=100 * place)
     for path in (tmp_path / "test" / "dog").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(HeadstartError, match="test: no file of class 'dog' can be read"):
+    with pytest.raises(HeadstartError, match="test: no image of class 'dog' that can be read"):
         load(tmp_path, max_bad=1.0)
 
 
@@ -177,6 +185,12 @@ def test_the_fingerprint_follows_the_content_not_the_place(photos, tmp_path):
     assert load(tmp_path / "moved").fingerprint == first.fingerprint
     (tmp_path / "moved" / "cat" / "0.png").write_bytes(encoded(picture(77), "PNG"))
     assert load(tmp_path / "moved").fingerprint != first.fingerprint
+
+
+def test_a_folder_of_any_name_can_be_loaded(photos):
+    for name in ("x" * 255, "猫" * 80, "[a]*", "-", os.fsdecode(b"caf\xe9")):
+        photos = photos.rename(photos.with_name(name))
+        assert len(load(photos)) == 40
 
 
 def test_a_users_files_are_left_as_they_are(photos):

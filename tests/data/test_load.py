@@ -8,7 +8,8 @@ import pytest
 
 from headstart.data.cifar10 import sources as cifar10
 from headstart.data.cifar10.sources import Content
-from headstart.data.load import DATASETS, load
+from headstart.data.dataset import Split
+from headstart.data.load import DATASETS, limited, load
 from headstart.errors import HeadstartError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -27,13 +28,12 @@ def test_an_unknown_name_is_an_error_that_names_the_known():
 
 
 def test_the_train_limit_is_stratified_and_leaves_val_and_test_whole(small: Path):
-    whole, limited = load("cifar10", data_dir=small), load("cifar10", data_dir=small, train_limit=30)
-    assert np.bincount(limited.train.labels).tolist() == [3] * 10
-    assert limited.train.images.shape == (30, 32, 32, 3)
-    assert limited.val.fingerprint == whole.val.fingerprint
-    assert limited.test.fingerprint == whole.test.fingerprint
+    whole, few = (load("cifar10", data_dir=small, train_limit=limit) for limit in (None, 30))
+    assert np.bincount(few.train.labels).tolist() == [3] * 10
+    assert few.train.images.shape == (30, 32, 32, 3)
+    assert np.array_equal(few.val.rows, whole.val.rows) and np.array_equal(few.test.rows, whole.test.rows)
     known = {image.tobytes() for image in whole.train.images}
-    assert all(image.tobytes() in known for image in limited.train.images)
+    assert all(image.tobytes() in known for image in few.train.images)
 
 
 def test_a_train_limit_of_all_is_no_limit(small: Path):
@@ -58,11 +58,32 @@ def test_smaller_training_sets_are_nested_in_larger_ones(small: Path):
     assert {image.tobytes() for image in smaller} < {image.tobytes() for image in larger}
 
 
-def test_the_splits_are_one_block_of_memory_each_that_training_may_take_over(small: Path):
+def test_a_limit_chooses_rows_and_keeps_images_and_fingerprint(small: Path):
+    whole = load("cifar10", data_dir=small)
+    few = load("cifar10", data_dir=small, train_limit=30)
+    assert len(few) == len(whole) == 120
+    assert few.fingerprint == whole.fingerprint
+    assert set(few.train.rows) < set(whole.train.rows)
+    assert (np.diff(few.train.rows) > 0).all()
+
+
+def test_a_limit_of_several_splits_limits_each(small: Path):
+    whole = load("cifar10", data_dir=small)
+    [first] = whole.splits
+    swapped = Split("swapped", first.train, val=first.test, test=first.val)
+    made = limited(whole.with_splits(first, swapped), 30)
+    assert [(split.name, len(split.train), len(split.val)) for split in made.splits] == [
+        ("holdout", 30, 10),
+        ("swapped", 30, 20),
+    ]
+
+
+def test_a_part_is_read_into_one_block_of_memory_that_training_may_take_over(small: Path):
     dataset = load("cifar10", data_dir=str(small), train_limit=30)
-    for split in (dataset.train, dataset.val, dataset.test):
-        assert split.images.flags.c_contiguous and split.images.flags.writeable
-        assert (split.images.dtype, split.labels.dtype) == (np.uint8, np.int64)
+    for part in dataset.parts.values():
+        images = part.images[:]
+        assert images.flags.c_contiguous and images.flags.writeable and images.flags.owndata
+        assert (images.dtype, part.labels.dtype) == (np.uint8, np.int64)
 
 
 def test_importing_the_loader_imports_nothing_heavy():

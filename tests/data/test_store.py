@@ -1,14 +1,17 @@
-"""The store of decoded images: whole or not there, whoever else makes it and whenever a maker is killed."""
+"""The store of decoded images: each content decoded once, whoever wants it and whenever a process is killed."""
 
 from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +19,11 @@ import pytest
 from pictures import encoded, picture, plant
 
 from headstart.data import store
+from headstart.data.dataset import digests_of
 from headstart.data.listing import scan
-from headstart.data.store import open_store
+from headstart.data.load import load
+from headstart.data.store import Store, open_store
+from headstart.errors import HeadstartError
 from headstart.runtime.cache import cache_dir
 
 KILLS = 20
@@ -25,89 +31,265 @@ KILLS = 20
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
+    """Two classes of thirty different pictures, and an empty cache."""
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     return plant(tmp_path / "photos", {"cat": 30, "dog": 30})
 
 
+def opened(folder: Path, **options) -> Store:
+    return open_store(scan(folder), "photos", **options)
+
+
+def same(one: Store, other: Store) -> bool:
+    return np.array_equal(one.images[:], other.images[:]) and one.files.equals(other.files)
+
+
 def test_a_second_opening_reads_no_file(photos, monkeypatch):
-    first = open_store(scan(photos))
-    monkeypatch.setattr(store, "read_file", lambda path: pytest.fail(f"{path} was read again"))
-    again = open_store(scan(photos))
-    assert np.array_equal(first.images, again.images)
-    assert first.files.equals(again.files)
+    first = opened(photos)
+    assert first.decoded == 60
+    for reader in ("read_image", "_hash"):
+        monkeypatch.setattr(store, reader, lambda path: pytest.fail(f"{path} was read again"))
+    again = opened(photos)
+    assert again.decoded == 0
+    assert same(first, again)
 
 
-@pytest.mark.parametrize("change", ["content", "added", "removed"])
-def test_a_changed_folder_is_read_anew(photos, change):
-    before = open_store(scan(photos))
-    if change == "content":
-        (photos / "cat" / "0.png").write_bytes(encoded(picture(999), "PNG"))
-    elif change == "added":
-        plant(photos, {"bird": 3}, first_seed=500)
-    else:
-        (photos / "cat" / "0.png").unlink()
-    after = open_store(scan(photos))
-    assert not np.array_equal(before.images, after.images)
-    assert len(after.images) == {"content": 60, "added": 63, "removed": 59}[change]
+def test_of_added_files_these_alone_are_decoded(photos, monkeypatch):
+    before = opened(photos)
+    plant(photos, {"bird": 3}, first_seed=500)
+    decoded = []
+    read = store.read_image
+    monkeypatch.setattr(store, "read_image", lambda path: decoded.append(path.parent.name) or read(path))
+    after = opened(photos)
+    assert decoded == ["bird"] * 3
+    assert after.decoded == 3
+    assert np.array_equal(after.images[3:], before.images[:])
+
+
+def test_of_removed_files_the_others_are_still_known(photos):
+    before = opened(photos)
+    (photos / "cat" / "0.png").unlink()
+    after = opened(photos)
+    assert after.decoded == 0
+    assert np.array_equal(after.images[:], before.images[1:])
+
+
+def touch(photos: Path) -> Path:
+    for path in photos.rglob("*.png"):
+        os.utime(path, (1, 1))
+    return photos
+
+
+def rename(photos: Path) -> Path:
+    for path in list(photos.rglob("*.png")):
+        path.rename(path.with_name(f"a{path.name}"))
+    return photos.rename(photos.with_name("renamed"))
+
+
+def copy(photos: Path) -> Path:
+    return Path(shutil.copytree(photos, photos.with_name("copy")))
+
+
+@pytest.mark.parametrize("change", [touch, rename, copy])
+@pytest.mark.parametrize("collection", ["photos", "another"])
+def test_files_that_were_touched_renamed_or_copied_are_not_decoded_again(photos, change, collection):
+    before = opened(photos)
+    after = open_store(scan(change(photos)), collection)
+    assert after.decoded == 0
+    assert same(before, after)
+
+
+@pytest.mark.parametrize("disguised", [False, True], ids=["openly", "with its old size and time"])
+def test_a_file_with_another_content_is_decoded(photos, disguised):
+    path = photos / "cat" / "0.png"
+    path.write_bytes(first := encoded(picture(0), "BMP"))
+    before, status = opened(photos), path.stat()
+    path.write_bytes(second := encoded(picture(999), "BMP"))
+    assert len(first) == len(second)
+    if disguised:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = opened(photos)
+    assert after.decoded == 1
+    assert not np.array_equal(before.images[0], after.images[0])
+    assert np.array_equal(before.images[1:], after.images[1:])
+
+
+def test_a_content_is_decoded_once_however_many_files_have_it(photos):
+    for number in range(5):
+        shutil.copy(photos / "cat" / "0.png", photos / "dog" / f"copy-{number}.png")
+    found = opened(photos)
+    assert len(found.images) == 65
+    assert found.decoded == 60
+
+
+def test_two_files_that_change_places_keep_their_images(photos):
+    before = opened(photos)
+    cat, dog = photos / "cat" / "0.png", photos / "dog" / "0.png"
+    cat.rename(photos / "kept")
+    dog.rename(cat)
+    (photos / "kept").rename(dog)
+    after = opened(photos)
+    assert after.decoded == 0
+    assert np.array_equal(after.images[[0, 30]], before.images[[30, 0]])
+
+
+def test_what_is_wrong_with_a_damaged_file_is_known_the_next_time(photos, monkeypatch):
+    (photos / "cat" / "cut.jpg").write_bytes(encoded(picture(1), "JPEG")[:-100])
+    first = opened(photos)
+    assert first.decoded == 61
+    assert first.files["error"].str.startswith("damaged").sum() == 1
+    monkeypatch.setattr(store, "read_image", lambda path: pytest.fail(f"{path} was read again"))
+    assert same(first, opened(photos))
+
+
+def test_a_file_that_was_put_right_is_read(photos):
+    path = photos / "cat" / "0.png"
+    whole = path.read_bytes()
+    for bad, why in ((b"", "empty"), (whole[:-60], "damaged"), (b"<!DOCTYPE html>", "HTML")):
+        path.write_bytes(bad)
+        assert why in opened(photos).files["error"].iloc[0]
+    path.write_bytes(whole)
+    assert opened(photos).files["error"].iloc[0] == ""
+
+
+def sized(folder: Path, sides: list[int], first: int = 0) -> Path:
+    for number, side in enumerate(sides, first):
+        for name in ("cat", "dog"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            seed = 2 * number + (name == "dog")
+            (folder / name / f"{number}.png").write_bytes(encoded(picture(seed, side, side // 2), "PNG"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("sides", "side"),
+    [([60] * 20 + [90] * 15, 60), (list(range(50, 110, 3)), 64), ([300] * 20, 224), ([12] * 20, 32)],
+    ids=["most are alike", "all differ", "large", "small"],
+)
+def test_the_side_stays_when_a_few_photos_of_other_sizes_are_added(tmp_path, sides, side):
+    before = opened(sized(tmp_path, sides))
+    after = opened(sized(tmp_path, [35, 40, 200], first=len(sides)))
+    assert before.images.shape[1] == after.images.shape[1] == side
+    assert after.decoded == 6
+
+
+def test_another_size_is_kept_beside_the_first(photos):
+    first, smaller = opened(photos), opened(photos, image_size=36)
+    assert smaller.images.shape[1] == 36
+    assert smaller.decoded == 60
+    assert opened(photos).decoded == opened(photos, image_size=36).decoded == 0
+    assert same(first, opened(photos, image_size=400))
 
 
 def test_several_processes_give_what_one_gives(photos, monkeypatch):
-    alone = open_store(scan(photos))
+    alone = opened(photos)
     shutil.rmtree(cache_dir())
     monkeypatch.setattr(store, "SMALL", 0)
     monkeypatch.setattr(store, "CHUNK", 7)
-    together = open_store(scan(photos))
-    assert np.array_equal(alone.images, together.images)
-    assert alone.files.equals(together.files)
+    together = opened(photos)
+    assert together.decoded == 60
+    assert same(alone, together)
+
+
+def test_a_process_whose_parent_was_killed_writes_nothing_any_more(photos, tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    kept = tmp_path / "rows.bin"
+    kept.write_bytes(bytes(40 * 40 * 3))
+    arguments = ([photos / "cat" / "0.png"], 0, kept, np.array([0]), (1, 40, 40, 3))
+    with pytest.raises(HeadstartError, match="nobody waits"):
+        store._read_chunk(*arguments, ended.pid)
+    assert not any(kept.read_bytes())
+    store._read_chunk(*arguments, os.getpid())
+    assert any(kept.read_bytes())
+
+
+CHECK = """
+import sys
+from headstart.cli import main
+from headstart.runtime import rows
+rows.COMMIT_SECONDS = 0
+main(["check", *sys.argv[1:]])
+"""
 
 
 def check_in_a_process(photos: Path, cache: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "headstart", "check", str(photos)]
+    """`headstart check`, whose rows are committed chunk by chunk, few as they are."""
+    command = [sys.executable, "-c", CHECK, str(photos)]
     environment = os.environ | {"HEADSTART_CACHE": str(cache)}
     return subprocess.Popen(
         command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
 
 
-def kept_by(cache: Path) -> dict[str, bytes]:
-    """Everything finished in a cache: hidden entries are unfinished, or locks."""
-    files = (path for path in cache.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(cache)): path.read_bytes()
-        for path in files
-        if not any(part.startswith(".") for part in path.relative_to(cache).parts)
-    }
+def test_two_processes_that_want_the_same_folder_decode_each_file_once(photos, monkeypatch, tmp_path):
+    both = [check_in_a_process(photos, tmp_path / "shared") for _ in range(2)]
+    said = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    read = [int(number) for _, errors in said for number in re.findall(r"reading (\d+) files", errors)]
+    assert sum(read) == 60, said
+    alone = opened(photos)
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "shared"))
+    together = opened(photos)
+    assert together.decoded == 0
+    assert same(alone, together)
 
 
-def test_two_processes_that_make_the_same_store_get_the_same(photos, tmp_path):
-    one, two = (check_in_a_process(photos, tmp_path / "shared") for _ in range(2))
-    said = [process.communicate() for process in (one, two)]
-    assert one.returncode == two.returncode == 0, said
-    check_in_a_process(photos, tmp_path / "alone").communicate()
-    assert kept_by(tmp_path / "shared") == kept_by(tmp_path / "alone")
+def kept(cache: Path) -> int:
+    """How many files are known in a cache."""
+    for index in cache.glob("images/*/index.sqlite"):
+        with suppress(sqlite3.Error), closing(sqlite3.connect(index)) as rows:
+            return rows.execute("SELECT count(*) FROM rows").fetchone()[0]
+    return 0
 
 
-def test_killing_a_check_at_any_moment_and_running_again_ends_right(tmp_path):
-    """SIGKILL for the command and its workers, at moments spread over a whole run; one cache for all tries."""
+def fingerprint_of(photos: Path) -> str:
+    """The fingerprint of a folder, all of which was decoded before; its rows must hold what the index says of them."""
+    dataset = load(photos)
+    assert np.array_equal(digests_of(dataset.images), dataset.digests)
+    return dataset.fingerprint
+
+
+def test_killing_a_check_at_any_moment_and_running_again_ends_right(tmp_path, monkeypatch):
+    """SIGKILL before and while files are decoded, of the command alone or with its workers; one cache for all tries."""
     photos = plant(tmp_path / "photos", {"cat": 400, "dog": 400})  # more than one process reads alone
     started = time.perf_counter()
     whole = check_in_a_process(photos, tmp_path / "reference")
-    expected, _ = whole.communicate()
+    assert whole.stderr.readline().startswith("reading 800 files")
     seconds = time.perf_counter() - started
-    chance = random.Random(0)
-    killed = 0
-    while killed < KILLS:
-        if list((tmp_path / "cache" / "decoded").glob("[!.]*")):
-            shutil.rmtree(tmp_path / "cache")  # it was finished: begin again, or there would be nothing to interrupt
-        process = check_in_a_process(photos, tmp_path / "cache")
-        time.sleep(seconds * chance.uniform(0.4, 1.0))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            killed += 1
+    expected, _ = whole.communicate()
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "reference"))
+    reference = fingerprint_of(photos)
+    cache, chance = tmp_path / "cache", random.Random(0)
+    monkeypatch.setenv("HEADSTART_CACHE", str(cache))
+    workers = None
+    for kill in range(KILLS):
+        if kept(cache) == 800:
+            assert fingerprint_of(photos) == reference
+            shutil.rmtree(cache)  # begin again, or there would be nothing to interrupt
+        process = check_in_a_process(photos, cache)
+        if kill % 4:
+            enough = chance.randrange(kept(cache), 800)
+            while kept(cache) <= enough and process.poll() is None:
+                time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.05 if kill % 4 else seconds))
+        if kill % 2:
+            process.kill()
         else:
-            seconds *= 0.9  # the machine was busier before
-        process.communicate()
-    last = check_in_a_process(photos, tmp_path / "cache")
+            end(process.pid)
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+        end(workers)
+        workers = process.pid  # that may live on, beside the next command
+    last = check_in_a_process(photos, cache)
     found, errors = last.communicate()
     assert (last.returncode, found) == (whole.returncode, expected), errors
-    assert kept_by(tmp_path / "cache") == kept_by(tmp_path / "reference")
+    assert fingerprint_of(photos) == reference
+    end(workers)
+
+
+def end(group: int | None) -> None:
+    with suppress(ProcessLookupError):
+        if group is not None:
+            os.killpg(group, signal.SIGKILL)

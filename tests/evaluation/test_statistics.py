@@ -5,7 +5,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
-from headstart.evaluation.metrics import evaluate
+from headstart.evaluation.scores import evaluate
 from headstart.evaluation.statistics import (
     accuracy_interval,
     all_differences,

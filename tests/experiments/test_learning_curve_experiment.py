@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from small_curves import write_run
 
@@ -9,7 +10,8 @@ import headstart as hs
 from headstart.cli import main
 from headstart.experiments.learning_curve import chosen_sizes, learning_curve
 from headstart.results import runs
-from headstart.results.comparison import compare_runs
+from headstart.results.files import read_json
+from headstart.results.request import read_request
 from headstart.results.verification import verify
 
 OPTIONS = ["--strategies", "base-cnn", "--epochs", "1", "--device", "cpu"]
@@ -17,46 +19,45 @@ OPTIONS = ["--strategies", "base-cnn", "--epochs", "1", "--device", "cpu"]
 
 @pytest.fixture
 def killed() -> set[int]:
-    """At which training sizes `compare` is to be killed half way."""
+    """At which training sizes a trial is to be killed."""
     return set()
 
 
 @pytest.fixture
-def trained(monkeypatch, killed) -> list[dict[str, Any]]:
-    """What `compare` was called for, in order; a stand-in for it trains nothing."""
-    calls = []
+def trained(monkeypatch, killed) -> list[tuple[int, str, int]]:
+    """(training images, candidate, seed) of every trial, in order; a stand-in for it trains nothing."""
+    ran = []
 
-    def compare(data, strategies, *, output, **options):
+    def run_trial(trial, data, watch):
         size = len(data.train)
-        assert not output.exists()
-        calls.append({"size": size, "strategies": strategies, **options})
-        for strategy in strategies:
-            for seed in options["seed"]:
-                write_run(output, strategy, seed, size, 0.9 - 10 / (size + 20))
+        ran.append((size, trial.candidate.name, trial.seed))
         if size in killed:
             raise KeyboardInterrupt
-        compare_runs(output, strategies).save()
-        runs.write_checksums(output)
+        write_run(trial.setting.folder, trial.candidate.name, trial.seed, size, 0.9 - 10 / (size + 20))
+        return runs.Run(trial.folder)
 
-    monkeypatch.setattr("headstart.experiments.learning_curve.compare", compare)
-    return calls
+    monkeypatch.setattr("headstart.experiments.runner.run_trial", run_trial)
+    monkeypatch.setattr("headstart.experiments.compare.write_report", lambda comparison: None)
+    monkeypatch.setattr("headstart.experiments.compare.images.keep_pictures", lambda comparison, data: None)
+    monkeypatch.setattr("headstart.experiments.compare.Request._pretrained", lambda self, shares: None)
+    return ran
 
 
-def sizes(calls: list[dict[str, Any]]) -> list[int]:
-    return [call["size"] for call in calls]
+def sizes(ran: list[tuple[int, str, int]]) -> list[int]:
+    return [size for size, _, _ in ran]
 
 
 def test_a_curve_is_trained_from_the_command_line_and_can_be_verified(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("headstart.data.load.load", lambda *args, **options: tiny)
+    monkeypatch.setattr("headstart.experiments.compare.load", lambda *args, **options: tiny)
     main(["learning-curve", "--sizes", "24", "all", *OPTIONS])
     folder = tmp_path / "runs" / "tiny-curve-1"
     printed = capsys.readouterr().out
     assert "base-cnn: one more point would take" in printed or "less than one point is left" in printed
     assert "Figure: runs/tiny-curve-1/curve.png" in printed
     found = sorted(path.name for path in folder.iterdir())
-    assert found == ["24", "96", "SHA256SUMS", "curve.csv", "curve.json", "curve.png"]
-    assert [runs.read_json(folder / size / runs.COMPARISON)["dataset"]["train"] for size in ("24", "96")] == [24, 96]
+    assert found == ["24", "96", "SHA256SUMS", "curve.csv", "curve.json", "curve.png", "request.json"]
+    assert [read_json(folder / size / runs.COMPARISON)["dataset"]["train"] for size in ("24", "96")] == [24, 96]
     assert (folder / "24" / runs.REPORT).exists()
     assert verify(folder) == []
     (folder / "24" / runs.REPORT).write_text("better")
@@ -64,13 +65,17 @@ def test_a_curve_is_trained_from_the_command_line_and_can_be_verified(tiny, tmp_
 
 
 def test_every_size_is_an_ordinary_comparison_with_the_same_options(trained, tiny, tmp_path):
+    options = {"seed": [1, 2], "epochs": 3, "image_size": 64, "class_weights": "balanced", "prefer": "size"}
     curve = hs.learning_curve(
-        tiny, ["all", 30, 10], ["frozen", "base-cnn"], seed=[1, 2], epochs=3, image_size=64, output=tmp_path / "curve"
+        tiny, ["all", 30, 10], ["frozen", "base-cnn"], output=tmp_path / "curve", offline=True, **options
     )
-    assert sizes(trained) == [10, 30, 96]
-    asked = {"strategies": ["base-cnn", "frozen"], "seed": [1, 2], "epochs": 3, "image_size": 64, "device": "auto"}
-    for call in trained:
-        assert call.items() >= asked.items()
+    one_size = [("base-cnn", 1), ("frozen", 1), ("base-cnn", 2), ("frozen", 2)]
+    assert trained == [(size, *each) for size in (10, 30, 96) for each in one_size]
+    for size in (10, 30, 96):
+        asked = read_request(tmp_path / "curve" / str(size))
+        kept = {"seed": [1, 2], "epochs": 3, "image_size": 64, "class_weights": "balanced"}
+        assert asked["options"].items() >= kept.items()
+        assert curve.comparisons[size].verdict.prefer == "size"
     assert list(curve.comparisons) == [10, 30, 96]
 
 
@@ -91,15 +96,16 @@ def test_a_finished_curve_takes_further_sizes(trained, tiny, tmp_path):
     curve = learning_curve(tiny, [10, 50], ["base-cnn"], output=tmp_path / "curve")
     assert sizes(trained) == [10, 96, 50]
     assert list(curve.comparisons) == [10, 50, 96]
-    assert runs.read_json(tmp_path / "curve" / runs.CURVE)["sizes"] == [10, 50, 96]
+    assert read_json(tmp_path / "curve" / runs.CURVE)["sizes"] == [10, 50, 96]
 
 
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({"epochs": 2}, "with epochs None, not 2"),
-        ({"seed": 3}, r"with seeds \[0\], not \[3\]"),
-        ({"strategies": ["frozen"]}, r"with strategies \['base-cnn'\], not \['frozen'\]"),
+        ({"epochs": 2}, "with epochs null, not 2"),
+        ({"seed": 3}, r"with seed \[0\], not \[3\]"),
+        ({"strategies": ["deep-cnn"]}, r'with strategies \["base-cnn"\], not \["deep-cnn"\]'),
+        ({"class_weights": "balanced"}, 'with class_weights "none", not "balanced"'),
     ],
 )
 def test_another_curve_is_not_mixed_into_an_old_one(other, said, trained, tiny, tmp_path):
@@ -110,10 +116,31 @@ def test_another_curve_is_not_mixed_into_an_old_one(other, said, trained, tiny, 
     assert len(trained) == 2
 
 
+def test_a_recipe_that_was_changed_in_between_gives_no_curve_of_two_recipes(trained, tiny, tmp_path, monkeypatch):
+    learning_curve(tiny, [10, 30], ["base-cnn"], output=tmp_path / "curve")
+    base = hs.STRATEGIES["base-cnn"]
+    other = replace(base, recipe=replace(base.recipe, label_smoothing=0.3))
+    monkeypatch.setitem(hs.STRATEGIES, "base-cnn", other)
+    with pytest.raises(hs.HeadstartError, match=r"label_smoothing 0\.0, not 0\.3"):
+        learning_curve(tiny, [10, 30, 96], ["base-cnn"], output=tmp_path / "curve")
+    assert sizes(trained) == [10, 30]
+
+
+def test_a_time_limit_is_for_all_sizes_and_a_plan_is_kept(tiny, tmp_path):
+    options = {"strategies": ["base-cnn"], "time_limit": 20, "device": "cpu", "output": tmp_path / "curve"}
+    curve = learning_curve(tiny, [30, 96], **options)
+    limits = [read_request(tmp_path / "curve" / size)["options"]["time_limit"] for size in ("30", "96")]
+    assert limits[0] <= 10
+    assert all(run.config["plan"]["epochs"] >= 1 for found in curve.comparisons.values() for run in found.runs)
+    learning_curve(tiny, [30, 96], **options)
+    assert [read_request(tmp_path / "curve" / size)["options"]["time_limit"] for size in ("30", "96")] == limits
+
+
 def test_sizes_are_those_of_the_default_that_the_data_has_and_all(tiny):
     with pytest.raises(hs.HeadstartError, match="tiny with 96 training images gives 96 alone"):
         chosen_sizes(tiny)
-    larger = hs.Dataset("larger", tiny.train.take([*range(96)] * 40), tiny.val, tiny.test, tiny.class_names, "f", "")
+    rows = np.tile(tiny.splits[0].train, 40)
+    larger = tiny.with_splits(replace(tiny.splits[0], train=rows))
     assert chosen_sizes(larger) == [100, 300, 1000, 3000, 3840]
     assert chosen_sizes(tiny, ["all", 50, 96]) == [50, 96]
 
@@ -139,8 +166,8 @@ def test_sizes_that_cannot_be_are_refused_before_anything_is_trained(given, said
     [
         ({"strategies": ["last21"]}, "unknown strategy 'last21'"),
         ({"sizes": [50]}, "needs two sizes or more"),
-        ({"epochs": 0}, "epochs must be 1 or more"),
-        ({"seed": []}, "seeds must be one or more"),
+        ({"epochs": 0}, "epochs: 0 is not a whole number of 1 or more"),
+        ({"seed": []}, "is not one or more different seeds"),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_data_is_asked_for(options, said):

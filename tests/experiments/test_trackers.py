@@ -8,11 +8,15 @@ from PIL import Image
 
 import headstart as hs
 from headstart.experiments import trackers
-from headstart.experiments.trackers import refuse_missing, tracking
+from headstart.experiments.trackers import Tracker, refuse_missing, tracking
 from headstart.results import runs
+from headstart.results.files import write_json
 
 CONFIG = {
-    "strategy": {"recipe": {"epochs": 2, "schedule": "cosine", "patience": None, "groups": [{"pattern": "*"}]}},
+    "strategy": {
+        "name": "base-cnn",
+        "recipe": {"epochs": 2, "schedule": "cosine", "patience": None, "groups": [{"pattern": "*"}]},
+    },
     "dataset": {"name": "tiny"},
     "backbone": None,
     **{"seed": 0, "device": "cpu", "precision": "32-true"},
@@ -28,8 +32,8 @@ def follow(name: str, folder: Path) -> None:
     Image.fromarray(np.full((4, 6, 3), 200, np.uint8)).save(folder / runs.FIGURES / "curves.png")
     (folder / runs.TABLE).write_text("strategy\n")
     (folder / runs.REPORT).write_text("<html>")
-    runs.write_json(run.folder / runs.CONFIG, CONFIG)
-    runs.write_json(run.folder / runs.METRICS, METRICS)
+    write_json(run.folder / runs.CONFIG, CONFIG)
+    write_json(run.folder / runs.METRICS, METRICS)
     with tracking([name], folder) as whole:
         with tracking([name], folder, "base-cnn/seed0", whole) as told:
             told.row({"epoch": 1, "val_loss": 0.9, "val_accuracy": 0.5})
@@ -84,8 +88,9 @@ def test_a_comparison_is_tracked_as_it_trains_and_verifies(tiny, tmp_path):
 
     options = {"epochs": 2, "device": "cpu", "output": tmp_path / "out", "log": ["tensorboard"]}
     result = hs.compare(tiny, ["base-cnn"], **options)
-    events = EventAccumulator(str(result.folder / "tensorboard" / "base-cnn" / "seed0")).Reload()
-    history = result.runs[0].history
+    (run,) = result.runs
+    events = EventAccumulator(str(result.folder / "tensorboard" / run.folder.relative_to(result.folder))).Reload()
+    history = run.history
     np.testing.assert_allclose([event.value for event in events.Scalars("val_accuracy")], history["val_accuracy"])
     assert [event.step for event in events.Scalars("train_loss")] == list(history["epoch"])
     whole = EventAccumulator(str(result.folder / "tensorboard" / "comparison")).Reload()
@@ -100,6 +105,104 @@ def test_a_tracker_that_is_not_installed_is_one_line_that_says_what_to_install(n
         refuse_missing([name])
 
 
+def test_what_to_import_and_what_to_install_are_columns_of_the_table(monkeypatch):
+    row = Tracker("board", package="no_such_package", extra="boards", make=trackers.TensorBoard)
+    monkeypatch.setitem(trackers.TRACKERS, "board", row)
+    with pytest.raises(hs.HeadstartError, match=r"--log board needs .* pip install 'headstart\[boards\]'$"):
+        refuse_missing(["board"])
+    monkeypatch.setitem(trackers.TRACKERS, "board", Tracker("board", "json", "boards", trackers.TensorBoard))
+    refuse_missing(["board"])
+
+
+CALLS = ("make", "log_metrics", "log_hyperparams", "keep", "finalize")
+
+
+class Recorder:
+    """A tracker that notes what it is called for, and fails at one of these."""
+
+    where, version, fails_at = "nowhere", "1", ""
+    calls: list[str]
+
+    def __init__(self, comparison, run, parent):
+        self.note("make")
+
+    def note(self, call):
+        self.calls.append(call)
+        if call == self.fails_at:
+            raise ConnectionError("the server\nis gone")
+
+    def log_metrics(self, numbers, step):
+        self.note("log_metrics")
+
+    def log_hyperparams(self, asked, final, step):
+        self.note("log_hyperparams")
+
+    def keep(self, path):
+        self.note("keep")
+
+    def finalize(self, status):
+        self.note("finalize")
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """recorder(name, fails_at) puts one into the table; returns what it will note."""
+
+    def add(name, fails_at=""):
+        kind = type(name, (Recorder,), {"fails_at": fails_at, "calls": []})
+        monkeypatch.setitem(trackers.TRACKERS, name, Tracker(name, "json", "none", kind))
+        return kind.calls
+
+    return add
+
+
+@pytest.fixture
+def said(monkeypatch):
+    lines = []
+    monkeypatch.setattr(trackers, "say", lines.append)
+    return lines
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_tracker_that_fails_is_told_once_and_left_alone(call, recorder, said, tmp_path):
+    calls = recorder("broken", fails_at=call)
+    follow("broken", tmp_path / "out")
+    assert calls.count(call) == 1 and calls[-1] == call
+    failures = [line for line in said if "failed" in line]
+    assert len(failures) == 1
+    assert failures[0].startswith("broken failed at ")
+    assert "the server is gone" in failures[0] and failures[0].endswith("training goes on without it")
+
+
+def test_a_tracker_that_failed_in_one_run_is_not_begun_with_in_the_next(recorder, said, tmp_path):
+    calls = recorder("broken", fails_at="log_metrics")
+    sound = recorder("sound")
+    with tracking(["broken", "sound"], tmp_path) as whole:
+        for run in ("base-cnn/seed0", "base-cnn/seed1"):
+            with tracking(["broken", "sound"], tmp_path, run, whole) as told:
+                told.row({"epoch": 1, "val_loss": 0.9})
+        assert list(whole.loggers) == ["sound"]
+    assert calls == ["make", "make", "log_metrics"]
+    assert sound == ["make", *["make", "log_metrics", "finalize"] * 2, "finalize"]
+
+
+def test_a_tracker_that_fails_does_not_hide_why_a_run_failed(recorder, said, tmp_path):
+    recorder("broken", fails_at="finalize")
+    with pytest.raises(ZeroDivisionError), tracking(["broken"], tmp_path):
+        raise ZeroDivisionError
+
+
+def test_tensorboard_that_cannot_write_its_folder_is_told_once(said, tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install 'headstart[tensorboard]'")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "tensorboard").write_text("a file where the folder should be")
+    with tracking(["tensorboard"], tmp_path / "out") as whole:
+        for epoch in (1, 2):
+            whole.row({"epoch": epoch, "val_loss": 0.9})
+    failures = [line for line in said if line.startswith("tensorboard failed at epoch 1: ")]
+    assert len(failures) == 1 and len(said) == 2
+
+
 def test_a_run_that_fails_is_told_to_have_failed(tmp_path, monkeypatch):
     ended = []
 
@@ -110,7 +213,7 @@ def test_a_run_that_fails_is_told_to_have_failed(tmp_path, monkeypatch):
         def finalize(self, status):
             ended.append(status)
 
-    monkeypatch.setitem(trackers.TRACKERS, "mlflow", Recorder)
+    monkeypatch.setitem(trackers.TRACKERS, "mlflow", Tracker("mlflow", "mlflow", "mlflow", Recorder))
     with pytest.raises(KeyboardInterrupt), tracking(["mlflow"], tmp_path):
         raise KeyboardInterrupt
     assert ended == ["failed"]

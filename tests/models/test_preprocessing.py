@@ -30,7 +30,7 @@ def test_normalising_follows_mean_and_std_in_fractions_of_full_scale():
 def test_fit_takes_each_channels_mean_and_std():
     pixels = torch.from_numpy(GENERATOR.integers(0, 256, (50, 3, 8, 8), dtype=np.uint8))
     layer = Preprocessing([0.5] * 3, [0.5] * 3)
-    layer.fit(pixels)
+    layer.fit([pixels])
     out = layer(pixels)
     assert out.mean((0, 2, 3)).abs().max() < 1e-4
     torch.testing.assert_close(out.std((0, 2, 3), correction=0), torch.ones(3), rtol=1e-4, atol=0)
@@ -39,7 +39,7 @@ def test_fit_takes_each_channels_mean_and_std():
 def test_a_flat_channel_stays_finite():
     pixels = torch.full((4, 1, 8, 8), 7, dtype=torch.uint8)
     layer = Preprocessing([0.5], [0.5])
-    layer.fit(pixels)
+    layer.fit([pixels])
     assert (layer(pixels) == 0).all()
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import HOSTILE, make_dataset, write_runs
+from small_runs import FOUR, HOSTILE, make_dataset, write_runs
 
 from headstart.data.dataset import Dataset
 from headstart.report import drawing, heat, images
 from headstart.report.confusion import Gallery
 from headstart.report.html import write_report
 from headstart.results.comparison import Comparison
-from headstart.strategies import DEFAULT
 
 
 @contextmanager
@@ -52,7 +51,7 @@ def make_comparison(tmp_path: Path) -> Callable[..., tuple[Comparison, Dataset]]
     """A function that writes run folders and compares them: (comparison, data set)."""
 
     def make(
-        strategies: Sequence[str] = DEFAULT, seeds: Sequence[int] = (0,), dataset: Dataset | None = None
+        strategies: Sequence[str] = FOUR, seeds: Sequence[int] = (0,), dataset: Dataset | None = None
     ) -> tuple[Comparison, Dataset]:
         dataset = dataset or make_dataset()
         return write_runs(tmp_path, strategies, seeds, dataset), dataset
@@ -63,7 +62,7 @@ def make_comparison(tmp_path: Path) -> Callable[..., tuple[Comparison, Dataset]]
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
     """A comparison of the default strategies, with all that `compare` leaves: not to be changed, as many look at it."""
-    return _reported(tmp_path_factory.mktemp("whole"), DEFAULT, make_dataset(per_class=20))
+    return _reported(tmp_path_factory.mktemp("whole"), FOUR, make_dataset(per_class=20))
 
 
 @pytest.fixture(scope="session")

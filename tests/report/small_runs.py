@@ -8,36 +8,58 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from small_data import dataset_of
 
-from headstart import strategies
-from headstart.data.dataset import Dataset, Split
-from headstart.evaluation.metrics import evaluate
+from headstart.data.dataset import Dataset
+from headstart.evaluation.scores import evaluate
 from headstart.inference.classifier import Classifier
 from headstart.models import build
 from headstart.results import runs
 from headstart.results.comparison import Comparison, compare_runs
+from headstart.results.files import write_json
+from headstart.strategies import STRATEGIES, Strategy
 
 ANIMALS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HOSTILE = ("<img src=x onerror=alert(1)>", "$x^2$", "=cmd()", "an_endless_" * 20, "鹿", r"\frac{1}{$", "🦌", "a\nb")
-STRATEGIES = {  # name -> how accurate, seconds to fit, of them for the frozen part, trainable parameters
-    "base-cnn": (0.81, 74.0, 0.0, 1_070_794),
-    "deep-cnn": (0.94, 412.0, 0.0, 4_901_770),
-    "frozen": (0.915, 61.0, 55.0, 12_810),
-    "last20": (0.95, 98.0, 51.0, 2_905_000),
-    "last50": (0.953, 160.0, 40.0, 3_602_000),
-    "full": (0.957, 420.0, 0.0, 4_020_358),
-    "random-init": (0.86, 900.0, 0.0, 4_020_358),
-}
+FOUR = ("base-cnn", "deep-cnn", "frozen", "last20")  # that most tests look at, whatever rows there are
+SEVEN = (*FOUR, "last50", "full", "random-init")
+BACKBONE_PARAMETERS = 4_020_358
+
+
+def numbers_of(strategy: Strategy) -> tuple[float, float, float, int]:
+    """How accurate a strategy is here, seconds to fit, of them for the frozen part, and trainable parameters: in some
+    plausible relation to its row, whatever rows there are. One from scratch is less accurate than one pre-trained; the
+    more is retrained the more accurate and the slower."""
+    place = SEVEN.index(strategy.name) if strategy.name in SEVEN else len(SEVEN)
+    if strategy.frozen_share is None:
+        own = BACKBONE_PARAMETERS if strategy.network == "backbone" else 1_070_794 * (1 + place)
+        return 0.81 + 0.12 * (place % 2), 74.0 + 338.0 * place, 0.0, own
+    retrained = 1 - strategy.frozen_share
+    frozen_seconds = 55.0 if strategy.frozen_share else 0.0
+    trainable = 12_810 + int(4e6 * retrained)
+    return 0.915 + 0.04 * retrained, frozen_seconds + 6.0 + 360.0 * retrained, frozen_seconds, trainable
+
+
 BACKBONE = {"name": "efficientnet_b0", "weights": "ImageNet-1k", "why": "the smallest of its family"}
+
+
+def many(count: int) -> tuple[str, ...]:
+    """So many candidates: a row of the table of strategies each, then the same on other backbones."""
+    rows = (*SEVEN, *(f"{name}@b{number}" for number in range(3) for name in SEVEN))
+    return rows[:count]
+
+
+def strategy_of(candidate: str) -> Strategy:
+    """The row that a candidate of these tests is of: its name, or what stands before the @ of its backbone."""
+    return STRATEGIES[candidate.partition("@")[0]]
 
 
 def make_dataset(class_names: Sequence[str] = ANIMALS, per_class: int = 6, seed: int = 0, size: int = 8) -> Dataset:
     """A data set of noise, `size` pixels a side, with `per_class` images of each class in every split."""
     random = np.random.default_rng(seed)
     labels = np.tile(np.arange(len(class_names)), per_class)
-    splits = [Split(random.integers(0, 256, (len(labels), size, size, 3), dtype=np.uint8), labels) for _ in range(3)]
-    return Dataset("noise", *splits, tuple(class_names), "f1" * 32, "https://example.org/<noise>")
+    parts = [(random.integers(0, 256, (len(labels), size, size, 3), dtype=np.uint8), labels) for _ in range(3)]
+    return dataset_of("noise", class_names, *parts, source="https://example.org/<noise>")
 
 
 def make_logits(labels: np.ndarray, classes: int, accuracy: float, random: np.random.Generator) -> np.ndarray:
@@ -51,19 +73,22 @@ def make_logits(labels: np.ndarray, classes: int, accuracy: float, random: np.ra
 
 def write_runs(folder: Path, names: Sequence[str], seeds: Sequence[int], dataset: Dataset) -> Comparison:
     """Finished runs, compared."""
-    for strategy in names:
+    for candidate in names:
         for seed in seeds:
-            write_run(folder, strategy, seed, dataset)
-    comparison = compare_runs(folder, names)
+            write_run(folder, candidate, seed, dataset)
+    trials = [{"candidate": name, "split": "holdout", "seed": seed} for name in names for seed in seeds]
+    write_json(folder / runs.REQUEST, {"schema": runs.SCHEMA, "kind": "comparison", "trials": trials})
+    comparison = compare_runs(folder)
     comparison.save()
     return comparison
 
 
-def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> None:
+def write_run(comparison: Path, candidate: str, seed: int, dataset: Dataset) -> None:
     """Everything that a finished run leaves behind, except the weights."""
-    accuracy, seconds, frozen_seconds, trainable = STRATEGIES[strategy]
-    random = np.random.default_rng([seed, *strategy.encode()])
-    labels, names, row = dataset.test.labels, dataset.class_names, strategies.STRATEGIES[strategy]
+    row = strategy_of(candidate)
+    accuracy, seconds, frozen_seconds, trainable = numbers_of(row)
+    random = np.random.default_rng([seed, *candidate.encode()])
+    labels, names = dataset.test.labels, dataset.class_names
     pretrained = row.frozen_share is not None
     logits = make_logits(labels, len(names), accuracy + random.normal(0, 0.004), random)
     epochs = np.arange(1, 9 if pretrained else 21)
@@ -79,18 +104,21 @@ def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> N
         "images_per_second": 3100.0,
     }
     on_backbone = row.network == "backbone"
-    parameters = 4_020_358 if on_backbone else trainable
-    sizes = {name: len(getattr(dataset, name)) for name in ("train", "val", "test")}
-    with runs.new_run(comparison, strategy, seed) as folder:
+    parameters = BACKBONE_PARAMETERS if on_backbone else trainable
+    sizes = {name: len(part) for name, part in dataset.parts.items()}
+    with runs.new_run(runs.run_folder(comparison, candidate, "holdout", seed)) as folder:
         config = {
+            "schema": runs.SCHEMA,
+            "candidate": candidate,
             "strategy": asdict(row),
+            "split": "holdout",
             "seed": seed,
             "dataset": {
                 **{"name": dataset.name, "fingerprint": dataset.fingerprint, "source": dataset.source},
                 **{"class_names": list(names), **sizes},
             },
             "backbone": BACKBONE if pretrained else None,
-            "network": {"kind": "backbone" if on_backbone else strategy, "image_size": 8, "classes": len(names)},
+            "network": {"kind": row.network, "image_size": 8, "classes": len(names)},
             "retrained": ["blocks.6", "conv_head"] if row.frozen_share not in (None, 1) else [],
             "device": "cpu",
             "precision": "32-true",
@@ -98,7 +126,8 @@ def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> N
         }
         scores = evaluate(logits, labels, names)
         costs = {
-            **{"strategy": strategy, "seed": seed, "fit_seconds": seconds + seed, "frozen_seconds": frozen_seconds},
+            **{"candidate": candidate, "split": "holdout", "seed": seed},
+            **{"fit_seconds": seconds + seed, "frozen_seconds": frozen_seconds},
             **{"epochs": len(epochs), "parameters": parameters, "trainable_parameters": trainable},
             **{
                 "size_mb": parameters * 4e-6,
@@ -107,18 +136,16 @@ def write_run(comparison: Path, strategy: str, seed: int, dataset: Dataset) -> N
                 "accuracy_tta": scores["accuracy"],
             },
         }
-        runs.write_json(folder / runs.CONFIG, config)
+        write_json(folder / runs.CONFIG, config)
         runs.write_history(
             folder,
             [dict(zip(history, row, strict=True)) for row in zip(*np.broadcast_arrays(*history.values()), strict=True)],
         )
         val_logits = make_logits(dataset.val.labels, len(names), accuracy, random)
         runs.write_predictions(folder, names, test=(logits, labels), val=(val_logits, dataset.val.labels))
-        runs.write_json(
-            folder / runs.ENVIRONMENT, {"python": "3.11.7", "torch": "2.11.0", "machine": {"cpu": "two cores"}}
-        )
+        write_json(folder / runs.ENVIRONMENT, {"python": "3.11.7", "torch": "2.11.0", "machine": {"cpu": "two cores"}})
         forgetting = None if row.frozen_share is None else make_forgetting(1 - row.frozen_share, random)
-        runs.write_json(folder / runs.METRICS, {**costs, **scores, "forgetting": forgetting})
+        write_json(folder / runs.METRICS, {**costs, **scores, "forgetting": forgetting})
 
 
 def make_forgetting(retrained: float, random: np.random.Generator) -> dict[str, Any]:
@@ -136,8 +163,7 @@ def make_forgetting(retrained: float, random: np.random.Generator) -> dict[str, 
 
 def write_network(comparison: Path, strategy: str, dataset: Dataset) -> None:
     """The weights that `write_run` leaves out: those of a small network, untrained, for images of 32 pixels a side."""
-    run = runs.Run(comparison / strategy / "seed0")
-    pixels = torch.from_numpy(dataset.train.images).permute(0, 3, 1, 2)
-    network, spec = build.from_scratch("base-cnn", pixels, len(dataset.class_names))
+    run = runs.Run(runs.run_folder(comparison, strategy, "holdout", 0))
+    network, spec = build.from_scratch("base-cnn", dataset.train.images, len(dataset.class_names))
     Classifier(network, dataset.class_names).save(run.model)
-    runs.write_json(run.folder / runs.CONFIG, run.config | {"network": spec})
+    write_json(run.folder / runs.CONFIG, run.config | {"network": spec, "sides": [dataset.image_shape[0]]})

@@ -166,7 +166,7 @@ def test_charts_follow_light_and_dark(open_page: Open, report: Path, scheme: str
         letters = page.locator("#accuracy_vs_time .wide text", has_text=text).first
         return letters.evaluate("(text) => getComputedStyle(text).fill")
 
-    for text, name in (("accuracy on test", "muted"), ("base-cnn", "strategy-0"), ("last20", "strategy-3")):
+    for text, name in (("accuracy on test", "muted"), ("base-cnn", "candidate-blue"), ("last20", "candidate-magenta")):
         red, green, blue = bytes.fromhex(colours[name][1:])
         assert fill(text) == f"rgb({red}, {green}, {blue})"
 

@@ -15,7 +15,7 @@ from headstart.report import drawing, theme
 def svg_of(*texts: str, colour: str = theme.INK) -> str:
     figure = Figure()
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], "o", color=theme.PALETTE[2])
+    axes.plot([0, 1], [0, 1], "o", color=theme.PALETTE["green"][0])
     for text in texts:
         axes.text(0.5, 0.5, drawing.drawable(text, "class 7"), color=colour)
     return drawing.svg(figure, "chart", 'what "it" shows')
@@ -46,7 +46,9 @@ def test_a_strategy_has_a_colour_and_a_marker_of_its_own(make_comparison: Callab
 def test_the_colours_of_an_svg_follow_the_page():
     svg = svg_of("cat")
     assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) == set()
-    assert {"var(--ink)", "var(--card)", "var(--grid)", "var(--strategy-2)"} <= set(re.findall(r"var\([^)]*\)", svg))
+    assert {"var(--ink)", "var(--card)", "var(--grid)", "var(--candidate-green)"} <= set(
+        re.findall(r"var\([^)]*\)", svg)
+    )
 
 
 def test_an_svg_is_named_for_those_who_do_not_see_it_and_styles_nothing_else():

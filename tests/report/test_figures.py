@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 from layout import misplaced
 from matplotlib.figure import Figure
 from PIL import Image
-from small_runs import make_dataset
+from small_runs import make_dataset, many
 
 from headstart.report import drawing, figures
 from headstart.report.reading import class_scores, mistakes
+from headstart.report.reliability import reliability_diagram
+
+MEASURED = (figures.accuracy_vs_time, figures.metrics, figures.class_scores, figures.curves)
 
 
 def drawn(figure: Figure) -> np.ndarray:
@@ -69,7 +73,7 @@ def test_curves_stand_in_rows_on_a_page_and_in_columns_on_a_slide(make_compariso
     comparison, _ = make_comparison(("frozen", "last20"))
     titles = ["frozen: loss", "frozen: accuracy", "last20: loss", "last20: accuracy"]
     assert [axes.get_title("left") for axes in figures.curves(comparison).axes] == titles
-    across = figures.curves(comparison, across=True).axes
+    across = figures.curves(comparison, across=("frozen", "last20")).axes
     assert [axes.get_title("left") for axes in across] == [titles[place] for place in (0, 2, 1, 3)]
 
 
@@ -106,7 +110,43 @@ def test_of_very_many_classes_the_hardest_are_shown(make_comparison: Callable):
 def test_no_text_leaves_its_figure_nor_meets_another(make_comparison: Callable, classes: int, width: float):
     dataset = make_dataset([f"a kind of name {n}" for n in range(classes)], per_class=20)
     comparison, _ = make_comparison(dataset=dataset)
-    for draw in (figures.accuracy_vs_time, figures.metrics, figures.class_scores, figures.curves):
+    for draw in MEASURED:
         figure = draw(comparison, width)
         figure.suptitle("")
         assert misplaced(figure) == []
+
+
+@pytest.mark.parametrize("width", [drawing.WIDTH, drawing.NARROW])
+@pytest.mark.parametrize("count", [8, 10])
+def test_many_candidates_fit_on_every_figure(make_comparison: Callable, count: int, width: float):
+    comparison, _ = make_comparison(many(count), (0, 1), make_dataset(per_class=20))
+    for draw in (*MEASURED, figures.unfreezing, reliability_diagram):
+        figure = draw(comparison, width)
+        figure.suptitle("")
+        assert misplaced(figure) == [], draw.__name__
+
+
+def test_a_mark_of_every_score_lies_within_its_panel(make_comparison: Callable):
+    """A rare class that is never found lowers the means over classes far below accuracy."""
+    comparison, _ = make_comparison(("base-cnn", "frozen"), (0, 1))
+    rows = [row | {"recall_macro": 0.31, "precision_macro": None} for row in comparison.rows]
+    accuracy, precision, recall, _ = figures.metrics(replace(comparison, rows=rows)).axes
+    low, high = recall.get_xlim()
+    for axes, wanted in ((accuracy, comparison.rows), (recall, rows)):
+        key = "accuracy" if axes is accuracy else "recall_macro"
+        marks = [x for line in axes.lines for x in np.atleast_1d(line.get_xdata())]
+        assert {row[key] for row in wanted} <= set(marks)
+        assert all(low < x < high for x in marks)
+    assert not precision.lines  # what was not measured
+
+
+def test_a_single_candidate_and_uneven_seeds_can_be_drawn(make_comparison: Callable):
+    comparison, _ = make_comparison(("base-cnn", "frozen", "last20"), (0, 1))
+    uneven = [place for place, row in enumerate(comparison.rows) if (row["candidate"], row["seed"]) != ("frozen", 1)]
+    single = [place for place, row in enumerate(comparison.rows) if row["candidate"] == "frozen"]
+    for kept in (uneven, single, single[:1]):
+        made = replace(
+            comparison, rows=[comparison.rows[place] for place in kept], runs=[comparison.runs[place] for place in kept]
+        )
+        for draw in (*MEASURED, figures.unfreezing, reliability_diagram):
+            drawn(draw(made))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,12 +51,13 @@ def test_of_several_seeds_the_one_that_said_it_is_asked(make_comparison: Callabl
     pytest.importorskip("pytorch_grad_cam")
     comparison, dataset = make_comparison(("base-cnn",), seeds=(3, 4), dataset=make_dataset(("cat", "dog"), size=32))
     asked = []
-    monkeypatch.setattr("headstart.inference.classifier.Classifier.load", asked.append)
+    as_it_is = SimpleNamespace(square=lambda pixels: pixels)
+    monkeypatch.setattr("headstart.inference.classifier.Classifier.load", lambda at: asked.append(at) or as_it_is)
     monkeypatch.setattr(explain, "heatmaps", lambda _, images, classes: images[..., 0] / 255)
     of_the_second = Gallery("base-cnn", "", [Shot(2, 1, (), seed=1)])
     found = heat.warmed(comparison, [*GALLERIES, of_the_second], dataset.test.images)
     assert list(found) == [("base-cnn", 5, 1), ("base-cnn", 3, 0), ("base-cnn", 3, 1), ("base-cnn", 2, 1)]
-    assert [folder.name for folder in asked] == ["seed3", "seed4"]
+    assert [folder.name for folder in asked] == ["holdout-seed3", "holdout-seed4"]
 
 
 def test_what_cannot_be_explained_is_left_out_and_said_in_one_line(

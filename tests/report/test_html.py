@@ -6,26 +6,38 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
-from small_runs import HOSTILE, make_dataset
+from layout import drawn_texts
+from small_runs import FOUR, HOSTILE, make_dataset, write_run
 
 from headstart.data.dataset import Dataset
-from headstart.report import NOT_MEASURED, charts, decimal, duration, images, percent, short_count
+from headstart.evaluation.scores import COST, FIGURE, QUALITY, SCORES, SCREEN, Predictions, Score, shown_in
+from headstart.report import NOT_MEASURED, charts, decimal, duration, figures, images, percent, short_count
 from headstart.report.html import write_report
-from headstart.report.tables import FORGETTING, TABLES, table_rows
+from headstart.report.screen import print_comparison
+from headstart.report.slides import slides
+from headstart.report.tables import FORGETTING, table_rows, tables
 from headstart.results import runs
+from headstart.results.checksums import write_checksums
 from headstart.results.comparison import Comparison, compare_runs
+from headstart.results.files import read_json, write_json
+from headstart.results.pictures import read_pictures
+from headstart.results.scores import scores_of
+from headstart.results.verification import verify
 from headstart.runtime.text import shorten
-from headstart.strategies import DEFAULT
 
-ACCURACY = next(iter(TABLES.values()))[:1]
+ACCURACY = next(iter(tables().values()))[:1]
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 
 
@@ -133,7 +145,7 @@ def test_every_image_of_a_gallery_has_its_heat_map_beside_it_and_a_sentence_says
     section = page_of(comparison).split('<section id="images"')[1].split("</section>")[0]
     shots = re.findall(r'<div class="looks">(.*?)</div>', section)
     assert len(shots) == section.count('<figure class="shot">') > 30
-    sources = {charts.data_uri(jpeg, "jpeg") for jpeg in runs.read_pictures(comparison.folder).heats.values()}
+    sources = {charts.data_uri(jpeg, "jpeg") for jpeg in read_pictures(comparison.folder).heats.values()}
     for shot in shots:
         image, heat = (attributes for tag, attributes in Page(shot).seen if tag == "img")
         assert heat["src"] in sources
@@ -198,10 +210,10 @@ def test_the_page_tells_what_the_audit_found_and_the_scores_without_leaks(make_c
     comparison, _ = make_comparison(("last20",), dataset=make_dataset(("cat", "dog")))
     finding = {"kind": "unreadable", "count": 3, "said": "3 files, <b>left out</b>", "is_fault": True}
     audit = {"findings": [finding | {"examples": ["<i>.jpg: empty"]}], "leaked_test_images": [0, 5], "files": {}}
-    runs.write_json(comparison.folder / runs.AUDIT, audit)
+    write_json(comparison.folder / runs.AUDIT, audit)
     text = write_report(compare_runs(comparison.folder)).read_text(encoding="utf-8")
     assert "3 files, &lt;b&gt;left out&lt;/b&gt;" in text and "&lt;i&gt;.jpg: empty" in text
-    assert "without the 2 test images that have duplicates in train or val: last20" in text
+    assert "Without the 2 test images that have duplicates in train or val: last20" in text
 
 
 def test_labels_that_may_be_wrong_are_shown_with_their_pictures(make_comparison: Callable):
@@ -221,7 +233,7 @@ def test_what_another_choice_would_mean_is_told(make_comparison: Callable, whole
 
 
 @pytest.mark.usefixtures("given_heats")
-@pytest.mark.parametrize(("classes", "strategies"), [(25, DEFAULT), (100, ("last20",))])
+@pytest.mark.parametrize(("classes", "strategies"), [(25, FOUR), (100, ("last20",))])
 def test_the_page_stays_small_whatever_the_images(make_comparison: Callable, classes: int, strategies: tuple[str]):
     dataset = make_dataset([f"kind {number}" for number in range(classes)], per_class=400 // classes, size=80)
     text = write(make_comparison, strategies, dataset=dataset)
@@ -242,7 +254,7 @@ def test_the_numbers_shown_are_those_of_the_comparison(make_comparison: Callable
         ("deep-cnn", "last20"), seeds=seeds, dataset=make_dataset(("cat", "dog"), per_class=20)
     )
     text = write_report(comparison).read_text(encoding="utf-8")
-    columns = [column for table in TABLES.values() for column in table]
+    columns = [column for table in tables().values() for column in table]
     cells = table_rows(comparison, columns)
     for name, row in comparison.table().iterrows():
         assert cells[name][0].text == percent(row["accuracy"])
@@ -290,13 +302,14 @@ def test_a_single_strategy_has_nothing_marked(make_comparison: Callable):
 
 
 def test_the_page_says_what_was_run(make_comparison: Callable):
+    dataset = make_dataset()
     text = write(make_comparison, ("base-cnn", "last20"), seeds=(0, 1))
     for fact in (
         "headstart compare noise --seeds 2",
         "efficientnet_b0",
         "ImageNet-1k",
         "blocks.6",
-        "f1" * 32,
+        dataset.fingerprint,
         "32-true",
     ):
         assert fact in text
@@ -322,3 +335,165 @@ def test_numbers_are_written_for_people():
     assert plain(percent(0.94123)) == "94.12 %"
     assert percent(float("nan")) == NOT_MEASURED
     assert shorten("abcdefgh", 5) == "ab…gh"
+
+
+def is_unfinished(text: str) -> bool:
+    """Whether a page says that runs are to come; the banner and the refresh go together."""
+    refresh = ("meta", {"http-equiv": "refresh", "content": "15"}) in Page(text).seen
+    assert refresh == ('http-equiv="refresh"' in text) == ('class="unfinished"' in text)
+    return refresh
+
+
+def test_while_runs_are_to_come_the_page_says_so_and_loads_itself_anew(make_comparison: Callable):
+    comparison, _ = make_comparison(("base-cnn", "frozen"))
+    assert not is_unfinished(write_report(comparison).read_text("utf-8"))
+    request = read_json(comparison.folder / runs.REQUEST)
+    to_come = [{"candidate": name, "split": "holdout", "seed": 1} for name in ("base-cnn", "frozen")]
+    write_json(comparison.folder / runs.REQUEST, request | {"trials": [*request["trials"], *to_come]})
+    text = write_report(compare_runs(comparison.folder)).read_text("utf-8")
+    assert is_unfinished(text)
+    assert "2 of 4 runs are finished" in text
+
+
+@pytest.mark.parametrize(
+    "finished", [[("frozen", 0)], [("base-cnn", 0), ("base-cnn", 1), ("frozen", 0)]], ids=["one", "uneven"]
+)
+def test_there_is_a_report_from_the_first_run_on_whatever_is_finished(tmp_path: Path, finished, capsys):
+    dataset = make_dataset(per_class=10)
+    trials = [
+        {"candidate": name, "split": "holdout", "seed": seed} for name in ("base-cnn", "frozen") for seed in (0, 1)
+    ]
+    write_json(tmp_path / runs.REQUEST, {"schema": runs.SCHEMA, "kind": "comparison", "trials": trials})
+    for name, seed in finished:
+        write_run(tmp_path, name, seed, dataset)
+    comparison = compare_runs(tmp_path)
+    comparison.save()
+    text = write_report(comparison).read_text("utf-8")
+    assert is_unfinished(text)
+    assert f"{len(finished)} of 4 runs are finished" in text
+    assert ("means over its seeds" in text) == ("Counts are summed over the seeds" in text) == (len(finished) > 1)
+    print_comparison(comparison)
+    assert f"Take {comparison.recommended}." in capsys.readouterr().out
+    assert len(slides(comparison)) > 8
+    table = comparison.table()
+    assert dict(table["seeds"]) == Counter(name for name, _ in finished)
+    assert (table["accuracy_std"] > 0).tolist() == (table["seeds"] > 1).tolist()
+
+
+def with_metrics(comparison: Comparison, **more: object) -> Comparison:
+    """The same comparison, as it would be if its first run had said more in its metrics."""
+    run = comparison.runs[0]
+    write_json(run.folder / runs.METRICS, {**run.metrics, **more})
+    return compare_runs(comparison.folder)
+
+
+def test_what_ended_a_run_before_its_time_is_told(make_comparison: Callable):
+    comparison, _ = make_comparison(("base-cnn",))
+    ended = "the loss was not finite by epoch 3: training stopped, and the weights of epoch 2 are kept"
+    write_report(with_metrics(comparison, ended=ended))
+    assert f"base-cnn, seed 0: {ended}" in page_of(comparison)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "is_its_own", "told"), [(0.99, False, True), (0.999, False, False), (0.9, True, False)]
+)
+def test_a_saved_network_that_says_otherwise_is_told(make_comparison: Callable, agreement, is_its_own, told):
+    comparison, _ = make_comparison(("base-cnn",))
+    saved = {"images": 500, "agreement": agreement, "largest_difference": 0.1, "is_its_own": is_its_own}
+    write_report(with_metrics(comparison, saved_network=saved))
+    assert ("gives 500 test images the measured class" in page_of(comparison)) == told
+
+
+def test_where_every_test_image_leaks_it_says_that_none_is_left(make_comparison: Callable):
+    comparison, dataset = make_comparison(("base-cnn",))
+    leaked = {"findings": [], "leaked_test_images": list(range(len(dataset.test))), "files": {}}
+    finding = {"kind": "leak", "count": 1, "said": "leaks", "examples": [], "is_fault": True}
+    write_json(comparison.folder / runs.AUDIT, leaked | {"findings": [finding]})
+    write_report(compare_runs(comparison.folder))
+    assert f"All {len(dataset.test)} test images have duplicates in train or val" in page_of(comparison)
+
+
+def test_each_file_of_a_run_is_read_once_for_all_that_is_made_of_a_comparison(
+    make_comparison: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    folder = make_comparison(("base-cnn", "frozen"), seeds=(0, 1))[0].folder
+    read: Counter[str] = Counter()
+    monkeypatch.setattr(runs, "read_json", lambda path: read.update([path.name]) or json.loads(path.read_text()))
+    monkeypatch.setattr(np, "load", count_calls(np.load, read, runs.PREDICTIONS))
+    monkeypatch.setattr(pd, "read_csv", count_calls(pd.read_csv, read, runs.HISTORY))
+    comparison = compare_runs(folder)
+    comparison.save()
+    write_report(comparison)
+    print_comparison(comparison)
+    slides(comparison)
+    assert read == dict.fromkeys((runs.CONFIG, runs.METRICS, runs.PREDICTIONS, runs.HISTORY), 4)
+
+
+def count_calls(call: Callable, counter: Counter[str], name: str) -> Callable:
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        counter.update([name])
+        return call(*args, **kwargs)
+
+    return counted
+
+
+def finish(comparison: Comparison) -> None:
+    """Make a folder what `compare` leaves: with weights, scores that follow from the predictions, and checksums."""
+    for run in comparison.runs:
+        run.model.write_bytes(b"weights")
+        write_json(run.folder / runs.METRICS, run.metrics | scores_of(run))
+    compare_runs(comparison.folder).save()
+    write_checksums(comparison.folder)
+    assert verify(comparison.folder) == []
+
+
+def among_the_two_likeliest(found: Predictions) -> float:
+    return float((np.argsort(found.logits, axis=1)[:, -2:] == found.labels[:, None]).any(axis=1).mean())
+
+
+MORE_SCORES = (
+    Score(
+        *("top_2", "Top-2 accuracy", "share of images whose class is among the two likeliest", "percent", "higher"),
+        *(among_the_two_likeliest, "wilson", (QUALITY, FIGURE, SCREEN), "top 2"),
+    ),
+    Score("watts", "Power", "what the machine draws", "decimal", "lower", shown=(COST, SCREEN), short="watts"),
+)
+
+
+def test_a_score_is_one_row_of_the_table_of_scores(make_comparison: Callable, monkeypatch: pytest.MonkeyPatch, capsys):
+    folder = make_comparison(("base-cnn", "frozen"), dataset=make_dataset(per_class=20))[0].folder
+    finish(compare_runs(folder))
+    for score in MORE_SCORES:  # the runs were made before they were there
+        monkeypatch.setitem(SCORES, score.key, score)
+    later = compare_runs(folder)
+    named = {row["candidate"]: row["top_2"] for row in later.rows}
+    assert named == {run.candidate: pytest.approx(scores_of(run)["top_2"]) for run in later.runs}
+    assert [row["watts"] for row in later.rows] == [None, None]
+    assert verify(folder) == []  # they are not missed
+    later.save()
+    assert {"top_2", "watts"} < set((folder / runs.TABLE).read_text().splitlines()[0].split(","))
+    told = {name: (percent(value), later.summary[name]["top_2"]) for name, value in named.items()}
+    text = write_report(later).read_text("utf-8")
+    assert verify(folder) == []
+    print_comparison(later)
+    screen = capsys.readouterr().out
+    on_slides = [text for slide in slides(later) for text, _ in drawn_texts(slide)]
+    for title, short in (("Top-2 accuracy", "top 2"), ("Power", "watts")):
+        assert f">{title}<" in text and title in on_slides and short in screen
+    assert MORE_SCORES[0].meaning in text
+    for value, interval in told.values():
+        assert interval["low"] < interval["mean"] < interval["high"]
+        assert value in text and any(value in each for each in on_slides)
+        assert f"{value}   {100 * interval['low']:.1f} to {100 * interval['high']:.1f}" in screen
+    assert f'<td data-value="-1.0">{NOT_MEASURED}</td>' in text and NOT_MEASURED in on_slides
+    figure = figures.metrics(later)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [score.short for score in shown_in(FIGURE)]
+    assert f"Dot plot of {', '.join(score.short for score in shown_in(FIGURE))} of each candidate" in text
+
+
+def test_a_folder_whose_weights_were_deleted_still_gives_a_new_score(make_comparison: Callable, monkeypatch):
+    folder = make_comparison(("base-cnn",))[0].folder
+    for run in compare_runs(folder).runs:
+        (run.folder / runs.HISTORY).unlink()
+    monkeypatch.setitem(SCORES, "top_2", MORE_SCORES[0])
+    assert compare_runs(folder).rows[0]["top_2"] > compare_runs(folder).rows[0]["accuracy"]

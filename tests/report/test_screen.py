@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from small_runs import many
 
 from headstart.report import percent
 from headstart.report.screen import print_comparison
+from headstart.results import runs
+from headstart.results.comparison import compare_runs
+from headstart.results.files import write_json
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> str:
@@ -28,3 +33,47 @@ def test_where_nothing_was_pre_trained_there_is_no_such_line(
     comparison, _ = make_comparison(("base-cnn",))
     print_comparison(comparison)
     assert "old head" not in printed(capsys)
+
+
+def test_where_every_test_image_leaks_it_says_that_none_is_left(
+    make_comparison: Callable, capsys: pytest.CaptureFixture[str]
+):
+    comparison, dataset = make_comparison(("base-cnn", "frozen"))
+    images = len(dataset.test)
+    for leaked, said in (
+        (
+            list(range(images)),
+            f"All {images} test images have duplicates in train or val: none is left to score without",
+        ),
+        ([0, 5], "Without the 2 test images that have duplicates in train or val: base-cnn"),
+        ([], None),
+    ):
+        write_json(comparison.folder / runs.AUDIT, {"findings": [], "leaked_test_images": leaked, "files": {}})
+        print_comparison(compare_runs(comparison.folder))
+        out = printed(capsys)
+        assert said in out if said else "duplicates" not in out
+
+
+def test_a_share_of_images_has_its_interval_and_over_seeds_its_spread(
+    make_comparison: Callable, capsys: pytest.CaptureFixture[str]
+):
+    comparison, _ = make_comparison(("frozen",), seeds=(0, 1))
+    print_comparison(comparison)
+    accuracy = comparison.summary["frozen"]["accuracy"]
+    assert accuracy["std"] == pytest.approx(comparison.table().loc["frozen", "accuracy_std"])
+    interval = f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}"
+    wanted = f"{percent(accuracy['mean'])} ± {100 * accuracy['std']:.2f} {interval}"
+    assert " ".join(wanted.split()) in printed(capsys)
+
+
+def test_no_number_of_the_table_is_cut_off_in_a_file_whatever_the_candidates_are_called(
+    make_comparison: Callable, capsys: pytest.CaptureFixture[str]
+):
+    comparison, _ = make_comparison(many(10), seeds=(0, 1))
+    longest = "last20@a_backbone_with_an_endless_name"
+    rows = [row | {"candidate": longest} if row["candidate"] == "last20" else row for row in comparison.rows]
+    summary = {**comparison.summary, longest: comparison.summary["last20"]}
+    print_comparison(replace(comparison, rows=rows, summary=summary, dataset={**comparison.dataset, "name": "[b]x"}))
+    out = capsys.readouterr().out
+    assert longest in out and "[b]x: 60 test images" in out
+    assert "…" not in out

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from layout import drawn_texts, misplaced
 from matplotlib.figure import Figure
-from small_runs import HOSTILE, STRATEGIES, make_dataset
+from small_runs import HOSTILE, SEVEN, make_dataset, many
 
 from headstart.data.dataset import Dataset
 from headstart.models import build
@@ -62,13 +63,35 @@ def test_a_slide_with_nothing_to_say_is_left_out(make_comparison: Callable, name
 
 
 def test_every_strategy_there_is_has_room_and_what_the_old_head_says_is_told(make_comparison: Callable):
-    comparison, _ = make_comparison(tuple(STRATEGIES))
+    comparison, _ = make_comparison(SEVEN)
     made = slides(comparison)
     assert_well_laid_out(made)
     transfer = next(slide for slide in made if "Transfer:" in words(slide))
     for name in ("frozen", "last20", "last50", "full"):
         assert f"agrees on {percent(comparison.forgetting[name]['agreement'], 0)}" in words(transfer)
     assert "random-init" not in words(transfer)
+
+
+@pytest.mark.usefixtures("given_heats")
+@pytest.mark.parametrize("count", [8, 10])
+def test_of_many_candidates_each_has_room_on_a_slide_of_every_kind(make_comparison: Callable, count: int):
+    names = many(count)
+    comparison, dataset = make_comparison(names, (0, 1), make_dataset(per_class=20))
+    images.keep_pictures(comparison, dataset)
+    made = slides(comparison)
+    assert_well_laid_out(made)
+    assert min(text.get_fontsize() for slide in made for text in slide.texts) >= 7
+    texts = [[text for text, _ in drawn_texts(slide)] for slide in made]
+
+    def of_topic(*topics: str) -> list[str]:
+        found = [each for each in texts if any(topic in " ".join(each) for topic in topics)]
+        return list(itertools.chain.from_iterable(found))
+
+    for topics in (("a head start on",), ("From scratch:", "Transfer:"), ("How they were trained",), ("Results:",)):
+        told = of_topic(*topics)
+        assert [told.count(name) for name in names] == [1] * count, topics
+    curves = [" ".join(title.split()) for title in of_topic("How each strategy learned")]
+    assert all(curves.count(f"{name}: {what}") == 1 for name in names for what in ("loss", "accuracy"))
 
 
 @pytest.mark.parametrize("classes", [HOSTILE, [f"a kind of name {number}" for number in range(60)]])

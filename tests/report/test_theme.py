@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def mixed(colour: str, share: str, below: str) -> str:
 @pytest.mark.parametrize("colours", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("eyes", EYES)
 def test_any_eye_tells_any_two_strategies_apart(colours: dict[str, str], eyes: str):
-    seen = [lab(np.array(EYES[eyes]) @ linear(colours[f"strategy-{place}"])) for place in range(len(theme.PALETTE))]
+    seen = [lab(np.array(EYES[eyes]) @ linear(colours[f"candidate-{name}"])) for name in theme.PALETTE]
     distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
     assert min(distances) > 14
 
@@ -54,8 +55,8 @@ def test_text_is_legible_on_all_that_lies_below_it(colours: dict[str, str]):
     for below in ("page", "card", "tint", "shade"):
         for text in ("ink", "muted", "accent"):
             assert contrast(colours[text], colours[below]) >= 4.5, (text, below)
-    for place in range(len(theme.PALETTE)):
-        colour = colours[f"strategy-{place}"]
+    for name in theme.PALETTE:
+        colour = colours[f"candidate-{name}"]
         assert contrast(colour, colours["card"]) >= 4.5
         assert contrast(colours["ink"], mixed(colour, colours["heat"], colours["card"])) >= 4.5
 
@@ -66,8 +67,24 @@ def test_light_and_dark_have_the_same_names_and_a_light_colour_has_one_name():
     assert len(theme.MARKERS) == len(theme.PALETTE)
 
 
-def test_a_strategy_has_its_place_whatever_ran_beside_it():
-    names = list(STRATEGIES)
-    assert [theme.place(name, names) for name in names] == list(range(len(names)))
-    assert theme.place(names[-1], names[-1:]) == len(names) - 1
-    assert theme.place("my own", [names[0], "my own"]) == len(names)
+def test_a_strategy_looks_as_its_row_says():
+    for name, strategy in STRATEGIES.items():
+        assert theme.look(name) == (strategy.colour, strategy.marker)
+        assert strategy.colour in theme.PALETTE
+        assert strategy.marker in theme.MARKERS
+
+
+def test_a_new_row_changes_the_look_of_no_other(monkeypatch):
+    before = {name: theme.look(name) for name in [*STRATEGIES, "frozen@resnet18", "mine"]}
+    first = next(iter(STRATEGIES.values()))
+    with_another = {"another": replace(first, name="another", colour="pine", marker="h"), **STRATEGIES}
+    monkeypatch.setattr(theme, "STRATEGIES", with_another)
+    assert {name: theme.look(name) for name in before} == before
+    assert theme.look("another") == ("pine", "h")
+
+
+def test_a_name_that_is_no_row_has_a_look_of_its_own_that_stays():
+    looks = {theme.look(f"candidate {number}") for number in range(100)}
+    assert len(looks) > 40
+    assert all(colour in theme.PALETTE and marker in theme.MARKERS for colour, marker in looks)
+    assert theme.look("鹿") == theme.look("鹿")

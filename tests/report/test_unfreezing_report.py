@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from layout import misplaced
 from matplotlib.axes import Axes
-from small_runs import STRATEGIES
+from small_runs import SEVEN
 
 from headstart.errors import HeadstartError
 from headstart.report import drawing, figures
@@ -22,12 +22,12 @@ def marked(axes: Axes, colour: str) -> list[tuple[float, float]]:
 
 
 def test_accuracy_and_what_stays_are_drawn_over_the_share_retrained(make_comparison: Callable):
-    comparison, _ = make_comparison(tuple(STRATEGIES), seeds=(0, 1))
+    comparison, _ = make_comparison(SEVEN, seeds=(0, 1))
     accuracy, kept = figures.unfreezing(comparison).axes
     means = comparison.table()["accuracy"]
     for name, share in zip(NAMES, (0, 0.2, 0.5, 1), strict=True):
         colour, forgotten = colours(comparison)[name], comparison.forgetting[name]
-        seeds = [row["accuracy"] for row in comparison.strategies if row["strategy"] == name]
+        seeds = [row["accuracy"] for row in comparison.rows if row["candidate"] == name]
         for axes, values in ((accuracy, [*seeds, means[name]]), (kept, [forgotten["agreement"], forgotten["cka"]])):
             found = marked(axes, colour)
             assert {round(x, 9) for x, _ in found} == {share}
@@ -36,7 +36,7 @@ def test_accuracy_and_what_stays_are_drawn_over_the_share_retrained(make_compari
 
 
 def test_what_starts_from_scratch_is_a_line_across_with_its_name(make_comparison: Callable):
-    comparison, _ = make_comparison(tuple(STRATEGIES))
+    comparison, _ = make_comparison(SEVEN)
     accuracy, _ = figures.unfreezing(comparison).axes
     across = {line.get_ydata()[0] for line in accuracy.lines if line.get_linestyle() == "--"}
     assert across == {comparison.table()["accuracy"][name] for name in ("base-cnn", "deep-cnn", "random-init")}
@@ -58,7 +58,7 @@ def test_runs_without_forgetting_have_the_curve_of_accuracy_alone(make_compariso
 
 @pytest.mark.parametrize("width", [drawing.WIDTH, drawing.NARROW])
 def test_no_text_leaves_it_nor_meets_another(make_comparison: Callable, width: float):
-    comparison, _ = make_comparison(tuple(STRATEGIES), seeds=(0, 1))
+    comparison, _ = make_comparison(SEVEN, seeds=(0, 1))
     figure = figures.unfreezing(comparison, width)
     figure.suptitle("")
     assert misplaced(figure) == []

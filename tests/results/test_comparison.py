@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from headstart.errors import HeadstartError
-from headstart.evaluation.metrics import evaluate
+from headstart.evaluation.scores import SCORES, Score, evaluate
 from headstart.results import runs
-from headstart.results.comparison import ROW, compare_runs
+from headstart.results.comparison import KEYS, compare_runs
+from headstart.results.files import write_json, write_table
 
 DATASET = {
     "name": "toy",
@@ -21,6 +24,7 @@ DATASET = {
     "test": 400,
 }
 LABELS = np.arange(400) % 2
+HISTORY = pd.DataFrame([{"epoch": 1, "images_per_second": 100.0}])
 
 
 def write_run(
@@ -30,19 +34,27 @@ def write_run(
     predicted = labels.copy()
     predicted[wrong] = 1 - predicted[wrong]
     backbone = {"name": "net", "weights": "w", "why": "y"} if strategy in ("frozen", "last20") else None
-    with runs.new_run(folder, strategy, seed) as place:
+    with runs.new_run(runs.run_folder(folder, strategy, "holdout", seed)) as place:
         predictions = (np.eye(2)[predicted], labels)
         runs.write_predictions(place, dataset["class_names"], test=predictions, val=predictions)
-        runs.write_json(place / runs.CONFIG, {"strategy": {"name": strategy}, "dataset": dataset, "backbone": backbone})
-        numbers = dict.fromkeys(ROW, 1.0) | {"fit_seconds": seconds}
+        named = {"candidate": strategy, "split": "holdout", "seed": seed}
+        config = {"strategy": {"name": strategy}, "dataset": dataset, "backbone": backbone}
+        write_json(place / runs.CONFIG, {"schema": runs.SCHEMA, **named, **config})
+        numbers = dict.fromkeys(SCORES, 1.0) | {"fit_seconds": seconds}
         scores = evaluate(*predictions, dataset["class_names"])
-        runs.write_json(place / runs.METRICS, numbers | scores | {"strategy": strategy, "seed": seed} | (more or {}))
+        write_json(place / runs.METRICS, numbers | scores | named | (more or {}))
+
+
+def ask(folder: Path, *candidates: str, seeds=(0,)) -> None:
+    """What a comparison of these candidates keeps of what was asked, as far as reading it depends on it."""
+    trials = [{"candidate": name, "split": "holdout", "seed": seed} for name in candidates for seed in seeds]
+    write_json(folder / runs.REQUEST, {"schema": runs.SCHEMA, "kind": "comparison", "trials": trials})
 
 
 def test_the_clear_winner_is_recommended_and_the_head_start_told(tmp_path):
     write_run(tmp_path, "deep-cnn", 0.80)
     write_run(tmp_path, "last20", 0.95, seconds=50)
-    comparison = compare_runs(tmp_path, ["deep-cnn", "last20"])
+    comparison = compare_runs(tmp_path)
     assert comparison.recommended == "last20"
     assert "95.00 %" in comparison.because
     assert "15.00 points" in comparison.because
@@ -70,11 +82,8 @@ def test_several_seeds_are_averaged_and_their_spread_told(tmp_path):
 def test_the_table_keeps_the_order_that_was_asked_for(tmp_path):
     for name in ("frozen", "base-cnn", "last20"):
         write_run(tmp_path, name, 0.9)
-    assert list(compare_runs(tmp_path, ["last20", "base-cnn", "frozen"]).table().index) == [
-        "last20",
-        "base-cnn",
-        "frozen",
-    ]
+    ask(tmp_path, "last20", "base-cnn", "frozen")
+    assert list(compare_runs(tmp_path).table().index) == ["last20", "base-cnn", "frozen"]
 
 
 def test_what_is_saved_is_the_contract(tmp_path):
@@ -82,9 +91,10 @@ def test_what_is_saved_is_the_contract(tmp_path):
     compare_runs(tmp_path).save()
     saved = json.loads((tmp_path / runs.COMPARISON).read_text())
     later = ["summary", "verdict", "leaked_test_images", "without_leaks", "label_suspects", "forgetting"]
-    assert list(saved) == ["dataset", "backbone", "strategies", "recommended", "because", *later]
-    assert list(saved["strategies"][0]) == list(ROW)
-    assert (tmp_path / runs.TABLE).read_text().splitlines()[0] == ",".join(ROW)
+    first = ["schema", "dataset", "backbone", "strategies", "planned", "recommended", "because"]
+    assert list(saved) == [*first, *later]
+    assert list(saved["strategies"][0]) == [*KEYS, *SCORES]
+    assert (tmp_path / runs.TABLE).read_text().splitlines()[0] == ",".join([*KEYS, *SCORES])
 
 
 def test_runs_on_different_data_are_not_compared(tmp_path):
@@ -111,7 +121,7 @@ def test_scores_are_given_with_intervals_and_without_leaked_images_too(tmp_path)
     run = runs.find_runs(tmp_path)[0]
     logits, labels, _ = run.predictions()
     wrong = np.flatnonzero(logits.argmax(axis=1) != labels)
-    runs.write_json(tmp_path / runs.AUDIT, {"leaked_test_images": wrong[:10].tolist(), "files": {}})
+    write_json(tmp_path / runs.AUDIT, {"leaked_test_images": wrong[:10].tolist(), "files": {}})
     comparison = compare_runs(tmp_path)
     accuracy = comparison.summary["frozen"]["accuracy"]
     assert accuracy["mean"] == pytest.approx(0.9)
@@ -123,14 +133,15 @@ def test_scores_are_given_with_intervals_and_without_leaked_images_too(tmp_path)
 def test_labels_that_a_good_classifier_disbelieves_are_listed_with_their_files(tmp_path):
     mislabelled = LABELS.copy()
     mislabelled[[7, 300]] = 1 - mislabelled[[7, 300]]
-    with runs.new_run(tmp_path, "frozen", 0) as place:
+    with runs.new_run(runs.run_folder(tmp_path, "frozen", "holdout", 0)) as place:
         sure = 6 * np.eye(2)[LABELS]
         runs.write_predictions(place, DATASET["class_names"], test=(sure, mislabelled), val=(sure, LABELS))
-        runs.write_json(place / runs.CONFIG, {"strategy": {"name": "frozen"}, "dataset": DATASET, "backbone": None})
+        config = {"strategy": {"name": "frozen"}, "seed": 0, "dataset": DATASET, "backbone": None}
+        write_json(place / runs.CONFIG, config)
         scores = evaluate(sure, mislabelled, DATASET["class_names"])
-        runs.write_json(place / runs.METRICS, dict.fromkeys(ROW, 1.0) | scores | {"strategy": "frozen", "seed": 0})
+        write_json(place / runs.METRICS, dict.fromkeys(SCORES, 1.0) | scores | {"seed": 0})
     files = [f"{row}.jpg" for row in range(400)]
-    runs.write_json(tmp_path / runs.AUDIT, {"leaked_test_images": [], "files": {"test": files, "val": files}})
+    write_json(tmp_path / runs.AUDIT, {"leaked_test_images": [], "files": {"test": files, "val": files}})
     suspects = compare_runs(tmp_path).label_suspects
     assert {(each["split"], each["file"]) for each in suspects} == {("test", "7.jpg"), ("test", "300.jpg")}
     assert all(each["label"] != each["suggested"] and each["confidence"] > 0.9 for each in suspects)
@@ -139,10 +150,11 @@ def test_labels_that_a_good_classifier_disbelieves_are_listed_with_their_files(t
 def test_a_finished_folder_keeps_its_order_and_preference(tmp_path):
     for name, seconds in (("frozen", 10), ("base-cnn", 5)):
         write_run(tmp_path, name, 0.9, seed=1, seconds=seconds)
-    first = compare_runs(tmp_path, ["frozen", "base-cnn"], "size")
+    ask(tmp_path, "frozen", "base-cnn", seeds=(1,))
+    first = compare_runs(tmp_path, "size")
     first.save()
     again = compare_runs(tmp_path)
-    assert [row["strategy"] for row in again.strategies] == ["frozen", "base-cnn"]
+    assert [row["candidate"] for row in again.rows] == ["frozen", "base-cnn"]
     assert again.verdict.prefer == "size"
 
 
@@ -167,3 +179,54 @@ def test_what_no_seed_knows_of_forgetting_is_none(tmp_path):
     write_run(tmp_path, "last20", 0.9, more={"forgetting": {"agreement": 0.4, "cka": {}}})
     wanted = {"agreement": 0.4, "divergence": None, "weight_distance": None, "cka": None}
     assert compare_runs(tmp_path).forgetting == {"last20": wanted}
+
+
+def test_where_every_test_image_leaks_nothing_is_scored_without_them(tmp_path):
+    write_run(tmp_path, "frozen", 0.9)
+    write_json(tmp_path / runs.AUDIT, {"leaked_test_images": list(range(400)), "files": {}})
+    comparison = compare_runs(tmp_path)
+    assert comparison.leaked == 400
+    assert comparison.without_leaks == {}
+    comparison.save()
+
+
+def test_a_comparison_knows_how_much_of_it_is_still_to_come(tmp_path):
+    ask(tmp_path, "frozen", "last20", seeds=(0, 1))
+    write_run(tmp_path, "frozen", 0.9)
+    write_run(tmp_path, "frozen", 0.92, seed=1)
+    write_run(tmp_path, "last20", 0.9)
+    comparison = compare_runs(tmp_path)
+    assert (len(comparison.runs), comparison.planned, comparison.is_complete) == (3, 4, False)
+    write_run(tmp_path, "last20", 0.94, seed=1)
+    assert compare_runs(tmp_path).is_complete
+
+
+@pytest.fixture
+def with_another_score(monkeypatch):
+    """The table of scores has a row more than when the runs were made."""
+    accuracy = SCORES["accuracy"]
+    error = replace(accuracy, key="error", title="Error", short="error", better="lower", interval="")
+    error = replace(error, formula=lambda p: 1 - accuracy.formula(p))
+    return lambda: monkeypatch.setitem(SCORES, "error", error)
+
+
+def test_a_score_that_a_run_lacks_is_computed_from_its_predictions(tmp_path, with_another_score):
+    write_run(tmp_path, "frozen", 0.9)
+    write_table(tmp_path / runs.find_runs(tmp_path)[0].folder / runs.HISTORY, HISTORY)
+    runs.find_runs(tmp_path)[0].model.write_bytes(b"weights")
+    with_another_score()
+    comparison = compare_runs(tmp_path)
+    assert comparison.rows[0]["error"] == pytest.approx(0.1)
+    assert comparison.table().loc["frozen", "error"] == pytest.approx(0.1)
+    comparison.save()
+    assert "error" in (tmp_path / runs.TABLE).read_text().splitlines()[0]
+
+
+def test_a_score_that_was_not_measured_is_missing_and_no_error(tmp_path, monkeypatch):
+    write_run(tmp_path, "frozen", 0.9)
+    watts = Score("watts", "Power", "of the machine", "decimal", "lower", shown=("cost",))
+    monkeypatch.setitem(SCORES, "watts", watts)
+    comparison = compare_runs(tmp_path)
+    assert comparison.rows[0]["watts"] is None
+    assert np.isnan(comparison.table().loc["frozen", "watts"])
+    comparison.save()

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from schema_1 import curve_as_schema_1
 from small_curves import GROWTH, TEST_IMAGES, write_curve
 
 from headstart.errors import HeadstartError
+from headstart.evaluation.scores import SCORES
 from headstart.results import runs
-from headstart.results.comparison import ROW
+from headstart.results.checksums import write_checksums
+from headstart.results.comparison import KEYS
+from headstart.results.files import read_json, write_json
 from headstart.results.learning_curve import read_curve
 from headstart.results.verification import verify
 
@@ -15,7 +20,7 @@ from headstart.results.verification import verify
 def test_accuracy_is_told_by_size_and_strategy(tmp_path):
     curve = read_curve(write_curve(tmp_path, seeds=(0, 1), spread=0.02))
     assert list(curve.comparisons) == [100, 300, 1000, 3000]
-    assert curve.strategies == ["deep-cnn", "last20"]
+    assert curve.candidates == ["deep-cnn", "last20"]
     assert curve.test_images == TEST_IMAGES
     for size, accuracies in GROWTH.items():
         for name, accuracy in accuracies.items():
@@ -43,13 +48,13 @@ def test_what_is_saved_is_the_contract(tmp_path):
     curve = read_curve(write_curve(tmp_path))
     curve.save()
     saved = json.loads((tmp_path / runs.CURVE).read_text())
-    assert list(saved) == ["asked", "dataset", "sizes", "runs", "laws", "one_more_point", "crossings"]
+    assert list(saved) == ["schema", "dataset", "sizes", "runs", "laws", "one_more_point", "crossings"]
     assert saved["sizes"] == [100, 300, 1000, 3000]
-    assert list(saved["runs"][0]) == ["train_images", *ROW]
+    assert list(saved["runs"][0]) == ["train_images", *KEYS, *SCORES]
     assert saved["laws"].keys() == saved["one_more_point"].keys() == {"deep-cnn", "last20"}
     assert saved["one_more_point"]["last20"].keys() == {"images", "low", "high", "beyond"}
     assert saved["crossings"][0].keys() == {"from_scratch", "pretrained", "images", "smallest", "largest"}
-    assert (tmp_path / runs.CURVE_TABLE).read_text().splitlines()[0] == ",".join(["train_images", *ROW])
+    assert (tmp_path / runs.CURVE_TABLE).read_text().splitlines()[0] == ",".join(["train_images", *KEYS, *SCORES])
     assert read_curve(tmp_path).rows == curve.rows  # saving it changed nothing
 
 
@@ -69,23 +74,95 @@ def test_an_unfinished_size_does_not_count(tmp_path):
 )
 def test_comparisons_of_other_data_or_another_backbone_are_no_curve(key, value, said, tmp_path):
     write_curve(tmp_path)
-    path = tmp_path / "3000" / "last20" / "seed0" / runs.CONFIG
-    config = runs.read_json(path)
-    runs.write_json(path, config | {key: config[key] | {"name": value}})
+    path = tmp_path / "3000" / "last20" / "holdout-seed0" / runs.CONFIG
+    config = read_json(path)
+    write_json(path, config | {key: config[key] | {"name": value}})
     if key == "dataset":
-        other = tmp_path / "3000" / "deep-cnn" / "seed0" / runs.CONFIG
-        runs.write_json(other, runs.read_json(other) | {"dataset": config[key] | {"name": value}})
+        other = tmp_path / "3000" / "deep-cnn" / "holdout-seed0" / runs.CONFIG
+        write_json(other, read_json(other) | {"dataset": config[key] | {"name": value}})
     with pytest.raises(HeadstartError, match=said):
         read_curve(tmp_path)
+
+
+def finish(folder: Path) -> None:
+    """Make all checksums of a learning curve anew, as if nothing had been changed in it."""
+    for size in runs.finished_sizes(folder):
+        write_checksums(runs.folder_of_size(folder, size))
+    write_checksums(folder)
+
+
+def edit_config(folder: Path, **changes: dict) -> None:
+    """Change some of what a run's config.json says."""
+    config = read_json(folder / runs.CONFIG)
+    write_json(folder / runs.CONFIG, config | {key: config[key] | value for key, value in changes.items()})
+
+
+def test_a_finished_curve_is_verified(tmp_path):
+    read_curve(write_curve(tmp_path)).save()
+    finish(tmp_path)
+    assert verify(tmp_path) == []
+
+
+def test_other_weights_of_the_same_name_are_another_backbone(tmp_path):
+    read_curve(write_curve(tmp_path, seeds=(0, 1))).save()
+    edit_config(tmp_path / "3000" / "last20" / "holdout-seed1", backbone={"sha256": "other"})
+    finish(tmp_path)
+    with pytest.raises(HeadstartError, match=r"holdout-seed1 has another backbone than .*100/last20/holdout-seed0"):
+        read_curve(tmp_path)
+    (line,) = verify(tmp_path)
+    assert "another backbone than" in line
+
+
+def test_two_recipes_are_no_curve(tmp_path):
+    read_curve(write_curve(tmp_path)).save()
+    edit_config(tmp_path / "1000" / "deep-cnn" / "holdout-seed0", strategy={"recipe": {"mixup": 0.4}})
+    finish(tmp_path)
+    with pytest.raises(HeadstartError, match=r"1000/deep-cnn/holdout-seed0 has another recipe than .*100/deep-cnn"):
+        read_curve(tmp_path)
+    (line,) = verify(tmp_path)
+    assert "another recipe than" in line
+
+
+def test_more_epochs_of_few_images_are_the_same_recipe(tmp_path):
+    read_curve(write_curve(tmp_path)).save()
+    for size, epochs in zip(("100", "300", "1000", "3000"), (90, 30, 9, 5), strict=True):
+        recipe = {"epochs": epochs, "validate_every": epochs // 5, "patience": epochs // 2, "mixup": 0.2}
+        edit_config(tmp_path / size / "last20" / "holdout-seed0", strategy={"recipe": recipe})
+    finish(tmp_path)
+    assert len(read_curve(tmp_path).comparisons) == 4
+    assert verify(tmp_path) == []
+
+
+def test_a_curve_of_schema_1_is_read_and_verified(tmp_path):
+    curve = read_curve(write_curve(tmp_path, seeds=(0, 1), spread=0.02))
+    curve.save()
+    curve_as_schema_1(tmp_path, {"fingerprint": "f", "strategies": ["deep-cnn", "last20"], "seeds": [0, 1]})
+    again = read_curve(tmp_path)
+    assert again.request["strategies"] == ["deep-cnn", "last20"]
+    assert again.rows == curve.rows
+    assert verify(tmp_path) == []
+    edit_config(tmp_path / "300" / "last20" / "seed1", backbone={"sha256": "other"})
+    finish(tmp_path)
+    (line,) = verify(tmp_path)
+    assert "300/last20/seed1 has another backbone than" in line
+
+
+@pytest.mark.parametrize("file", [runs.REQUEST, runs.CURVE])
+def test_a_curve_of_a_newer_headstart_is_refused(file, tmp_path):
+    read_curve(write_curve(tmp_path)).save()
+    write_json(tmp_path / file, read_json(tmp_path / file) | {"schema": runs.SCHEMA + 1})
+    for read in (read_curve, verify):
+        with pytest.raises(HeadstartError, match="newer headstart"):
+            read(tmp_path)
 
 
 def test_an_edited_curve_is_found_though_the_checksums_were_made_anew(tmp_path):
     curve = read_curve(write_curve(tmp_path))
     curve.save()
-    saved = runs.read_json(tmp_path / runs.CURVE)
+    saved = read_json(tmp_path / runs.CURVE)
     saved["crossings"][0]["images"] = 500
-    runs.write_json(tmp_path / runs.CURVE, saved)
-    runs.write_checksums(tmp_path)
+    write_json(tmp_path / runs.CURVE, saved)
+    write_checksums(tmp_path)
     findings = [line for line in verify(tmp_path) if line.startswith("curve.json")]
     assert findings == [
         f"curve.json: crossings[0].images is 500, and follows as {curve.crossings['deep-cnn', 'last20'].images}"

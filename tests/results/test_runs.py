@@ -8,6 +8,10 @@ import pytest
 
 from headstart.errors import HeadstartError
 from headstart.results import runs
+from headstart.results.checksums import read_checksums, renew_checksums, write_checksums
+from headstart.results.files import read_json, write_json, write_table
+from headstart.results.pictures import Pictures, read_pictures, write_pictures
+from headstart.results.request import read_request
 
 
 def test_a_new_comparison_takes_the_next_number(tmp_path):
@@ -17,27 +21,48 @@ def test_a_new_comparison_takes_the_next_number(tmp_path):
     assert runs.new_folder("birds", root=tmp_path).name == "birds-1"
 
 
-def test_a_given_folder_must_be_empty(tmp_path):
-    assert runs.new_folder("cifar10", tmp_path / "new" / "deep").is_dir()
+def test_a_given_folder_must_be_empty_or_one_to_go_on_with(tmp_path):
+    runs.refuse_taken(tmp_path / "new" / "deep")
     (tmp_path / "full").mkdir()
+    runs.refuse_taken(tmp_path / "full")
     (tmp_path / "full" / "thesis.txt").write_text("mine")
-    with pytest.raises(HeadstartError, match="not an empty folder"):
-        runs.new_folder("cifar10", tmp_path / "full")
-    with pytest.raises(HeadstartError, match="not an empty folder"):
-        runs.new_folder("cifar10", tmp_path / "full" / "thesis.txt")
+    for taken in (tmp_path / "full", tmp_path / "full" / "thesis.txt"):
+        with pytest.raises(HeadstartError, match="not an empty folder"):
+            runs.refuse_taken(taken)
+    write_json(tmp_path / "full" / runs.REQUEST, {"schema": runs.SCHEMA, "kind": "learning curve"})
+    runs.refuse_taken(tmp_path / "full", "learning curve")
+    with pytest.raises(HeadstartError, match="holds a learning curve, no comparison"):
+        runs.refuse_taken(tmp_path / "full")
+
+
+def test_a_folder_of_a_newer_headstart_is_refused_in_one_line(tmp_path):
+    for file in (runs.REQUEST, runs.CONFIG):
+        write_json(tmp_path / file, {"schema": runs.SCHEMA + 1})
+    for read in (lambda: runs.kind_of(tmp_path), lambda: runs.Run(tmp_path).config, lambda: read_request(tmp_path)):
+        with pytest.raises(HeadstartError, match=f"newer headstart .schema {runs.SCHEMA + 1}; this one reads up to"):
+            read()
+
+
+def test_each_file_of_a_run_is_read_once(tmp_path, monkeypatch):
+    write_json(tmp_path / runs.METRICS, {"accuracy": 0.5})
+    read = []
+    monkeypatch.setattr(runs, "read_json", lambda path: read.append(path.name) or {"accuracy": 0.5})
+    run = runs.Run(tmp_path)
+    assert [run.metrics["accuracy"] for _ in range(38)] == [0.5] * 38
+    assert read == [runs.METRICS]
 
 
 def test_a_run_that_fails_half_way_leaves_nothing(tmp_path):
-    with pytest.raises(ZeroDivisionError), runs.new_run(tmp_path, "frozen", 0) as folder:
-        runs.write_json(folder / runs.METRICS, {"accuracy": 1 / 0})
+    with pytest.raises(ZeroDivisionError), runs.new_run(tmp_path / "frozen" / "holdout-seed0") as folder:
+        write_json(folder / runs.METRICS, {"accuracy": 1 / 0})
     assert runs.find_runs(tmp_path) == []
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*.json")) == []
 
 
 def test_runs_are_found_by_strategy_and_numerically_by_seed(tmp_path):
     for seed in (10, 2, 0):
-        with runs.new_run(tmp_path, "frozen", seed) as folder:
-            runs.write_json(folder / runs.METRICS, {"seed": seed})
+        with runs.new_run(runs.run_folder(tmp_path, "frozen", "holdout", seed)) as folder:
+            write_json(folder / runs.METRICS, {"seed": seed})
     assert [run.metrics["seed"] for run in runs.find_runs(tmp_path)] == [0, 2, 10]
 
 
@@ -61,19 +86,19 @@ def test_a_damaged_or_missing_file_is_named(tmp_path):
 
 def test_a_number_that_json_lacks_is_refused_and_the_old_file_stays(tmp_path):
     path = tmp_path / runs.METRICS
-    runs.write_json(path, {"loss": 1.0})
+    write_json(path, {"loss": 1.0})
     with pytest.raises(ValueError, match="nan"):
-        runs.write_json(path, {"loss": float("nan")})
-    assert runs.read_json(path) == {"loss": 1.0}
+        write_json(path, {"loss": float("nan")})
+    assert read_json(path) == {"loss": 1.0}
     assert [file.name for file in tmp_path.iterdir()] == [runs.METRICS]
 
 
 def test_small_pictures_come_back_as_they_were(tmp_path):
     counts = np.array([[1, 2], [3, 4], [5, 6]])
     heats = {("base-cnn", 7, 1): b"warm", ("last20", 7, 0): b"", ("last20", 3, 1): b"cold"}
-    kept = runs.Pictures({7: b"seven", 3: b""}, [(1, b"one"), (0, b"nought")], [b"doubt"], counts, heats)
-    runs.write_pictures(tmp_path, kept)
-    found = runs.read_pictures(tmp_path)
+    kept = Pictures({7: b"seven", 3: b""}, [(1, b"one"), (0, b"nought")], [b"doubt"], counts, heats)
+    write_pictures(tmp_path, kept)
+    found = read_pictures(tmp_path)
     assert (found.tests, found.samples, found.suspects) == (kept.tests, kept.samples, kept.suspects)
     assert found.heats == kept.heats
     assert (found.counts == kept.counts).all()
@@ -83,25 +108,25 @@ def test_small_pictures_come_back_as_they_were(tmp_path):
 
 def test_small_pictures_of_a_folder_older_than_heat_maps_are_read(tmp_path):
     counts = np.array([[1], [1], [1]])
-    runs.write_pictures(tmp_path, runs.Pictures({7: b"seven"}, [(1, b"one")], [b"doubt"], counts, {}))
+    write_pictures(tmp_path, Pictures({7: b"seven"}, [(1, b"one")], [b"doubt"], counts, {}))
     with np.load(tmp_path / runs.EXAMPLES, allow_pickle=False) as saved:
         old = {name: saved[name] for name in saved if not name.startswith("heat_")}
     np.savez(tmp_path / runs.EXAMPLES, **old)
-    found = runs.read_pictures(tmp_path)
+    found = read_pictures(tmp_path)
     assert (found.tests, found.suspects, found.heats) == ({7: b"seven"}, [b"doubt"], {})
 
 
 def test_a_folder_without_small_pictures_has_none_and_a_damaged_file_is_named(tmp_path):
-    assert runs.read_pictures(tmp_path) is None
+    assert read_pictures(tmp_path) is None
     for content in (b"", b"no archive", b"PK\x03\x04 cut off"):
         (tmp_path / runs.EXAMPLES).write_bytes(content)
         with pytest.raises(HeadstartError, match=r"examples\.npz is damaged"):
-            runs.read_pictures(tmp_path)
+            read_pictures(tmp_path)
 
 
 def test_no_text_of_a_table_is_a_formula_and_numbers_stay_numbers(tmp_path):
     names = ["=cmd()", "+1", "-1", "@sum", "\tx", "cat", "a=b", '=HYPERLINK("x","y")', None]
-    runs.write_table(tmp_path / "t.csv", pd.DataFrame({"=class": names, "loss": -1.5}))
+    write_table(tmp_path / "t.csv", pd.DataFrame({"=class": names, "loss": -1.5}))
     found = pd.read_csv(tmp_path / "t.csv")
     assert list(found) == ["'=class", "loss"]
     assert list(found["'=class"].iloc[:-1]) == [f"'{name}" if name[0] in "=+-@\t" else name for name in names[:-1]]
@@ -109,8 +134,8 @@ def test_no_text_of_a_table_is_a_formula_and_numbers_stay_numbers(tmp_path):
 
 
 def test_json_is_written_to_ten_figures(tmp_path):
-    runs.write_json(tmp_path / runs.METRICS, {"accuracy": 2 / 3, "epochs": 3, "tiny": 1 / 3e12, "in": [{"whole": 2.0}]})
-    assert runs.read_json(tmp_path / runs.METRICS) == {
+    write_json(tmp_path / runs.METRICS, {"accuracy": 2 / 3, "epochs": 3, "tiny": 1 / 3e12, "in": [{"whole": 2.0}]})
+    assert read_json(tmp_path / runs.METRICS) == {
         **{"accuracy": 0.6666666667, "epochs": 3, "tiny": 3.333333333e-13},
         "in": [{"whole": 2.0}],
     }
@@ -122,7 +147,7 @@ def finished(tmp_path):
     for name in ("figures/a.png", "figures/b.png", "metrics.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("old")
-    runs.write_checksums(tmp_path)
+    write_checksums(tmp_path)
     for name in ("figures/a.png", "metrics.json"):
         (tmp_path / name).write_text("new")
     return tmp_path
@@ -135,18 +160,18 @@ def test_checksums_are_written_as_sha256sum_writes_them(finished):
     assert (
         finished / runs.CHECKSUMS
     ).read_text() == f"{OLD}  figures/a.png\n{OLD}  figures/b.png\n{OLD}  metrics.json\n"
-    assert runs.read_checksums(finished) == dict.fromkeys(("figures/a.png", "figures/b.png", "metrics.json"), OLD)
+    assert read_checksums(finished) == dict.fromkeys(("figures/a.png", "figures/b.png", "metrics.json"), OLD)
 
 
 def test_only_what_was_written_anew_has_its_checksum_renewed(finished):
     (finished / "figures" / "b.png").unlink()
     (finished / "report.html").write_text("new")
-    runs.renew_checksums(finished, runs.FIGURES, runs.REPORT)
-    assert runs.read_checksums(finished) == {"figures/a.png": NEW, "metrics.json": OLD, "report.html": NEW}
+    renew_checksums(finished, runs.FIGURES, runs.REPORT)
+    assert read_checksums(finished) == {"figures/a.png": NEW, "metrics.json": OLD, "report.html": NEW}
 
 
 def test_a_folder_without_checksums_gets_none_by_renewing(tmp_path):
-    runs.renew_checksums(tmp_path, runs.REPORT)
+    renew_checksums(tmp_path, runs.REPORT)
     assert not runs.is_finished(tmp_path)
 
 
@@ -154,4 +179,4 @@ def test_a_folder_without_checksums_gets_none_by_renewing(tmp_path):
 def test_checksums_in_another_form_are_refused(damaged, tmp_path):
     (tmp_path / runs.CHECKSUMS).write_bytes(damaged.replace(b"%s", OLD.encode()))
     with pytest.raises(HeadstartError, match="SHA256SUMS is damaged"):
-        runs.read_checksums(tmp_path)
+        read_checksums(tmp_path)

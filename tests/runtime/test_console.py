@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -31,83 +32,91 @@ def lines(screen: io.StringIO) -> list[str]:
     return [line.strip() for line in plain.splitlines() if line.strip()]
 
 
+def job(name: str, epochs: int, **how: Any) -> Job:
+    """The only run of its strategy."""
+    return Job(name, name, epochs, **how)
+
+
 def test_the_time_left_is_unknown_until_every_strategy_to_come_has_trained_an_epoch():
-    jobs = [Job("base-cnn", 0, epochs=4, done=1), Job("last20", 0, epochs=2)]
+    jobs = [job("base-cnn", 4, done=1), job("last20", 2)]
     assert seconds_left(jobs, {"base-cnn": 3.0}) is None
     assert seconds_left(jobs, {"base-cnn": 3.0, "last20": 50.0}) == 3 * 3 + 2 * 50
 
 
 def test_a_run_that_stopped_early_has_no_time_left_and_needs_no_measurement():
-    jobs = [Job("base-cnn", 0, epochs=9, done=5, is_over=True), Job("last20", 0, epochs=2, done=0.5)]
+    jobs = [job("base-cnn", 9, done=5, is_over=True), job("last20", 2, done=0.5)]
     assert seconds_left(jobs, {"last20": 50.0}) == 75
 
 
 def test_another_seed_is_expected_to_take_what_the_first_one_took():
-    jobs = [Job("base-cnn", 0, epochs=3, done=3, is_over=True), Job("base-cnn", 1, epochs=3)]
+    jobs = [job("base-cnn", 3, done=3, is_over=True), Job("base-cnn seed 1", "base-cnn", 3)]
     assert seconds_left(jobs, {"base-cnn": 4.0}) == 12
 
 
 def test_a_terminal_shows_each_run_its_accuracy_and_the_time_left(terminal):
-    jobs = [Job("base-cnn", 0, 3), Job("last20", 0, 2)]
-    with live(jobs, {"last20": 60.0}) as board, board.running("base-cnn", 0) as job:
-        board.console.refresh()
+    jobs = [base := job("base-cnn", 3), job("last20", 2)]
+    with live(jobs, {"last20": 60.0}) as board, board.running(base):
+        board.progress.refresh()
         assert "0/5 epochs" in lines(terminal)[-1]
-        board.looked(job, ROW)
-        board.advance(job, 0.5)
-        board.console.refresh()
-        base, last, every = lines(terminal)[-3:]
-    assert base.startswith("base-cnn")
-    assert "1/3 epochs" in base
-    assert base.endswith("val accuracy 81.25 %")
-    assert last.startswith("last20")
-    assert "0/2 epochs" in last
-    assert every.endswith("0:02:15 of training left at most")
+        board.validated(base, ROW)
+        board.advance(base, 0.5)
+        board.progress.refresh()
+        of_base, of_last, of_all = lines(terminal)[-3:]
+    assert of_base.startswith("base-cnn")
+    assert "1/3 epochs" in of_base
+    assert of_base.endswith("val accuracy 81.25 %")
+    assert of_last.startswith("last20")
+    assert "0/2 epochs" in of_last
+    assert of_all.endswith("0:02:15 of training left at most")
 
 
 def test_a_row_may_tell_of_several_epochs(terminal):
-    with live([Job("base-cnn", 0, 8)], {}) as board, board.running("base-cnn", 0) as job:
+    only = job("base-cnn", 8)
+    with live([only], {}) as board, board.running(only):
         for epoch, seconds in ((4, 40.0), (6, 30.0)):
-            board.looked(job, ROW | {"epoch": epoch, "seconds": seconds})
-        board.console.refresh()
+            board.validated(only, ROW | {"epoch": epoch, "seconds": seconds})
+        board.progress.refresh()
         assert "6/8 epochs" in lines(terminal)[-2]
         assert lines(terminal)[-1].endswith("0:00:30 of training left at most")
 
 
 def test_a_run_that_stopped_early_is_a_full_bar(terminal):
-    with live([Job("base-cnn", 0, 3), Job("last20", 0, 2)], {"last20": 60.0}) as board:
-        with board.running("base-cnn", 0) as job:
-            board.looked(job, ROW)
-        board.console.refresh()
-        base, _, every = lines(terminal)[-3:]
-    assert "1/1 epochs" in base
-    assert "1/3 epochs" in every
-    assert every.endswith("0:02:00 of training left at most")
+    jobs = [base := job("base-cnn", 3), job("last20", 2)]
+    with live(jobs, {"last20": 60.0}) as board:
+        with board.running(base):
+            board.validated(base, ROW)
+        board.progress.refresh()
+        of_base, _, of_all = lines(terminal)[-3:]
+    assert "1/1 epochs" in of_base
+    assert "1/3 epochs" in of_all
+    assert of_all.endswith("0:02:00 of training left at most")
 
 
 def test_a_terminal_shows_no_time_left_that_cannot_be_known(terminal):
-    with live([Job("base-cnn", 0, 3), Job("last20", 0, 2)], {}) as board, board.running("base-cnn", 0) as job:
-        board.looked(job, ROW)
-        board.console.refresh()
+    jobs = [base := job("base-cnn", 3), job("last20", 2)]
+    with live(jobs, {}) as board, board.running(base):
+        board.validated(base, ROW)
+        board.progress.refresh()
         assert lines(terminal)[-1].endswith("time left not known yet")
 
 
 def test_of_more_runs_than_lines_those_about_the_present_one_are_shown(terminal):
-    jobs = [Job("base-cnn", seed, 1) for seed in range(30)]
+    jobs = [Job(f"base-cnn seed {seed}", "base-cnn", 1) for seed in range(30)]
     with live(jobs, {}) as board:
-        board.console.refresh()
+        board.progress.refresh()
         assert lines(terminal)[-7].startswith("base-cnn seed 0 ")
         for seed in (17, 29):
-            with board.running("base-cnn", seed):
-                board.console.refresh()
+            with board.running(jobs[seed]):
+                board.progress.refresh()
                 shown = lines(terminal)[-7:-1]
             assert any(line.startswith(f"base-cnn seed {seed} ") for line in shown)
             assert len(shown) == 6
 
 
 def test_another_bar_may_be_shown_below_the_runs(terminal):
-    with live([Job("frozen", 0, 3)], {}) as board, console.bar("frozen pass", 10) as advance:
+    with live([job("frozen", 3)], {}) as board, console.bar("frozen pass", 10) as advance:
         advance(5)
-        board.console.refresh()
+        board.progress.refresh()
         assert lines(terminal)[-1].startswith("frozen pass")
         assert "50%" in lines(terminal)[-1]
 
@@ -121,8 +130,9 @@ def test_a_terminal_is_not_told_twice(terminal):
 def test_without_a_terminal_there_are_lines_and_nothing_else(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr(console, "console", Console(file=screen))
-    with live([Job("base-cnn", 0, 3)], {}) as board, board.running("base-cnn", 0) as job:
-        board.looked(job, ROW)
+    only = job("base-cnn", 3)
+    with live([only], {}) as board, board.running(only):
+        board.validated(only, ROW)
         note("base-cnn epoch 1/3")
     assert screen.getvalue() == "base-cnn epoch 1/3\n"
 
@@ -131,7 +141,8 @@ def test_without_a_terminal_there_are_lines_and_nothing_else(monkeypatch):
 def test_no_color_is_respected(no_color, is_coloured):
     code = (
         "from headstart.runtime.console import Job, live\n"
-        "with live([Job('base-cnn', 0, 3)], {}) as board, board.running('base-cnn', 0): board.console.refresh()"
+        "job = Job('base-cnn', 'base-cnn', 3)\n"
+        "with live([job], {}) as board, board.running(job): board.progress.refresh()"
     )
     wanted = {"FORCE_COLOR": "1", "NO_COLOR": no_color, "TERM": "xterm-256color", "COLUMNS": "100"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=os.environ | wanted)

@@ -1,24 +1,24 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from small_data import dataset_of
 from torch import nn
 
 from headstart.data.dataset import Split
 from headstart.errors import HeadstartError
-from headstart.models.network import Readout, Taps
+from headstart.models.network import Readout
 from headstart.models.preprocessing import Preprocessing
 from headstart.training import activations
 from headstart.training.activations import FrozenPass
-from headstart.training.engines import eager, engines
 
 CPU = torch.device("cpu")
+VIEWED = activations.viewed
 
 
 def chain(seed=0, image_size=16, scale=1.0):
@@ -34,8 +34,10 @@ def chain(seed=0, image_size=16, scale=1.0):
 
 
 def images(count=20, seed=0, size=12):
+    """So many random images, all of which train."""
     pixels = np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
-    return Split(pixels, np.arange(count))
+    none = pixels[:0], np.arange(0)
+    return dataset_of("noise", ("a", "b"), (pixels, np.arange(count) % 2), none, none).train
 
 
 @pytest.fixture
@@ -53,44 +55,97 @@ def test_a_cached_activation_equals_the_recomputed_one(cache):
     for cut in (2, 3):
         made, _ = frozen_pass(network).samples(split, ("identity", "mirror"), cut)
         read, _ = frozen_pass(network).samples(split, ("identity", "mirror"), cut)
-        pixels = torch.from_numpy(split.images).permute(0, 3, 1, 2)
-        for kept, again, seen in zip(made.inputs, read.inputs, (pixels, pixels.flip(-1)), strict=True):
+        pixels = torch.from_numpy(split.images[:]).permute(0, 3, 1, 2)
+        for view, seen in enumerate((pixels, pixels.flip(-1))):
+            kept, again = (each.taken(view, slice(None), CPU) for each in (made, read))
             assert torch.equal(kept, again)
             with torch.inference_mode():
                 torch.testing.assert_close(kept.float(), network.split(cut)[0](seen), rtol=2e-2, atol=2e-2)
 
 
 def test_one_pass_serves_every_cut_and_view_once(cache, monkeypatch):
-    split, ran = images(), []
-    run = FrozenPass._run
-    monkeypatch.setattr(FrozenPass, "_run", lambda self, split, view: (ran.append(view), run(self, split, view)))
+    seen = passed(monkeypatch)
     for _ in range(2):
         shared = frozen_pass(chain())
         for cut in (3, 2):
-            shared.samples(split, ("identity", "mirror"), cut)
-    assert ran == ["identity", "mirror"]
+            shared.samples(images(), ("identity", "mirror"), cut)
+    assert seen == [("identity", 20), ("mirror", 20)]
+
+
+def passed(monkeypatch):
+    """A list that grows by (view, number of images) with every chunk that is run through a chain."""
+    seen = []
+
+    def viewed(images, view):
+        seen.append((view, len(images)))
+        return VIEWED(images, view)
+
+    monkeypatch.setattr(activations, "viewed", viewed)
+    return seen
+
+
+def test_only_images_that_are_new_are_passed(cache, monkeypatch):
+    seen = passed(monkeypatch)
+    frozen_pass(chain()).samples(images(20), ("identity",), 3)
+    made, _ = frozen_pass(chain()).samples(images(26), ("identity",), 3)
+    assert seen == [("identity", 20), ("identity", 6)]
+    fresh, _ = FrozenPass(chain(), [3], (12, 12, 3), CPU).samples(images(26), ("identity",), 3)
+    assert torch.equal(made.taken(0, slice(None), CPU), fresh.taken(0, slice(None), CPU))
+
+
+def test_every_split_and_size_of_a_collection_shares_its_activations(cache, monkeypatch):
+    seen = passed(monkeypatch)
+    data = images(20).dataset
+    for rows in (np.arange(0, 20, 2), np.arange(10), np.arange(20)):
+        smaller = data.with_splits(replace(data.splits[0], train=rows))
+        frozen_pass(chain()).samples(smaller.train, ("identity",), 3)
+    assert [count for _, count in seen] == [10, 5, 5]
+
+
+def test_what_train_has_val_and_test_get_too_so_that_another_split_finds_it(cache, monkeypatch):
+    seen = passed(monkeypatch)
+    data = images(20).dataset
+    rows = np.arange(20)
+    for split in (Split("holdout", rows[6:], rows[:3], rows[3:6]), Split("holdout", rows[:14], rows[14:17], rows[17:])):
+        cut = data.with_splits(split)
+        for part in cut.parts.values():
+            frozen_pass(chain()).samples(part, ("identity", "mirror"), 3)
+    assert seen == [("identity", 20), ("mirror", 20)]
+
+
+def test_an_image_that_is_there_twice_is_passed_once(cache, monkeypatch):
+    seen = passed(monkeypatch)
+    data = images(20).dataset
+    twice = data.with_splits(replace(data.splits[0], train=np.array([3, 4, 3])))
+    samples, _ = frozen_pass(chain()).samples(twice.train, ("identity",), 3)
+    first, _, third = samples.taken(0, slice(None), CPU)
+    assert seen == [("identity", 2)]
+    assert torch.equal(first, third)
+
+
+def place(network, cut=2):
+    return frozen_pass(network)._table("noise", cut).folder
 
 
 @pytest.mark.parametrize(
     "other",
-    [
-        {"network": chain(seed=1)},
-        {"network": chain(image_size=20)},
-        {"split": images(seed=1)},
-        {"split": images(count=19)},
-        {"view": "mirror"},
-        {"cut": 3},
-    ],
-    ids=lambda other: next(iter(other)),
+    [{"network": chain(seed=1)}, {"network": chain(image_size=20)}, {"cut": 3}],
+    ids=lambda other: str([*other]),
 )
-def test_activations_made_under_another_key_are_never_used(cache, other):
-    same = {"network": chain(), "split": images(), "view": "identity", "cut": 2}
-
-    def place(network, split, view, cut):
-        return frozen_pass(network)._place(split, view, cut)
-
+def test_activations_made_by_another_chain_are_never_used(cache, other):
+    same = {"network": chain(), "cut": 2}
     assert place(**same) == place(**same)
     assert place(**same | other) != place(**same)
+
+
+@pytest.mark.parametrize("package", ["timm", "headstart"])
+def test_activations_made_by_another_version_are_never_used(cache, monkeypatch, package):
+    before = place(chain())
+    if package == "timm":
+        monkeypatch.setattr(activations.metadata, "version", lambda name: "0.0")
+    else:
+        monkeypatch.setattr(activations, "__version__", "0.0")
+    assert place(chain()) != before
 
 
 def test_the_seconds_of_a_pass_are_remembered(cache):
@@ -101,33 +156,23 @@ def test_the_seconds_of_a_pass_are_remembered(cache):
 
 
 @pytest.mark.parametrize("scale", [1e6, float("nan")])
-def test_a_pass_that_fails_leaves_nothing_behind(cache, scale):
+def test_a_pass_that_fails_leaves_nothing_that_is_trusted(cache, scale):
     one = frozen_pass(chain(scale=scale))
     one.choice = {"engine": "eager-fp32", "measured": {}}  # others may turn NaN into 0: their ReLU is max(0, x)
-    with pytest.raises(HeadstartError, match="too large for a 16-bit cache"):
+    with pytest.raises(HeadstartError, match="too large for 16 bits"):
         one.samples(images(), ("identity",), 2)
-    assert list(cache.iterdir()) == []
+    assert not one._table("noise", 2).known([f"{digest} identity" for digest in images().digests]).any()
 
 
-def test_another_engine_or_other_hardware_is_another_key(cache, monkeypatch):
-    one, split = frozen_pass(chain()), images()
-    place = one._place(split, "identity", 2)
+def test_another_engine_or_other_hardware_is_another_entry(cache, monkeypatch):
+    one = frozen_pass(chain())
+    before = one._table("noise", 2).folder
     one.choice = {"engine": "another", "measured": {}}
-    assert one._place(split, "identity", 2) != place
+    assert one._table("noise", 2).folder != before
     one.choice = frozen_pass(chain()).choice
-    assert one._place(split, "identity", 2) == place
+    assert one._table("noise", 2).folder == before
     monkeypatch.setattr(activations, "hardware", lambda device: "another machine")
-    assert one._place(split, "identity", 2) != place
-
-
-def test_what_a_killed_process_left_is_cleared_away(cache):
-    for name, age in ((".left", 2 * 24 * 3600), (".in-use", 60)):
-        (cache / name).mkdir(parents=True)
-        (cache / name / "activations.npy").write_bytes(b"half")
-        os.utime(cache / name, (time.time() - age,) * 2)
-    frozen_pass(chain()).samples(images(), ("identity",), 2)
-    assert not (cache / ".left").exists()
-    assert (cache / ".in-use").exists()
+    assert one._table("noise", 2).folder != before
 
 
 class Fickle(nn.Module):
@@ -142,21 +187,7 @@ def test_a_network_that_only_pytorch_can_run_is_run_by_pytorch(cache):
     one = FrozenPass(odd, [4], (12, 12, 3), CPU)
     samples, _ = one.samples(images(), ("identity",), 4)
     assert one.choice["engine"].startswith("eager")
-    assert samples.inputs[0].shape == (20, 8)
-
-
-def test_the_longest_unused_activations_make_room(cache, monkeypatch):
-    first, second, third = (images(seed=seed) for seed in range(3))
-    one = frozen_pass(chain(), cuts=(2,))
-    one.samples(first, ("identity",), 2)
-    size = sum(file.stat().st_size for file in cache.rglob("*.npy"))
-    monkeypatch.setattr(activations, "CACHE_BYTES", 2.5 * size)
-    one.samples(second, ("identity",), 2)
-    for when, split in enumerate((first, second)):  # clocks are coarse
-        os.utime(one._place(split, "identity", 2), (when, when))
-    one.samples(first, ("identity",), 2)  # used again: the second is now the older
-    one.samples(third, ("identity",), 2)
-    assert {path for path in cache.iterdir() if path.is_dir()} == {one._place(s, "identity", 2) for s in (first, third)}
+    assert samples.taken(0, slice(None), CPU).shape == (20, 8)
 
 
 def test_the_measured_choice_of_an_engine_is_kept(cache):
@@ -165,24 +196,3 @@ def test_the_measured_choice_of_an_engine_is_kept(cache):
     assert len(probes) == 1
     assert json.loads(probes[0].read_text()) == first["measured"]
     assert frozen_pass(chain()).choice == first
-
-
-@pytest.mark.parametrize("name", engines(Taps(chain(), [3]), (12, 12, 3), CPU))
-def test_every_engine_agrees_with_eager_fp32(name):
-    split = images(37)  # no multiple of any batch size
-    taps = Taps(chain(), [2, 3])
-
-    def outputs(engine):
-        found = [np.full((37, 6, 16, 16), np.nan, np.float32), np.full((37, 6 + 8), np.nan, np.float32)]
-
-        def write(start, outputs):
-            for whole, part in zip(found, outputs, strict=True):
-                whole[start : start + len(part)] = part
-
-        engine(split.images, write)
-        return found
-
-    for got, expected in zip(
-        outputs(engines(taps, (12, 12, 3), CPU)[name]()), outputs(eager(taps, CPU, bf16=False)), strict=True
-    ):
-        np.testing.assert_allclose(got, expected, rtol=0.03, atol=0.03)

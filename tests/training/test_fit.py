@@ -14,8 +14,10 @@ from headstart.errors import HeadstartError
 from headstart.models.build import Retrained
 from headstart.models.network import Network
 from headstart.strategies import Group, Recipe
+from headstart.training import fit as training
 from headstart.training.batches import Samples
-from headstart.training.fit import fit, predict, score
+from headstart.training.fit import TrainVal, Watch, fit, predict, score
+from headstart.training.optimizers import make_optimizers
 
 RECIPE = Recipe(groups=(Group("*", "adamw", 1e-2),), epochs=6, batch_size=16, schedule="constant", views=("identity",))
 
@@ -28,13 +30,16 @@ def fabric():
 def points(count, seed):
     """Two classes that a line parts, as activations."""
     x = torch.randn(count, 4, generator=torch.Generator().manual_seed(seed))
-    return Samples((x.half(),), (x[:, 0] + x[:, 1] > 0).long(), ("identity",))
+    return Samples(x.half(), torch.arange(count)[None], (x[:, 0] + x[:, 1] > 0).long(), ("identity",))
 
 
-def fitted(fabric, recipe=RECIPE, seed=0, **options):
+POINTS = TrainVal(points(128, 1), points(64, 2))
+
+
+def fitted(fabric, recipe=RECIPE, seed=0, **watched):
     torch.manual_seed(seed)
     model = nn.Sequential(OrderedDict(first=nn.Linear(4, 8), act=nn.ReLU(), last=nn.Linear(8, 2)))
-    return model, fit(model, points(128, 1), points(64, 2), recipe, fabric, seed, **options)
+    return model, fit(model, POINTS, recipe, fabric, seed, Watch(**watched)).history
 
 
 def test_it_learns(fabric):
@@ -45,17 +50,17 @@ def test_it_learns(fabric):
 
 def test_a_row_an_epoch_has_the_contracts_columns(fabric):
     rows = []
-    _, history = fitted(fabric, on_epoch_end=rows.append)
+    _, history = fitted(fabric, on_row=rows.append)
     assert rows == history
     assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
     columns = "epoch seconds train_loss train_accuracy val_loss val_accuracy learning_rate images_per_second"
     assert all(list(row) == columns.split() for row in history)
 
 
-@pytest.mark.parametrize("look_every, epochs", [(2, [2, 4, 6]), (4, [4, 6]), (9, [6])])
-def test_looking_less_often_changes_what_is_told_and_not_how_it_trains(fabric, look_every, epochs):
+@pytest.mark.parametrize("validate_every, epochs", [(2, [2, 4, 6]), (4, [4, 6]), (9, [6])])
+def test_looking_less_often_changes_what_is_told_and_not_how_it_trains(fabric, validate_every, epochs):
     _, often = fitted(fabric)
-    _, seldom = fitted(fabric, replace(RECIPE, look_every=look_every))
+    _, seldom = fitted(fabric, replace(RECIPE, validate_every=validate_every))
     assert [row["epoch"] for row in seldom] == epochs
     told = {row["epoch"]: row["val_loss"] for row in often}
     assert [row["val_loss"] for row in seldom] == [told[epoch] for epoch in epochs]
@@ -93,7 +98,7 @@ def test_a_loss_that_is_not_finite_is_a_clear_error(fabric):
         fitted(fabric, replace(RECIPE, groups=(Group("*", "sgd", 1e30),)))
 
 
-def test_a_loss_that_is_not_finite_later_keeps_the_last_good_weights(fabric):
+def test_a_loss_that_is_not_finite_later_keeps_the_last_good_weights_and_says_so(fabric):
     rows = []
 
     def spoil(row):
@@ -104,18 +109,41 @@ def test_a_loss_that_is_not_finite_later_keeps_the_last_good_weights(fabric):
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    history = fit(model, points(128, 1), points(64, 2), RECIPE, fabric, 0, spoil)
+    fitted = fit(model, POINTS, RECIPE, fabric, 0, Watch(on_row=spoil))
     val = points(64, 2)
     loss, _ = score(predict(model, val, fabric), val.labels, F.cross_entropy)
-    assert len(history) == 2
-    assert loss == pytest.approx(min(row["val_loss"] for row in history), rel=1e-5)
+    assert len(fitted.history) == 2
+    assert loss == pytest.approx(min(row["val_loss"] for row in fitted.history), rel=1e-5)
+    assert fitted.ended == ("the loss was not finite by epoch 3: training stopped, and the weights of epoch 2 are kept")
+
+
+@pytest.mark.parametrize("rate, patience", [(1e-2, None), (0.0, 2)], ids=["to its last epoch", "early"])
+def test_training_that_ends_as_its_recipe_says_has_nothing_to_say_of_it(fabric, rate, patience):
+    recipe = replace(RECIPE, groups=(Group("*", "sgd", rate),), patience=patience)
+    assert fit(nn.Linear(4, 2), TrainVal(points(32, 1), points(16, 2)), recipe, fabric, 0).ended == ""
+
+
+@pytest.mark.parametrize("precision, dtype", [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_optimizers_multiply_in_the_precision_of_the_fabric(precision, dtype, monkeypatch):
+    asked = []
+
+    def noted(model, recipe, dtype):
+        asked.append(dtype)
+        return make_optimizers(model, recipe, dtype)
+
+    monkeypatch.setattr(training, "make_optimizers", noted)
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    recipe = replace(RECIPE, groups=(Group("*.weight", "muon", 0.1), Group("*", "sgd", 0.1)), epochs=1)
+    model = nn.Sequential(nn.Linear(4, 8, bias=False), nn.Linear(8, 2))
+    fit(model, TrainVal(points(32, 1), points(16, 2)), recipe, fabric, 0)
+    assert asked == [dtype]
 
 
 def test_a_single_step_with_a_warm_up_moves_the_weights(fabric):
     torch.manual_seed(0)
     model = nn.Linear(4, 2)
     before = model.weight.clone()
-    fit(model, points(16, 1), points(16, 2), replace(RECIPE, epochs=1, warmup=0.2), fabric, 0)
+    fit(model, TrainVal(points(16, 1), points(16, 2)), replace(RECIPE, epochs=1, warmup=0.2), fabric, 0)
     assert not torch.equal(model.weight, before)
 
 
@@ -145,8 +173,8 @@ def test_frozen_means_frozen_weights_and_batchnorm_statistics(fabric):
     network.train()
     with torch.no_grad():
         activations = network.frozen(pixels)
-    samples = Samples((activations,), labels, ("identity",))
-    fit(network.trainable, samples, samples, replace(RECIPE, epochs=2), fabric, seed=0)
+    samples = Samples(activations, torch.arange(32)[None], labels, ("identity",))
+    fit(network.trainable, TrainVal(samples, samples), replace(RECIPE, epochs=2), fabric, seed=0)
     network.train()
     network(pixels)  # a training forward moves the statistics of a BatchNorm that is not frozen
     after = network.state_dict()

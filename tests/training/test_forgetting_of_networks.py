@@ -36,7 +36,8 @@ def samples(network, count=12):
     pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         inputs = network.frozen(pixels)
-    return Samples((inputs if len(network.frozen) else pixels,), torch.zeros(count, dtype=torch.int64), ("identity",))
+    given = inputs if len(network.frozen) else pixels
+    return Samples(given, torch.arange(count)[None], torch.zeros(count, dtype=torch.int64), ("identity",))
 
 
 def drift(before, after, old_head, fabric):
@@ -77,9 +78,9 @@ def test_statistics_of_batchnorm_that_drift_in_a_frozen_part_show(fabric):
 
 def test_images_are_chosen_evenly(monkeypatch, fabric):
     monkeypatch.setattr(module, "MOST_IMAGES", 4)
-    many = Samples((torch.arange(10.0),), torch.arange(10), ("identity", "mirror"))
+    many = Samples(torch.arange(20.0), torch.arange(20).view(2, 10), torch.arange(10), ("identity", "mirror"))
     some = module._evenly(many, 4)
-    assert some.inputs[0].tolist() == some.labels.tolist() == [0, 3, 6, 9]
+    assert some.taken(0, slice(None), torch.device("cpu")).tolist() == some.labels.tolist() == [0, 3, 6, 9]
     before, old_head = network(1.0)
     assert drift(before, before, old_head, fabric)["images"] == 4
 

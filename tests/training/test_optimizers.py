@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from headstart.strategies import STRATEGIES, Group, Recipe
 from headstart.training.optimizers import Muon, Schedule, make_optimizers, orthogonalised, rate_factor
@@ -12,12 +13,45 @@ from headstart.training.optimizers import Muon, Schedule, make_optimizers, ortho
 RECIPE = Recipe(groups=(Group("*", "sgd", 1.0),), epochs=4, batch_size=8)
 
 
-def test_orthogonalised_turns_singular_values_towards_one():
-    for shape in ((16, 72), (72, 16), (32, 32)):
-        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        values = torch.linalg.svdvals(orthogonalised(matrix, steps=5))
-        assert values.min() > 0.5
-        assert values.max() < 1.4
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(16, 72), (72, 16), (32, 32)])
+def test_orthogonalised_turns_singular_values_towards_one(dtype, shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalised(matrix, dtype, steps=5))
+    assert values.min() > 0.65 and values.max() < 1.25  # about 0.7 and 1.2
+
+
+class Products(TorchDispatchMode):
+    """Notes the dtypes that matrices are multiplied in."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtypes = set()
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        if operation is torch.ops.aten.mm.default:
+            self.dtypes |= {matrix.dtype for matrix in arguments}
+        return operation(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_muon_multiplies_in_the_dtype_that_it_is_given(dtype):
+    model = nn.Conv2d(4, 8, 3, bias=False)
+    (optimizer,) = make_optimizers(model, replace(RECIPE, groups=(Group("*", "muon", 0.1),)), dtype)
+    model(torch.randn(2, 4, 6, 6)).sum().backward()
+    with Products() as products:
+        optimizer.step()
+    assert products.dtypes == {dtype}
+    assert model.weight.dtype == torch.float32
+
+
+def test_without_a_word_about_it_muon_multiplies_in_fp32():
+    model = nn.Linear(4, 8, bias=False)
+    (optimizer,) = make_optimizers(model, replace(RECIPE, groups=(Group("*", "muon", 0.1),)))
+    model(torch.randn(2, 4)).sum().backward()
+    with Products() as products:
+        optimizer.step()
+    assert products.dtypes == {torch.float32}
 
 
 def test_muon_keeps_the_norm_of_a_filter_bank_and_lowers_the_loss():
@@ -74,8 +108,8 @@ def test_a_plateau_lowers_the_rate_only_when_the_loss_stays():
     schedule = Schedule(optimizers, recipe, steps=100)
     rates = []
     for loss in (3, 2, 1, 1, 1, 1, 1):
-        schedule.after_step()
-        schedule.after_look(loss)
+        schedule.step()
+        schedule.after_validation(loss)
         rates.append(optimizers[0].param_groups[0]["lr"])
     assert rates[:5] == [1] * 5
     assert rates[5] == pytest.approx(0.2)

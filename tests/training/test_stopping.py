@@ -10,8 +10,8 @@ def stopped_after(losses, patience):
     for epoch, loss in enumerate(losses, start=1):
         stopping.update(loss)
         if stopping.should_stop:
-            return epoch, stopping.best_look
-    return None, stopping.best_look
+            return epoch, stopping.best_validation
+    return None, stopping.best_validation
 
 
 def test_it_stops_when_patience_runs_out_and_knows_the_best_epoch():

@@ -85,16 +85,11 @@ def load(
 
     records, source = open_records(data_dir, offline, sources=sources, content=content, patience=patience)
     labels = records[:, 0].astype(np.int64)
-    images = records[:, 1:].reshape(-1, 3, layouts.SIDE, layouts.SIDE).transpose(0, 2, 3, 1)  # (N, H, W, C), a view
-
-    def split(indices: np.ndarray) -> Split:
-        return Split(np.ascontiguousarray(images[indices]), labels[indices])
-
-    test_size = len(records) // len(content.batches)
-    official_train = np.arange(len(records) - test_size)
-    train, val = stratified(labels[official_train], len(official_train) // 10, split_seed)
-    test = np.arange(len(official_train), len(records))
-    return Dataset("cifar10", split(train), split(val), split(test), CLASS_NAMES, content.sha256, source)
+    images = records[:, 1:].reshape(-1, 3, layouts.SIDE, layouts.SIDE).transpose(0, 2, 3, 1)
+    official_train = len(records) - len(records) // len(content.batches)
+    train, val = stratified(labels[:official_train], official_train // 10, split_seed)
+    split = Split("holdout", train, val, np.arange(official_train, len(records)))
+    return Dataset("cifar10", np.ascontiguousarray(images), labels, CLASS_NAMES, (split,), source, "cifar10")
 
 
 def open_records(

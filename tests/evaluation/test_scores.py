@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headstart.evaluation.metrics import evaluate
+from headstart.evaluation.scores import evaluate
 
 NAMES = ("cat", "dog", "eel")
 

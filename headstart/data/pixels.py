@@ -1,0 +1,78 @@
+"""From an image as a user has it to what a network is given: one way, for training and for use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from headstart.data.decode import DecodeError, fitted, read_image, upright_rgb
+from headstart.errors import HeadstartError
+from headstart.runtime.text import shown
+
+PIXELS = "pixels are integers from 0 to 255 (or uint16), or floats from 0 to 1"
+
+Picture = str | PathLike[str] | Image.Image | np.ndarray
+"""A file, a Pillow image, or an array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); see `pixels_of`."""
+
+
+def pixels_of(picture: Picture) -> np.ndarray:
+    """The pixels (H, W, 3) uint8 of an image, upright and in RGB, as training has them.
+
+    Arrays hold integers from 0 to 255, 16-bit integers from 0 to 65,535, or floats from 0 to 1; a fourth channel is
+    opacity. Raises HeadstartError for other shapes and values, and DecodeError for files that give no image.
+    """
+    if isinstance(picture, str | PathLike):
+        try:
+            return read_image(Path(picture)).pixels
+        except DecodeError as error:
+            raise DecodeError(f"{shown(str(picture))}: {error}") from None
+    if isinstance(picture, Image.Image):
+        try:
+            picture.load()
+        except Exception as error:  # its file is read only now, and damaged bytes make Pillow raise almost anything
+            raise DecodeError(f"damaged: {' '.join(str(error).split())}") from None
+        return np.asarray(upright_rgb(picture)[0])
+    pixels = _eight_bits(np.asarray(picture))
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
+        raise HeadstartError(f"an image is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); got {np.shape(picture)}")
+    return pixels if pixels.ndim == 3 and pixels.shape[2] == 3 else np.asarray(upright_rgb(Image.fromarray(pixels))[0])
+
+
+def pictures_in(images: Picture | Iterable[Picture]) -> Iterator[Picture]:
+    """Each of several images; one alone counts as one, and an array of four axes, or (N, H, W), as N of them."""
+    if isinstance(images, str | PathLike | Image.Image) or (
+        isinstance(images, np.ndarray) and (images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3, 4)))
+    ):
+        yield images
+    else:
+        yield from images
+
+
+def as_seen(pixels: np.ndarray, sides: Sequence[int]) -> np.ndarray:
+    """An image (H, W, 3) uint8 as a network was given it in training: fitted into squares of these sides in turn."""
+    for side in sides:
+        pixels = fitted(pixels, side)
+    return pixels
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * 255
+    if values.dtype == np.uint16:
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if values.dtype.kind not in "uif":
+        raise HeadstartError(f"{PIXELS}; got {values.dtype}")
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if np.issubdtype(values.dtype, np.floating) and low >= 0 and high <= 1:
+        return np.rint(255 * values).astype(np.uint8)
+    if np.issubdtype(values.dtype, np.integer) and low >= 0 and high <= 255:
+        return values.astype(np.uint8)
+    raise HeadstartError(f"{PIXELS}; got {values.dtype} from {low:g} to {high:g}")

@@ -1,0 +1,243 @@
+"""What can be asked of a comparison, each option once: its default, its help and its check.
+
+The command line, `compare` and `learning_curve` in Python, the files of a run and the plan for a time limit all read it
+here. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import HeadstartError
+from headstart.strategies import CLASS_WEIGHTS, DEFAULT, PREFERENCES, STRATEGIES
+
+SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
+LARGEST_SEED = 2**32 - 1
+DEVICES = ("auto", "cpu", "cuda")
+
+Read = Callable[[Any], Any]
+"""From what was typed, or given in Python, to the value; ValueError with what it must be."""
+
+
+def whole_number(value: Any, least: int = 1, most: int | None = None) -> int:
+    """A whole number."""
+    text = str(value)
+    if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+        raise ValueError(f"is not a whole number of {least} or more" + (f", and {most} at most" if most else ""))
+    return int(text)
+
+
+def image_size(value: Any) -> int:
+    """Pixels a side."""
+    return whole_number(value, SMALLEST_IMAGE)
+
+
+def seed(value: Any) -> int:
+    """What random generators start from."""
+    return whole_number(value, 0, LARGEST_SEED)
+
+
+def seeds(value: Any) -> tuple[int, ...]:
+    """One seed or several different ones, in the order they are to run."""
+    values = value if isinstance(value, list | tuple | range) else [value]
+    found = tuple(seed(each) for each in values)
+    if not found or len(set(found)) < len(found):
+        raise ValueError("is not one or more different seeds")
+    return found
+
+
+def several_seeds(values: list[str]) -> tuple[int, ...]:
+    """What follows --seeds: how many there are to be, or each of several."""
+    return tuple(range(whole_number(values[0]))) if len(values) == 1 else seeds(values)
+
+
+def share(value: Any) -> float:
+    """A fraction of 1, also as "5%"."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", str(value))
+    found = float(match[1]) / (100 if match[2] else 1) if match else 2.0
+    if found > 1:
+        raise ValueError("is not a share such as 1% or 0.01")
+    return found
+
+
+def duration(value: Any) -> float:
+    """Seconds, also as "90s", "10m" or "1h30m"."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        found = float(value)
+    else:
+        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", str(value))
+        units = (3600, 60, 1)
+        found = sum(int(n or 0) * unit for n, unit in zip(match.groups(), units, strict=True)) if match else 0.0
+    if not 0 < found < float("inf"):
+        raise ValueError("is not a time such as 90s, 10m or 1h30m")
+    return found
+
+
+def days(value: Any) -> float:
+    """Seconds, from "30d" or as `duration` reads them."""
+    if match := re.fullmatch(r"(\d+)d", str(value)):
+        return 86_400.0 * int(match[1])
+    try:
+        return duration(value)
+    except ValueError:
+        raise ValueError("is not a time such as 30d, 12h or 10m") from None
+
+
+def path(value: Any) -> Path:
+    """A file or folder."""
+    return Path(value)
+
+
+def text(value: Any) -> str:
+    """Any text."""
+    if not isinstance(value, str):
+        raise ValueError("is not a text")
+    return value
+
+
+def flag(value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ValueError("is neither True nor False")
+    return value
+
+
+def one_of(choices: tuple[str, ...]) -> Read:
+    """One of these words."""
+
+    def read(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"is none of {', '.join(choices)}")
+        return value
+
+    return read
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """One name or several."""
+    found = (value,) if isinstance(value, str) else tuple(value)
+    return tuple(dict.fromkeys(text(each) for each in found))
+
+
+def option(default: Any, read: Read, help: str, metavar: str | None = None, **how: Any) -> Any:
+    """A field of Options. how: what the command line has otherwise: `many`, `also`, `hidden`."""
+    return field(default=default, metadata={"read": read, "help": help, "metavar": metavar, **how})
+
+
+@dataclass(frozen=True)
+class Options:
+    """All that can be asked of a comparison or a learning curve, checked.
+
+    Raises HeadstartError where a value, or two together, cannot be.
+    """
+
+    strategies: tuple[str, ...] = option(DEFAULT, names, ", ".join(STRATEGIES), "NAME", many=True)
+    backbone: str = option(
+        "auto",
+        text,
+        "any timm model with pretrained weights; auto (the default): EfficientNetB0 if its weights can be had, else "
+        "EfficientNet-Lite0",
+        "NAME",
+    )
+    weights: Path | None = option(None, path, "a local checkpoint for the backbone named", "FILE")
+    image_size: int | None = option(
+        None,
+        image_size,
+        "pixels a side that the networks see (default: 192 on a backbone, 64 at most from scratch)",
+        "N",
+    )
+    epochs: int | None = option(None, whole_number, "instead of each recipe's own number", "N")
+    seed: tuple[int, ...] = option(
+        (0,),
+        seeds,
+        "of the one run of each strategy (default 0)",
+        "N",
+        also=("--seeds", several_seeds, "how many runs of each strategy, or the seed of each"),
+    )
+    class_weights: str = option(
+        "none",
+        one_of(CLASS_WEIGHTS),
+        "balanced: every class counts the same in training, however few images it has (default: none)",
+        choices=CLASS_WEIGHTS,
+    )
+    time_limit: float | None = option(
+        None, duration, "for all of it, as 90s, 10m or 1h30m: epochs and image size are planned to fit", "TIME"
+    )
+    prefer: str = option(
+        "accuracy",
+        one_of(PREFERENCES),
+        "what counts when one is recommended: accuracy (default), or what is cheapest within 2 points of the best",
+        choices=PREFERENCES,
+    )
+    device: str = option("auto", one_of(DEVICES), "default: auto", choices=DEVICES)
+    data_dir: Path | None = option(None, path, "where CIFAR-10 already lies, as batches or archive", "DIR")
+    train_limit: int | None = option(None, whole_number, "train on so many images only", "N")
+    max_bad: float = option(0.01, share, "stop where more of the files cannot be read (default: 1%%)", "SHARE")
+    offline: bool = option(False, flag, "touch no network")
+    strict: bool = option(False, flag, "stop where the check of the images finds a fault")
+    log: tuple[str, ...] = option(
+        (),
+        names,
+        "tell a tracker too, as it trains: tensorboard, mlflow (in mlflow.db, or where MLFLOW_TRACKING_URI says)",
+        "TRACKER",
+        many=True,
+    )
+    output: Path | None = option(
+        None, path, "default: the next free runs/<data set>-<n>; one that was stopped is resumed", "DIR"
+    )
+    command: str | None = option(None, text, "what was typed, kept with the runs", hidden=True)
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            if (value := getattr(self, each.name)) is not None:
+                try:
+                    object.__setattr__(self, each.name, each.metadata["read"](value))
+                except (ValueError, TypeError) as error:
+                    raise HeadstartError(f"{each.name}: {value!r} {error}") from None
+        if unknown := [name for name in self.strategies if name not in STRATEGIES]:
+            raise HeadstartError(f"unknown strategy {unknown[0]!r}{nearest(unknown[0], STRATEGIES)}")
+        if not self.strategies:
+            raise HeadstartError(f"no strategy given: choose from {', '.join(STRATEGIES)}")
+        if self.time_limit is not None and self.epochs is not None:
+            raise HeadstartError("a time limit plans the epochs: give one of the two, not both")
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """The options of a call in Python; HeadstartError, with the near one, for one that there is not."""
+        known = [each.name for each in fields(cls)]
+        if unknown := [name for name in given if name not in known]:
+            raise HeadstartError(f"unknown option {unknown[0]!r}{nearest(unknown[0], known)}")
+        return cls(**given)
+
+    def changed(self, *options: str) -> list[str]:
+        """Those of these options that have another value than their default."""
+        default = {each.name: each.default for each in fields(self)}
+        return [name for name in options if getattr(self, name) != default[name]]
+
+    def as_json(self) -> dict[str, Any]:
+        """As the files of a run keep them."""
+        return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
+
+
+OF_DATA = ("data_dir", "train_limit", "max_bad", "offline", "image_size")  # those that `load` takes
+OF_RESULT = (  # those that a trained weight depends on: to resume a comparison they must be the same
+    "strategies",
+    "backbone",
+    "image_size",
+    "epochs",
+    "seed",
+    "class_weights",
+    "time_limit",
+    "device",
+)
+
+
+def nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
+    """What to say behind an unknown name: the near one, and all."""
+    close = get_close_matches(name, list(known), n=1)
+    return (f": did you mean {close[0]!r}?" if close else ":") + f" choose from {', '.join(known)}"

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import headstart as hs
+from headstart.errors import HeadstartError
+from headstart.experiments import trial as trials
+from headstart.experiments.runner import run_here
+from headstart.experiments.trackers import Tracked
+from headstart.experiments.trial import Setting, Trial, run_trial, weights_of
+from headstart.inference import agreement
+from headstart.models.backbones import load_backbone
+from headstart.results.scores import LEAST_AGREEMENT
+from headstart.strategies import candidates_of, with_epochs
+from headstart.training import fit as training
+
+LITE0 = "tf_efficientnet_lite0.in1k"
+
+
+def trial_of(folder, name="base-cnn", seed=0, weights=None, epochs=1):
+    (candidate,) = candidates_of([with_epochs(hs.STRATEGIES[name], epochs)], weights)
+    shares = () if weights is None else (candidate.strategy.frozen_share,)
+    return Trial(candidate, "holdout", seed, Setting(folder, "cpu", None, shares))
+
+
+def test_a_trial_is_a_plain_record(tmp_path):
+    one, other = trial_of(tmp_path), trial_of(tmp_path, seed=1)
+    assert pickle.loads(pickle.dumps(one)) == one == trial_of(tmp_path)
+    assert one != other
+    assert len({one, trial_of(tmp_path), other}) == 2
+    assert one.folder == tmp_path / "base-cnn" / "holdout-seed0"
+
+
+def test_another_process_needs_nothing_but_the_trial_and_the_data(tiny, tmp_path):
+    here = run_trial(trial_of(tmp_path / "here"), tiny)
+    there = trial_of(tmp_path / "there")
+    (tmp_path / "trial").write_bytes(pickle.dumps((there, tiny)))
+    code = "import pickle, sys; from headstart.experiments.trial import *; run_trial(*pickle.load(sys.stdin.buffer))"
+    with (tmp_path / "trial").open("rb") as file:
+        subprocess.run([sys.executable, "-c", code], stdin=file, check=True, capture_output=True)
+    assert here.model.read_bytes() == (there.folder / "model.safetensors").read_bytes()
+
+
+def test_weights_other_than_those_it_began_with_are_refused(tiny, tmp_path):
+    weights = weights_of(load_backbone(LITE0, 64, offline=True), None, True)
+    trial = trial_of(tmp_path, "frozen", weights=replace(weights, sha256="0" * 64))
+    with pytest.raises(HeadstartError, match="this comparison began with 000000000000"):
+        run_trial(trial, tiny)
+
+
+def test_a_split_that_the_data_lacks_is_refused(tiny, tmp_path):
+    with pytest.raises(HeadstartError, match="tiny has no split 'fold1': holdout"):
+        run_trial(replace(trial_of(tmp_path), split="fold1"), tiny)
+
+
+def test_the_quickest_candidates_of_a_seed_run_first(tiny, tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr("headstart.experiments.runner.run_trial", lambda trial, data, watch: ran.append(trial.name))
+    monkeypatch.setattr(Tracked, "result", lambda self, run: None)
+    names = ("last20", "deep-cnn", "random-init", "base-cnn")
+    asked = [trial_of(tmp_path, name, seed) for seed in (7, 1) for name in names]
+    run_here(asked, tiny, Tracked({}), lambda run: None)
+    quickest = sorted(("last20", "deep-cnn", "base-cnn"), key=lambda name: hs.STRATEGIES[name].expected.seconds)
+    assert ran == [f"{name}/holdout-seed{seed}" for seed in (7, 1) for name in (*quickest, "random-init")]
+
+
+def test_a_small_test_set_is_scored_by_the_saved_network_itself(tiny, tmp_path):
+    run = run_trial(trial_of(tmp_path, epochs=8), tiny)
+    saved = run.metrics["saved_network"]
+    assert (saved["images"], saved["is_its_own"]) == (30, True)
+    assert saved["agreement"] >= LEAST_AGREEMENT
+    assert saved["largest_difference"] < 0.2
+    logits = hs.Classifier.load(run.folder).logits(tiny.test.images[:])
+    assert np.array_equal(logits.numpy(), run.predictions()[0])
+
+
+def test_of_a_large_test_set_it_is_told_how_many_images_the_saved_network_agrees_on(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(agreement, "MEASURED_ITSELF", 20)
+    monkeypatch.setattr(agreement, "SAMPLE", (5, 10))
+    saved = run_trial(trial_of(tmp_path, epochs=8), tiny).metrics["saved_network"]
+    assert 5 <= saved["images"] <= 30
+    assert saved["agreement"] >= LEAST_AGREEMENT
+    assert not saved["is_its_own"]
+
+
+def test_a_saved_network_that_says_otherwise_is_told(tiny, tmp_path, capfd, monkeypatch):
+    other = {"images": 30, "agreement": 0.9, "largest_difference": 0.5, "is_its_own": False}
+    monkeypatch.setattr(trials, "saved_network", lambda folder, test, logits, seconds: (logits, other))
+    run = run_trial(trial_of(tmp_path), tiny)
+    assert run.metrics["saved_network"] == other
+    told = " ".join(capfd.readouterr().err.split())
+    assert "gives 30 test images the measured class in 90.00 % of cases only" in told
+
+
+def test_a_run_whose_loss_is_not_finite_says_so_and_keeps_it_with_its_scores(tiny, tmp_path, capfd, monkeypatch):
+    real, looks = training.score, []
+
+    def score(*given):
+        loss, accuracy = real(*given)
+        looks.append(loss)
+        return (loss if len(looks) < 3 else float("nan")), accuracy
+
+    monkeypatch.setattr(training, "score", score)
+    metrics = run_trial(trial_of(tmp_path, epochs=5), tiny).metrics
+    said = "the loss was not finite by epoch 3: training stopped, and the weights of epoch 2 are kept"
+    assert (metrics["ended"], metrics["epochs"]) == (said, 2)
+    assert f"base-cnn (seed 0): {said}" in " ".join(capfd.readouterr().err.split())
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of photos of all shapes, in colour and grey, some turned by their EXIF orientation: two classes."""
+    folder, draw = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for number in range(60):
+        width, height = draw.integers(40, 400, 2)
+        image = draw.integers(0, 120, (height, width, 3), dtype=np.uint8)
+        image[: height // 2, :, number % 2] += 120
+        place = folder / ("warm", "green")[number % 2]
+        place.mkdir(exist_ok=True)
+        exif = Image.Exif()
+        exif[0x0112] = 1 + number % 8 if number % 3 == 0 else 1
+        picture = Image.fromarray(image)
+        picture.save(place / f"{number}.{'png' if number % 4 else 'jpg'}", exif=exif)
+    return folder
+
+
+def test_predict_on_the_files_of_test_gives_what_was_measured_on_photos_of_all_shapes(photos, tmp_path):
+    data = hs.load(photos)
+    assert len({tuple(size) for size in data.test.files[["width", "height"]].to_numpy().tolist()}) > 5
+    options = {"backbone": LITE0, "image_size": 64, "epochs": 6, "offline": True, "device": "cpu"}
+    result = hs.compare(data, ["base-cnn", "deep-cnn", "frozen", "last20", "full"], output=tmp_path / "out", **options)
+    files = [photos / path for path in data.test.files["path"]]
+    for run in result.runs:
+        logits, _, names = run.predictions()
+        classifier = hs.Classifier.load(run.folder)
+        assert (classifier.predict(files) == np.array(names)[logits.argmax(axis=1)]).all(), run.candidate
+        from_arrays = classifier.predict_proba(data.test.images)
+        np.testing.assert_allclose(classifier.predict_proba(files), from_arrays, atol=1e-5)
