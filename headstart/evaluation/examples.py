@@ -27,11 +27,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """What one strategy's predictions have to show.
+    """What one candidate's predictions have to show.
 
     cells: (true, taken) -> its most confident mistakes of that kind, the most frequent kind first. mistakes: its most
     confident ones of any kind, each image once. alone: images that it alone gets right, with every seed, where every
-    other strategy is wrong with every seed; alone_count: how many there are.
+    other candidate is wrong with every seed; alone_count: how many there are.
     """
 
     cells: Mapping[tuple[int, int], list[Example]]
@@ -41,7 +41,7 @@ class Examples:
 
 
 def choose(logits: Mapping[str, Sequence[np.ndarray]], labels: np.ndarray) -> dict[str, Examples]:
-    """Choose what to show of each strategy; logits: strategy -> (N, C) a seed. labels: (N,)."""
+    """Choose what to show of each candidate; logits: candidate -> (N, C) a seed. labels: (N,)."""
     probabilities = {name: [softmax(each, axis=1) for each in seeds] for name, seeds in logits.items()}
     right = {name: np.array([p.argmax(axis=1) == labels for p in seeds]) for name, seeds in probabilities.items()}
     chosen = {}

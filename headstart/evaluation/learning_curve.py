@@ -1,4 +1,4 @@
-"""Accuracy against the number of training images: what more of them would bring, and where one strategy catches up."""
+"""Accuracy against the number of training images: what more of them would bring, and where one candidate catches up."""
 
 from __future__ import annotations
 

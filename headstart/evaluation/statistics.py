@@ -48,7 +48,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two strategies, the more accurate one first; adjusted_p: the p-value after Holm's correction over all pairs."""
+    """Two candidates, the more accurate one first; adjusted_p: the p-value after Holm's correction over all pairs."""
 
     better: str
     other: str
@@ -81,7 +81,7 @@ def macro_intervals(
     """Macro precision, recall and F1 with percentile bootstrap intervals over the drawing of as many test images.
 
     confusion: (C, C) counts, a row a true class. Returns precision_macro, recall_macro, f1_macro, defined as in
-    `metrics.evaluate`. Drawing N images with replacement is drawing the cells of the confusion matrix from a
+    `scores.evaluate`. Drawing N images with replacement is drawing the cells of the confusion matrix from a
     multinomial distribution of N draws, so no image is touched. Efron and Tibshirani 1993, "An Introduction to the
     Bootstrap", chapters 10 and 13. Resampling loses some images of small classes, which lowers their scores; the
     interval is moved back by that bias, or with a thousand classes of ten images it would lie below the score itself.
@@ -144,9 +144,9 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 
 
 def all_differences(correct: Mapping[str, np.ndarray], confidence: float = 0.95) -> list[Pair]:
-    """Every pair of strategies, by `paired_difference`, with p-values corrected for their number.
+    """Every pair of candidates, by `paired_difference`, with p-values corrected for their number.
 
-    correct: strategy -> (S, N) or (N,), whether each seed classified each test image rightly.
+    correct: candidate -> (S, N) or (N,), whether each seed classified each test image rightly.
     """
     pairs = [(a, b) if np.mean(correct[a]) >= np.mean(correct[b]) else (b, a) for a, b in combinations(correct, 2)]
     differences = [paired_difference(correct[a], correct[b], confidence) for a, b in pairs]

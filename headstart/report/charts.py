@@ -49,16 +49,16 @@ class Picture:
 RESULTS: dict[str, tuple[Callable[[Comparison, float], Figure], str, str]] = {  # name -> how to draw, caption, words
     "accuracy_vs_time": (
         figures.accuracy_vs_time,
-        "Higher is more accurate, further left is quicker to fit. The dotted line joins what is best for its time: a "
-        "strategy below it is beaten by one that is no slower.",
+        "Higher is more accurate, further left is quicker to fit. The dotted line is the Pareto front: what lies below "
+        "it is beaten by a candidate that is no slower.",
         "Scatter plot of accuracy on test against time to fit. Accuracy: {scores}. Time: {times}.",
     ),
     "curves": (
         figures.curves,
         "Dashed is train, augmented and as met since the point before; solid is val, which training never sees. A gap "
         "that widens is overfitting. The weights kept are those of the ringed epoch. Losses include label smoothing: "
-        "compare them within a strategy; accuracies share an axis.",
-        "Line charts of loss and accuracy on train and val over the epochs, a row a strategy.",
+        "compare them within a row; accuracies share an axis.",
+        "Line charts of loss and accuracy on train and val over the epochs, a row a candidate.",
     ),
     "metrics": (
         figures.metrics,
@@ -74,9 +74,9 @@ RESULTS: dict[str, tuple[Callable[[Comparison, float], Figure], str, str]] = {  
     ),
     "reliability": (
         reliability_diagram,
-        "On the dotted line a strategy is as often right as it says; below it, it is too sure. Calibration divides all "
+        "On the dotted line a network is as often right as it says; below it, it is too sure. Calibration divides all "
         "logits by one number, fitted on val; which class is named does not change.",
-        "Line charts of accuracy against confidence, a line a strategy, as trained and calibrated.",
+        "Line charts of accuracy against confidence, a line a candidate, as trained and calibrated.",
     ),
 }
 
@@ -102,7 +102,7 @@ def result_charts(comparison: Comparison) -> dict[str, Chart]:
 
 
 def unfreezing_chart(comparison: Comparison) -> Chart | None:
-    """Accuracy and forgetting against the share retrained, where two strategies or more start pre-trained. Writes the
+    """Accuracy and forgetting against the share retrained, where two candidates or more start pre-trained. Writes the
     PNG, too."""
     shares, means = retrained_shares(comparison), means_of(comparison)
     if len(shares) < 2:
@@ -152,7 +152,7 @@ def _chart(name: str, draw: Callable[[float], Figure], caption: str, words: str,
 
 
 def confusion_pictures(comparison: Comparison) -> dict[str, Picture]:
-    """Strategy -> its confusion matrix as pixels; writes the PNG of each, too."""
+    """Candidate -> its confusion matrix as pixels; writes the PNG of each, too."""
     folder = comparison.folder / runs.FIGURES
     folder.mkdir(exist_ok=True)
     pictures = {}

@@ -21,7 +21,7 @@ MOST_PAIRS = 6
 
 @dataclass(frozen=True)
 class Shot:
-    """A test image (its index), the class that the strategy said, what stands below it, a line each, and the place of
+    """A test image (its index), the class that the candidate said, what stands below it, a line each, and the place of
     the seed that said so."""
 
     image: int
@@ -34,7 +34,7 @@ class Shot:
 class Cell:
     """One cell of a confusion matrix.
 
-    warmth: from 0 to 1, how much of the strategy's colour lies below it: the square root of its share of the row, so
+    warmth: from 0 to 1, how much of the candidate's colour lies below it: the square root of its share of the row, so
     that a class seldom mistaken still shows its mistakes. words: what it says, as a sentence.
     """
 
@@ -47,9 +47,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """One strategy's confusion matrix; `shown` is the cell to begin with, its most frequent mistake."""
+    """One candidate's confusion matrix; `shown` is the cell to begin with, its most frequent mistake."""
 
-    strategy: str
+    candidate: str
     heading: str
     rows: list[list[Cell]]
     shown: tuple[int, int]
@@ -58,27 +58,27 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Some of one strategy's test images."""
+    """Some of one candidate's test images."""
 
-    strategy: str
+    candidate: str
     heading: str
     shots: list[Shot]
 
 
 def matrices(comparison: Comparison, examples: Mapping[str, Examples]) -> list[Matrix]:
-    """A matrix a strategy, counts summed over its seeds."""
+    """A matrix a candidate, counts summed over its seeds."""
     names = _names(comparison)
     found = []
-    for strategy in candidates(comparison):
-        counts = confusion_matrix(comparison, strategy)
+    for candidate in candidates(comparison):
+        counts = confusion_matrix(comparison, candidate)
         rows = [
-            [_cell(counts, true, taken, names, examples[strategy]) for taken in range(len(names))]
+            [_cell(counts, true, taken, names, examples[candidate]) for taken in range(len(names))]
             for true in range(len(names))
         ]
         worst = mistakes(counts, 1)
         shown = worst[0][:2] if worst else (0, 0)
-        seeds = len(runs_of(comparison, strategy))
-        found.append(Matrix(strategy, worst_mistake(counts, names, strategy), rows, shown, seeds))
+        seeds = len(runs_of(comparison, candidate))
+        found.append(Matrix(candidate, worst_mistake(counts, names, candidate), rows, shown, seeds))
     return found
 
 
@@ -109,7 +109,7 @@ def galleries(
     logits: Mapping[str, Sequence[np.ndarray]],
     labels: np.ndarray,
 ) -> dict[str, list[Gallery]]:
-    """All galleries of the page by what they show; logits: strategy -> (N, C) a seed. labels: (N,)."""
+    """All galleries of the page by what they show; logits: candidate -> (N, C) a seed. labels: (N,)."""
     taken = {name: seeds[0].argmax(axis=1) for name, seeds in logits.items()}
     return {
         "confused_pairs": confused_pairs(comparison, examples[comparison.recommended]),
@@ -119,12 +119,12 @@ def galleries(
 
 
 def confused_pairs(comparison: Comparison, examples: Examples) -> list[Gallery]:
-    """What the recommended strategy confuses most often, a gallery a pair: the images it was surest of."""
-    names, strategy = _names(comparison), comparison.recommended
-    counts = confusion_matrix(comparison, strategy)
+    """What the recommended candidate confuses most often, a gallery a pair: the images it was surest of."""
+    names, candidate = _names(comparison), comparison.recommended
+    counts = confusion_matrix(comparison, candidate)
     return [
         Gallery(
-            strategy,
+            candidate,
             f"{names[true]} taken for {names[taken]}: {count(times)} of {count(counts[true].sum())}",
             [_shot(each) for each in examples.cells.get((true, taken), [])],
         )
@@ -133,15 +133,15 @@ def confused_pairs(comparison: Comparison, examples: Examples) -> list[Gallery]:
 
 
 def confident_mistakes(comparison: Comparison, examples: Mapping[str, Examples], labels: np.ndarray) -> list[Gallery]:
-    """The mistakes that each strategy was surest of."""
+    """The mistakes that each candidate was surest of."""
     names = _names(comparison)
     return [
         Gallery(
-            strategy,
+            candidate,
             "",
             [_shot(each, f"is {names[labels[each.image]]}", f"taken for {names[each.taken]}") for each in it.mistakes],
         )
-        for strategy, it in examples.items()
+        for candidate, it in examples.items()
         if it.mistakes
     ]
 
@@ -149,21 +149,21 @@ def confident_mistakes(comparison: Comparison, examples: Mapping[str, Examples],
 def lone_successes(
     comparison: Comparison, examples: Mapping[str, Examples], taken: Mapping[str, np.ndarray]
 ) -> list[Gallery]:
-    """The test images that one strategy alone gets right; taken: strategy -> (N,) what its first seed says."""
+    """The test images that one candidate alone gets right; taken: candidate -> (N,) what its first seed says."""
     names = _names(comparison)
     return [
         Gallery(
-            strategy,
+            candidate,
             f"alone right about {count(it.alone_count)} of {count(comparison.dataset['test'])} test images",
             [
                 _shot(
                     each,
                     f"is {names[each.taken]}",
-                    *(f"{other}: {names[taken[other][each.image]]}" for other in taken if other != strategy),
+                    *(f"{other}: {names[taken[other][each.image]]}" for other in taken if other != candidate),
                 )
                 for each in it.alone
             ],
         )
-        for strategy, it in examples.items()
+        for candidate, it in examples.items()
         if it.alone
     ]

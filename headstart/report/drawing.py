@@ -1,4 +1,4 @@
-"""How the house draws: one style, one colour a strategy, text that cannot crash, and where things are placed.
+"""How the house draws: one style, one colour a candidate, text that cannot crash, and where things are placed.
 
 Text that comes from outside (class names, names of data sets) is drawn through `drawable` alone.
 """

@@ -129,8 +129,8 @@ def metrics(comparison: Comparison, width: float = WIDTH) -> Figure:
 
 @styled
 def class_scores(comparison: Comparison, width: float = WIDTH, height: float | None = None) -> Figure:
-    """Precision, recall and F1 of each class, a mark a strategy (the mean of its seeds, each a faint dot); of very many
-    classes, those hardest by F1."""
+    """Precision, recall and F1 of each class, a mark a candidate (the mean of its seeds, each a faint dot); of very
+    many classes, those hardest by F1."""
     seeds, names = reading.class_scores_of_seeds(comparison), comparison.dataset["class_names"]
     scores = reading.class_scores(comparison)
     difficulty = scores[comparison.recommended]["f1"]
@@ -166,15 +166,15 @@ def class_scores(comparison: Comparison, width: float = WIDTH, height: float | N
     return figure
 
 
-def confusion(comparison: Comparison, strategy: str, most_inches: float = 8.5) -> Figure:
-    """What `strategy` took for what on test, counts summed over its seeds: see `confusion_of`."""
-    matrix = reading.confusion_matrix(comparison, strategy)
-    return confusion_of(matrix, comparison.dataset["class_names"], strategy, most_inches)
+def confusion(comparison: Comparison, candidate: str, most_inches: float = 8.5) -> Figure:
+    """What a candidate took for what on test, counts summed over its seeds: see `confusion_of`."""
+    matrix = reading.confusion_matrix(comparison, candidate)
+    return confusion_of(matrix, comparison.dataset["class_names"], candidate, most_inches)
 
 
 @styled
-def confusion_of(matrix: np.ndarray, class_names: Sequence[str], strategy: str, most_inches: float = 8.5) -> Figure:
-    """What `strategy` took for what: counts (C, C), a row a true class, coloured by their share of the row."""
+def confusion_of(matrix: np.ndarray, class_names: Sequence[str], candidate: str, most_inches: float = 8.5) -> Figure:
+    """What a candidate took for what: counts (C, C), a row a true class, coloured by their share of the row."""
     classes = len(class_names)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)  # a class without test images is an empty row
     few = classes <= MOST_CLASSES_COUNTED
@@ -202,18 +202,18 @@ def confusion_of(matrix: np.ndarray, class_names: Sequence[str], strategy: str, 
     axes.tick_params(axis="y", rotation=0)
     axes.tick_params(axis="x", rotation=90 if classes > 4 else 0)
     axes.set(xlabel="predicted class", ylabel="true class")
-    write_title(figure, worst_mistake(matrix, names, strategy))
+    write_title(figure, worst_mistake(matrix, names, candidate))
     return figure
 
 
-def worst_mistake(matrix: np.ndarray, names: Sequence[str], strategy: str) -> str:
-    """What `strategy` gets wrong most often, as a sentence."""
+def worst_mistake(matrix: np.ndarray, names: Sequence[str], candidate: str) -> str:
+    """What a candidate gets wrong most often, as a sentence."""
     worst = mistakes(matrix, 1)
     if not worst:
-        return f"{strategy} makes no mistake"
+        return f"{candidate} makes no mistake"
     true, predicted, times = worst[0]
     support = count(matrix[true].sum())
-    return f"{strategy} most often takes {names[true]} for {names[predicted]}: {count(times)} of {support}"
+    return f"{candidate} most often takes {names[true]} for {names[predicted]}: {count(times)} of {support}"
 
 
 @styled

@@ -38,29 +38,29 @@ def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndar
     wanted: dict[tuple[str, int], dict[tuple[int, int], None]] = {}  # each once, in order
     for gallery in galleries:
         for it in gallery.shots:
-            wanted.setdefault((gallery.strategy, it.seed), {})[it.image, it.taken] = None
+            wanted.setdefault((gallery.candidate, it.seed), {})[it.image, it.taken] = None
     found: Heats = {}
     missing: dict[str, str] = {}
-    for (strategy, seed), shots in wanted.items():
+    for (candidate, seed), shots in wanted.items():
         try:
-            found |= _of_network(comparison, strategy, seed, list(shots), images)
+            found |= _of_network(comparison, candidate, seed, list(shots), images)
         except Exception as error:  # another's code, on any backbone of timm: hours of training are not lost over it
-            missing[strategy] = str(error) if isinstance(error, HeadstartError) else repr(error)
+            missing[candidate] = str(error) if isinstance(error, HeadstartError) else repr(error)
     if missing:
         say(f"the report has no heat maps of {', '.join(missing)}: {'; '.join(dict.fromkeys(missing.values()))}")
     return found
 
 
 def _of_network(
-    comparison: Comparison, strategy: str, seed: int, shots: list[tuple[int, int]], images: np.ndarray | Rows
+    comparison: Comparison, candidate: str, seed: int, shots: list[tuple[int, int]], images: np.ndarray | Rows
 ) -> Heats:
     from headstart.inference.classifier import Classifier
     from headstart.inference.explain import heatmaps
 
-    classifier = Classifier.load(runs_of(comparison, strategy)[seed].folder)
+    classifier = Classifier.load(runs_of(comparison, candidate)[seed].folder)
     pixels = np.stack([classifier.square(images[image]) for image, _ in shots])
     maps = heatmaps(classifier, pixels, [taken for _, taken in shots])
-    return {(strategy, *shot): blend(*pair) for shot, *pair in zip(shots, pixels, maps, strict=True)}
+    return {(candidate, *shot): blend(*pair) for shot, *pair in zip(shots, pixels, maps, strict=True)}
 
 
 def blend(image: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ def write_report(comparison: Comparison) -> Path:
         **_looks(comparison),
         **_results(comparison),
         **_images(comparison),
-        facts_of=provenance.strategy_facts(comparison),
+        facts_of=provenance.facts(comparison),
         environment=provenance.environment(comparison),
         commands=provenance.commands(comparison),
         script=Markup(script),
@@ -147,9 +147,9 @@ def _doubts(comparison: Comparison) -> dict[str, Any]:
 
 
 def _cells(matrices: Iterable[confusion.Matrix], kept: Mapping[int, bytes]) -> dict[str, Any]:
-    """What the script shows of a confusion cell: strategy -> "true,taken" -> images with words; and those images."""
+    """What the script shows of a confusion cell: candidate -> "true,taken" -> images with words; and those images."""
     shots: dict[str, dict[str, list[tuple[int, str]]]] = {
-        matrix.strategy: {
+        matrix.candidate: {
             f"{true},{taken}": [(shot.image, ", ".join(shot.lines)) for shot in cell.shots if shot.image in kept]
             for true, row in enumerate(matrix.rows)
             for taken, cell in enumerate(row)

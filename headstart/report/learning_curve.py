@@ -30,7 +30,7 @@ RING: dict[str, Any] = {"ls": "", "marker": "o", "ms": 12, "mfc": "none", "mec":
 
 
 def print_curve(curve: Curve) -> None:
-    """The result on standard output: accuracy by training images and strategy, and what that says."""
+    """The result on standard output: accuracy by training images and candidate, and what that says."""
     table = Table(
         title=f"{curve.largest.dataset['name']}: accuracy on {curve.test_images:,} test images", box=box.SIMPLE
     )
@@ -49,7 +49,7 @@ def print_curve(curve: Curve) -> None:
 
 
 def sentences(curve: Curve) -> list[str]:
-    """Where each strategy from scratch catches up with each pre-trained one, and what one more point would take."""
+    """Where each candidate from scratch catches up with each pre-trained one, and what one more point would take."""
     return [
         *(_catching_up(scratch, other, found) for (scratch, other), found in curve.crossings.items()),
         *(_one_more_point(name, law) for name, law in curve.laws.items()),
@@ -96,7 +96,7 @@ def learning_curve(curve: Curve) -> Figure:
     """Accuracy against training images: each run a dot, means joined by lines, with intervals over the test images.
 
     Dashed, with a band: the power law beyond the largest size, as far as it is asked, and its 95 % interval. A ring is
-    where a strategy from scratch catches up with one that is pre-trained.
+    where a candidate from scratch catches up with one that is pre-trained.
     """
     figure = Figure(figsize=(WIDTH, 5.4))
     axes = figure.subplots()
@@ -127,7 +127,7 @@ def learning_curve(curve: Curve) -> Figure:
 
 
 def _measured(axes: Axes, curve: Curve, name: str, colour: str, marker: str) -> list[tuple[Point, Point]]:
-    """Draw what was measured of a strategy; returns the lines between its means."""
+    """Draw what was measured of a candidate; returns the lines between its means."""
     means = curve.table()[name]
     intervals = [accuracy_interval(round(mean * curve.test_images), curve.test_images) for mean in means]
     bars = np.maximum(0, [(mean - each.low, each.high - mean) for mean, each in zip(means, intervals, strict=True)])
@@ -138,7 +138,7 @@ def _measured(axes: Axes, curve: Curve, name: str, colour: str, marker: str) -> 
 
 
 def _extrapolated(axes: Axes, law: LearningCurve, colour: str) -> list[tuple[Point, Point]]:
-    """Draw how a strategy's power law goes on, as far as it is asked; returns the lines of its middle."""
+    """Draw how a candidate's power law goes on, as far as it is asked; returns the lines of its middle."""
     images = np.geomspace(law.largest, law.limit, 20).clip(max=law.limit)
     found = [law.accuracy(each) for each in images]
     value, low, high = np.transpose([(each.value, each.low, each.high) for each in found if each is not None])
@@ -157,7 +157,7 @@ def _apart(sizes: list[int]) -> list[int]:
 
 
 def _rings(axes: Axes, curve: Curve) -> dict[str, Point]:
-    """Ring where a strategy from scratch catches up, where that is; returns what to write beside the rings."""
+    """Ring where a candidate from scratch catches up, where that is; returns what to write beside the rings."""
     rings: dict[str, Point] = {}
     for (_, other), found in curve.crossings.items():
         if found.images is None or found.from_the_start:

@@ -11,13 +11,15 @@ from headstart.results import runs
 from headstart.results.comparison import Comparison
 from headstart.results.files import read_json
 
-
-def strategy_facts(comparison: Comparison) -> list[dict[str, Any]]:
-    """What each strategy was and did, from the config.json of its runs."""
-    return [_strategy_facts(name, [run.config for run in runs_of(comparison, name)]) for name in candidates(comparison)]
+NOT_TOLD = ("name", "summary", "recipe", "colour", "marker")  # among the facts of a strategy: told elsewhere, or seen
 
 
-def _strategy_facts(name: str, configs: list[dict[str, Any]]) -> dict[str, Any]:
+def facts(comparison: Comparison) -> list[dict[str, Any]]:
+    """What each candidate was and did, from the config.json of its runs."""
+    return [_facts_of(name, [run.config for run in runs_of(comparison, name)]) for name in candidates(comparison)]
+
+
+def _facts_of(name: str, configs: list[dict[str, Any]]) -> dict[str, Any]:
     first = configs[0]
     return {
         "name": name,
@@ -29,9 +31,7 @@ def _strategy_facts(name: str, configs: list[dict[str, Any]]) -> dict[str, Any]:
         "backbone": first["backbone"]["name"] if first["backbone"] else "",
         "settings": {
             "Recipe": _flat(first["strategy"]["recipe"]),
-            "Strategy": _flat(
-                {key: first["strategy"][key] for key in first["strategy"] if key not in ("name", "summary", "recipe")}
-            ),
+            "Strategy": _flat({key: first["strategy"][key] for key in first["strategy"] if key not in NOT_TOLD}),
             "Network": _flat(first["network"]),
         },
     }

@@ -1,4 +1,4 @@
-"""What figures, page and slides read of a comparison, each by strategy: rows, runs, scores of classes, confusions."""
+"""What figures, page and slides read of a comparison, each by candidate: rows, runs, scores of classes, confusions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def candidates(comparison: Comparison) -> list[str]:
 
 
 def means_of(comparison: Comparison) -> dict[str, dict[str, Any]]:
-    """Strategy -> its row of the comparison's table: means over seeds, `accuracy_std` and `seeds`."""
+    """Candidate -> its row of the comparison's table: means over seeds, `accuracy_std` and `seeds`."""
     table = comparison.table()
     return {str(name): dict(zip(table.columns, row, strict=True)) for name, *row in table.itertuples()}
 
@@ -29,14 +29,14 @@ def runs_of(comparison: Comparison, candidate: str) -> list[runs.Run]:
 
 
 def retrained_shares(comparison: Comparison) -> dict[str, float]:
-    """Strategy -> the share of its pre-trained backbone's layers that it retrains; only of those that have one."""
+    """Candidate -> the share of its pre-trained backbone's layers that it retrains; only of those that have one."""
     configs = {name: runs_of(comparison, name)[0].config["strategy"] for name in candidates(comparison)}
     frozen = {name: config.get("frozen_share") for name, config in configs.items()}
     return {name: 1 - share for name, share in frozen.items() if share is not None}
 
 
 def class_scores(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
-    """Strategy -> score ("precision", "recall", "f1") -> (C,) means over its seeds."""
+    """Candidate -> score ("precision", "recall", "f1") -> (C,) means over its seeds."""
     return {
         name: {key: each.mean(axis=0) for key, each in scores.items()}
         for name, scores in class_scores_of_seeds(comparison).items()
@@ -44,7 +44,7 @@ def class_scores(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
 
 
 def class_scores_of_seeds(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
-    """Strategy -> score ("precision", "recall", "f1") -> (S, C), a row a seed."""
+    """Candidate -> score ("precision", "recall", "f1") -> (S, C), a row a seed."""
     scores = {}
     for name in candidates(comparison):
         seeds = [run.metrics["per_class"] for run in runs_of(comparison, name)]
@@ -57,13 +57,13 @@ def class_support(comparison: Comparison) -> list[int]:
     return [row["support"] for row in comparison.runs[0].metrics["per_class"]]
 
 
-def confusion_matrix(comparison: Comparison, strategy: str) -> np.ndarray:
-    """Counts (C, C) of one strategy, a row a true class, summed over its seeds."""
-    return np.sum([run.metrics["confusion_matrix"] for run in runs_of(comparison, strategy)], axis=0)
+def confusion_matrix(comparison: Comparison, candidate: str) -> np.ndarray:
+    """Counts (C, C) of one candidate, a row a true class, summed over its seeds."""
+    return np.sum([run.metrics["confusion_matrix"] for run in runs_of(comparison, candidate)], axis=0)
 
 
 def predictions(comparison: Comparison) -> tuple[dict[str, list[np.ndarray]], np.ndarray]:
-    """Strategy -> logits (N, C) of each seed, and the labels (N,) that all share."""
+    """Candidate -> logits (N, C) of each seed, and the labels (N,) that all share."""
     found = {name: [run.predictions() for run in runs_of(comparison, name)] for name in candidates(comparison)}
     _, labels, _ = next(iter(found.values()))[0]
     return {name: [logits for logits, _, _ in seeds] for name, seeds in found.items()}, labels

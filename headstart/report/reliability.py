@@ -1,4 +1,4 @@
-"""Whether strategies are as often right as they say, before and after calibration, as a figure."""
+"""Whether candidates are as often right as they say, before and after calibration, as a figure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PANELS = {"as trained": 0, "calibrated on val": 1}
 
 @styled
 def reliability_diagram(comparison: Comparison, width: float = WIDTH) -> Figure:
-    """How often a strategy is right on test where it is so sure: as trained, and calibrated. Its first seed has marks,
+    """How often a candidate is right on test where it is so sure: as trained, and calibrated. Its first seed has marks,
     further seeds are faint lines."""
     found = {name: [_before_and_after(run) for run in runs_of(comparison, name)] for name in candidates(comparison)}
     across = width > WIDE
@@ -37,9 +37,9 @@ def reliability_diagram(comparison: Comparison, width: float = WIDTH) -> Figure:
         axes.set_aspect("equal")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda value, _: percent(value, 0))
-        axes.set_xlabel("how sure it was")
+        axes.set_xlabel("confidence")
     for axes in panels[:1] if across else panels:
-        axes.set_ylabel("how often it was right")
+        axes.set_ylabel("accuracy")
     columns = legend_columns(found, width)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     errors = {name: np.mean([[each.error for each in seed] for seed in seeds], axis=0) for name, seeds in found.items()}

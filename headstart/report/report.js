@@ -36,7 +36,7 @@ function explorable(matrix, { shots, jpegs }) {
   const table = matrix.querySelector("table");
   const words = matrix.querySelector(".words");
   const place = matrix.querySelector(".shots");
-  const examples = shots[matrix.dataset.strategy];
+  const examples = shots[matrix.dataset.candidate];
 
   function show(cell) {
     if (cell.classList.contains("shown")) return;

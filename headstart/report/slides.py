@@ -130,7 +130,7 @@ def _data(comparison: Comparison) -> Figure:
     slide = blank(f"The data: {_name(comparison)}")
     pictures, data = read_pictures(comparison.folder), comparison.dataset
     names = drawable_classes(data["class_names"], 16)
-    uses = zip(PARTS, ("train on", "choose by", "test on"), strict=True)
+    uses = zip(PARTS, ("train on", "validate on", "test on"), strict=True)
     facts = [f"{count(data[split])} images to {use}" for split, use in uses]
     facts += [f"{count(len(names))} classes"]
     facts += [] if pictures is None else [images.balance_sentence(pictures.counts[0], names)]
@@ -252,20 +252,20 @@ def _training(comparison: Comparison, names: list[str], part: str, configs: Mapp
     recipes = {name: configs[name]["strategy"]["recipe"] for name in names}
     rows = {
         "epochs": [count(means[name]["epochs"]) for name in recipes],
-        "images a batch": [count(recipe["batch_size"]) for recipe in recipes.values()],
+        "batch size": [count(recipe["batch_size"]) for recipe in recipes.values()],
         "optimizer": [_distinct(recipe, "optimizer") for recipe in recipes.values()],
         "learning rate": [_distinct(recipe, "learning_rate") for recipe in recipes.values()],
         "schedule": [recipe["schedule"] for recipe in recipes.values()],
         "label smoothing": [f"{recipe['label_smoothing']:g}" for recipe in recipes.values()],
         "mixup": [f"{recipe['mixup']:g}" for recipe in recipes.values()],
-        "views in training": [count(len(recipe["views"])) for recipe in recipes.values()],
-        "moved by, pixels": [count(recipe["translate"]) for recipe in recipes.values()],
+        "augmentation: views": [count(len(recipe["views"])) for recipe in recipes.values()],
+        "augmentation: pixels moved": [count(recipe["translate"]) for recipe in recipes.values()],
         "seeds": [count(means[name]["seeds"]) for name in recipes],
     }
     top = table(
         slide, [["", *recipes], *([key, *cells] for key, cells in rows.items())], 0.95, _heads(comparison, names)
     )
-    said = "Every choice was made on val; test was looked at once, after training."
+    said = "Every choice was made on the validation set; the test set was used once, after training."
     paragraph(slide, said, top + 0.15, points=10, colour=MUTED)
     return slide
 
@@ -302,7 +302,7 @@ def _results(comparison: Comparison, names: list[str], part: str) -> Figure:
 
 
 def _confusion(comparison: Comparison) -> Figure:
-    """The recommended strategy's matrix, and its most frequent mistakes with their surest images."""
+    """The recommended candidate's matrix, and its most frequent mistakes with their surest images."""
     name, names = comparison.recommended, comparison.dataset["class_names"]
     matrix = confusion_matrix(comparison, name)
     slide = with_chart(figures.confusion(comparison, name, most_inches=2.8), right=0.63)

@@ -103,7 +103,7 @@ def _remark(key: str, row: Mapping[str, Any]) -> str:
 
 
 def key_numbers(comparison: Comparison) -> dict[str, Cell]:
-    """What a reader wants to know first of the recommended strategy."""
+    """What a reader wants to know first of the recommended candidate."""
     row = means_of(comparison)[comparison.recommended]
     share = row["trainable_parameters"] / row["parameters"]
     trained = Cell(percent(share, 0 if share >= 0.1 else 1), f"of {short_count(row['parameters'])}")
@@ -116,7 +116,7 @@ def key_numbers(comparison: Comparison) -> dict[str, Cell]:
 
 
 def class_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """A row a class: its name, its test images and a cell of scores for each strategy, means over its seeds."""
+    """A row a class: its name, its test images and a cell of scores for each candidate, means over its seeds."""
     scores, support = reading.class_scores(comparison), reading.class_support(comparison)
     return [
         {
@@ -129,7 +129,7 @@ def class_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _class_cells(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Cell]:
-    """Strategy -> F1 of one class, with precision and recall in small type."""
+    """Candidate -> F1 of one class, with precision and recall in small type."""
     texts = {name: percent(score["f1"], 1) for name, score in scores.items()}
     best = percent(max(score["f1"] for score in scores.values()), 1)
     return {
@@ -144,7 +144,7 @@ def _class_cells(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Cell]:
 
 
 def frequent_mistakes(comparison: Comparison) -> list[dict[str, str]]:
-    """What the recommended strategy mistakes most often."""
+    """What the recommended candidate mistakes most often."""
     matrix, names = confusion_matrix(comparison, comparison.recommended), comparison.dataset["class_names"]
     return [
         {

@@ -31,7 +31,7 @@ LINE = 12.0  # points from one name to the next
 @styled
 def unfreezing(comparison: Comparison, width: float = WIDTH) -> Figure:
     """Accuracy on test against the share of the backbone's layers retrained, with 95 % intervals over the test images
-    and a faint dot a seed; strategies from scratch are lines across. Beside it (below it where that is narrow), where
+    and a faint dot a seed; candidates from scratch are lines across. Beside it (below it where that is narrow), where
     runs have it: on what share of the images the old head still says the same, and the CKA of the final features."""
     shares = dict(sorted(retrained_shares(comparison).items(), key=lambda each: each[1]))
     if not shares:

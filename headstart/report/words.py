@@ -14,12 +14,13 @@ FORGETTING = (
     "turns over easily: read the columns together."
 )
 CAUTIONS = {
-    "Test was touched once, after training.": "Early stopping, the learning rate and every other choice used val.",
+    "The test set was used once, after training.": "Early stopping, the learning rate and every other choice used the "
+    "validation set.",
     "A confidence interval speaks of test images, and of seeds where there are several.": "It says how far the "
     "difference between two strategies could move if other test images of the same kind had been drawn and, where each "
     "ran with several seeds, other seeds. It says nothing about other training images or images of another kind.",
-    "A tie is not equality.": "It means that this test set is too small to tell two strategies apart; then the quicker "
-    "one is recommended.",
+    "Not significant is not equal.": "What cannot be told apart differs by too little for this test set, at 5 % after "
+    "Holm's correction for the number of pairs; then the quicker one is recommended.",
     "± is the standard deviation over seeds.": "It is that of single runs, not of their mean. One seed shows none, "
     "which does not mean that there is none.",
     "Retraining forgets.": "What a pre-trained network knew beyond this data is overwritten in part: for anything else "

@@ -228,7 +228,7 @@ def _without(leaked: np.ndarray, found: Sequence[runs.Run]) -> dict[str, dict[st
 
 
 def _suspects(seeds: Sequence[runs.Run], files: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """Rows of `label_suspects`, the likeliest MOST_SUSPECTS, by the mean probabilities of a strategy's seeds."""
+    """Rows of `label_suspects`, the likeliest MOST_SUSPECTS, by the mean probabilities of a candidate's seeds."""
     parts = {split: [run.predictions(split) for run in seeds] for split in ("val", "test")}
     labels = np.concatenate([predictions[0][1] for predictions in parts.values()])
     names = parts["test"][0][2]

@@ -22,7 +22,7 @@ FOLLOWS_SIZE = ("epochs", "validate_every", "look_every", "patience")  # of few 
 
 @dataclass(frozen=True)
 class Curve:
-    """The same strategies trained on more and more images of one data set, and tested on the same.
+    """The same candidates trained on more and more images of one data set, and tested on the same.
 
     request: what it was made by, as request.json keeps it. comparisons: training images -> the comparison with so many,
     in order.

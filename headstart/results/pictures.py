@@ -22,7 +22,7 @@ class Pictures:
 
     tests: index in test -> a small JPEG. samples: (label, small JPEG) of training images. suspects: a small JPEG for
     each of the comparison's label suspects. counts: (3, C) images of each class in train, val and test. heats:
-    (strategy, index in test, class) -> a small JPEG of that image, with the places that spoke for that class warm.
+    (candidate, index in test, class) -> a small JPEG of that image, with the places that spoke for that class warm.
     """
 
     tests: Mapping[int, bytes]

@@ -1,4 +1,4 @@
-"""Which strategy to take, how sure that is, and what another choice would cost or gain: pure functions of results."""
+"""Which candidate to take, how sure that is, and what another choice would cost or gain: pure functions of results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from headstart.evaluation.statistics import Difference, Pair, all_differences, paired_difference
 
-SIGNIFICANCE = 0.05  # of a difference after Holm's correction: above it, two strategies cannot be told apart
+SIGNIFICANCE = 0.05  # of a difference, by its p-value after Holm's correction: above it, two cannot be told apart
 CLOSE = 0.02  # of accuracy that a preference for a cost may give up
 FIT, LATENCY, SIZE = "fit_seconds", "latency_ms", "size_mb"
 COSTS = {  # the other PREFERENCES (strategies.py) -> key of a row, unit, digits, what it is, how the smallest is called
@@ -22,10 +22,10 @@ COSTS = {  # the other PREFERENCES (strategies.py) -> key of a row, unit, digits
 
 @dataclass(frozen=True)
 class Alternative:
-    """What taking another strategy would mean.
+    """What taking another candidate, `strategy`, would mean.
 
     difference: accuracy of what is recommended minus its own. ratios: each cost of what is recommended over its own.
-    told_apart: whether the difference holds after correction for the number of pairs.
+    told_apart: whether the difference is significant (Holm).
     """
 
     strategy: str
@@ -40,7 +40,7 @@ class Alternative:
 class Verdict:
     """What to take, why, and what the others would cost or gain.
 
-    front: strategies that no other beats in accuracy, time to fit, latency and size alike. pairs: every two, compared.
+    front: the Pareto front of accuracy, time to fit, latency and size. pairs: every two, compared.
     """
 
     take: str
@@ -62,10 +62,10 @@ def decide(
     pretrained: Collection[str],
     prefer: str = "accuracy",
 ) -> Verdict:
-    """Choose a strategy.
+    """Choose a candidate.
 
-    correct: strategy -> (S, N), whether each seed classified each test image rightly. costs: strategy -> fit_seconds,
-    latency_ms and size_mb. pretrained: the strategies that start from pre-trained weights. prefer: "accuracy": the
+    correct: candidate -> (S, N), whether each seed classified each test image rightly. costs: candidate -> fit_seconds,
+    latency_ms and size_mb. pretrained: the candidates that start from pre-trained weights. prefer: "accuracy": the
     most accurate or, of those that cannot be told from it, the quickest to fit; "fit-time", "latency", "size": the
     cheapest in that of those that are at most CLOSE less accurate, or cannot be told from the most accurate.
     """
@@ -94,7 +94,7 @@ def decide(
 
 
 def front(accuracy: Mapping[str, float], costs: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
-    """The strategies that no other is at least as good as in everything and better in something."""
+    """The Pareto front: candidates that no other is as good as in everything and better in something."""
     values = {name: (-accuracy[name], *(costs[name][cost[0]] for cost in COSTS.values())) for name in accuracy}
 
     def beats(a: str, b: str) -> bool:
@@ -106,9 +106,9 @@ def front(accuracy: Mapping[str, float], costs: Mapping[str, Mapping[str, float]
 def head_start(
     correct: Mapping[str, np.ndarray], pretrained: Collection[str], adjusted: Mapping[frozenset[str], float]
 ) -> str:
-    """The project's question, answered in a sentence where both kinds of strategy ran; else empty.
+    """The project's question, answered in a sentence where both kinds of candidate ran; else empty.
 
-    adjusted: two strategies -> the p-value of their difference after correction for the number of pairs.
+    adjusted: two candidates -> the p-value of their difference after correction for the number of pairs.
     """
     kinds = [[name for name in correct if (name in pretrained) == kind] for kind in (True, False)]
     if not all(kinds):

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from headstart.evaluation.scores import evaluate
+from headstart.evaluation.scores import COST, FIGURE, QUALITY, SCORES, SCREEN, evaluate, with_interval
+from headstart.evaluation.statistics import macro_intervals
+from headstart.report import WRITERS
 
 NAMES = ("cat", "dog", "eel")
 
@@ -46,3 +50,28 @@ def test_a_temperature_changes_probabilities_and_what_is_made_of_them_and_nothin
     assert calibrated["log_loss"] == pytest.approx(by_hand["log_loss"])
     assert calibrated["calibration_error"] == pytest.approx(by_hand["calibration_error"])
     assert calibrated["calibration_error_raw"] == raw["calibration_error"] == raw["calibration_error_raw"]
+
+
+@pytest.mark.parametrize("key", SCORES)
+def test_a_row_can_be_written_shown_and_made(key):
+    score = SCORES[key]
+    assert score.key == key
+    assert score.written in WRITERS
+    assert score.better in ("", "higher", "lower")
+    assert set(score.shown) <= {QUALITY, COST, FIGURE, SCREEN}
+    assert score.short or not {FIGURE, SCREEN} & set(score.shown)
+    assert score.written == "percent" or FIGURE not in score.shown  # it has one axis
+    assert score.formula or not score.interval
+
+
+def test_what_has_an_interval_is_a_share_of_images_or_drawn_by_the_bootstrap():
+    drawn = macro_intervals(np.array([[3, 1], [0, 4]]))
+    for score in with_interval():
+        assert score.interval == "wilson" or (score.interval == "bootstrap" and score.key in drawn)
+
+
+def test_a_row_with_a_formula_is_evaluated(monkeypatch):
+    error = replace(SCORES["accuracy"], key="error", formula=lambda p: 1 - SCORES["accuracy"].formula(p))
+    monkeypatch.setitem(SCORES, "error", error)
+    scores = evaluate(logits_for([0, 1, 0]), np.array([0, 1, 2]), NAMES)
+    assert scores["error"] == pytest.approx(1 / 3)

@@ -34,7 +34,7 @@ def ramps(_: Comparison, galleries: Iterable[Gallery], pictures: np.ndarray) -> 
     """A heat map that grows from corner to corner in place of Grad-CAM's, which needs weights."""
     ramp = np.linspace(0, 1, pictures[0, ..., 0].size).reshape(pictures.shape[1:3])
     return {
-        (it.strategy, shot.image, shot.taken): heat.blend(pictures[shot.image], ramp)
+        (it.candidate, shot.image, shot.taken): heat.blend(pictures[shot.image], ramp)
         for it in galleries
         for shot in it.shots
     }

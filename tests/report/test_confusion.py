@@ -25,7 +25,7 @@ def chosen(whole: Whole) -> Chosen:
 def test_a_matrix_has_the_counts_of_the_run_and_warms_with_their_share(whole: Whole, chosen: Chosen):
     comparison, _ = whole
     for matrix in confusion.matrices(comparison, chosen[0]):
-        counts = confusion_matrix(comparison, matrix.strategy)
+        counts = confusion_matrix(comparison, matrix.candidate)
         assert [[cell.text for cell in row] for row in matrix.rows] == [[str(n or "") for n in row] for row in counts]
         warmth = np.array([[cell.warmth for cell in row] for row in matrix.rows])
         assert warmth**2 == pytest.approx(counts / 20, abs=2e-3)
@@ -35,7 +35,7 @@ def test_a_matrix_has_the_counts_of_the_run_and_warms_with_their_share(whole: Wh
 def test_a_cell_says_what_it_counts(whole: Whole, chosen: Chosen):
     comparison, _ = whole
     matrix = confusion.matrices(comparison, chosen[0])[0]
-    counts = confusion_matrix(comparison, matrix.strategy)
+    counts = confusion_matrix(comparison, matrix.candidate)
     true, taken = matrix.shown
     names = comparison.dataset["class_names"]
     assert matrix.rows[true][taken].words.startswith(f"{names[true]} taken for {names[taken]}: {counts[true, taken]} ")
@@ -62,7 +62,7 @@ def test_the_pairs_that_the_recommended_strategy_confuses_most_come_with_their_s
     assert 1 <= len(found) <= confusion.MOST_PAIRS
     often = []
     for gallery in found:
-        assert gallery.strategy == strategy
+        assert gallery.candidate == strategy
         assert 1 <= len(gallery.shots) <= 3
         pairs = {(int(dataset.test.labels[shot.image]), shot.taken) for shot in gallery.shots}
         ((true, taken),) = pairs
@@ -80,7 +80,7 @@ def test_a_gallery_of_mistakes_says_what_is_what(whole: Whole, chosen: Chosen):
     names = comparison.dataset["class_names"]
     for gallery in confusion.confident_mistakes(comparison, examples, labels):
         for shot in gallery.shots:
-            taken = logits[gallery.strategy][0][shot.image].argmax()
+            taken = logits[gallery.candidate][0][shot.image].argmax()
             assert shot.lines[:2] == (f"is {names[labels[shot.image]]}", f"taken for {names[taken]}")
             assert shot.lines[2].endswith("sure")
 
@@ -91,7 +91,7 @@ def test_a_lone_success_says_what_the_others_took_it_for(make_comparison: Callab
     names = comparison.dataset["class_names"]
     taken = {name: seeds[0].argmax(axis=1) for name, seeds in logits.items()}
     found = confusion.lone_successes(comparison, choose(logits, labels), taken)
-    assert found[-1].strategy == "last20"
+    assert found[-1].candidate == "last20"
     assert found[-1].heading.endswith("of 200 test images")
     for shot in found[-1].shots:
         assert shot.lines[0] == f"is {names[labels[shot.image]]}"

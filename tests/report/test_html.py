@@ -313,6 +313,7 @@ def test_the_page_says_what_was_run(make_comparison: Callable):
         "32-true",
     ):
         assert fact in text
+    assert "<dt>batch_size</dt>" in text and "<dt>colour</dt>" not in text
     assert "https://example.org/&lt;noise&gt;" in text
     assert "two cores" in text
 

@@ -65,7 +65,7 @@ def test_every_image_of_a_gallery_gets_its_heat_map_of_the_networks_own(make_com
         write_network(comparison.folder, strategy, dataset)
     images.keep_pictures(comparison, dataset)
     kept = read_pictures(comparison.folder)
-    shown = {(it.strategy, shot.image, shot.taken) for it in galleries_of(comparison) for shot in it.shots}
+    shown = {(it.candidate, shot.image, shot.taken) for it in galleries_of(comparison) for shot in it.shots}
     assert kept.heats.keys() == shown
     assert {image for _, image, _ in shown} <= kept.tests.keys()
     assert all(size_of(jpeg) == (32, 32) for jpeg in kept.heats.values())

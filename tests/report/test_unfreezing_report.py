@@ -35,6 +35,14 @@ def test_accuracy_and_what_stays_are_drawn_over_the_share_retrained(make_compari
     assert [label.get_text().split()[-1] for label in accuracy.get_xticklabels()] == list(NAMES)
 
 
+def test_candidates_of_one_share_have_their_names_at_one_tick(make_comparison: Callable):
+    comparison, _ = make_comparison(("frozen", "last20", "frozen@b0"))
+    for axes in figures.unfreezing(comparison).axes:
+        assert [label.get_text().split("\n")[1:] for label in axes.get_xticklabels()] == [
+            *(["frozen", "frozen@b0"], ["last20"]),
+        ]
+
+
 def test_what_starts_from_scratch_is_a_line_across_with_its_name(make_comparison: Callable):
     comparison, _ = make_comparison(SEVEN)
     accuracy, _ = figures.unfreezing(comparison).axes

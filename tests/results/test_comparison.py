@@ -5,14 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from headstart.errors import HeadstartError
 from headstart.evaluation.scores import SCORES, Score, evaluate
 from headstart.results import runs
 from headstart.results.comparison import KEYS, compare_runs
-from headstart.results.files import write_json, write_table
+from headstart.results.files import write_json
 
 DATASET = {
     "name": "toy",
@@ -24,7 +23,6 @@ DATASET = {
     "test": 400,
 }
 LABELS = np.arange(400) % 2
-HISTORY = pd.DataFrame([{"epoch": 1, "images_per_second": 100.0}])
 
 
 def write_run(
@@ -197,6 +195,10 @@ def test_a_comparison_knows_how_much_of_it_is_still_to_come(tmp_path):
     write_run(tmp_path, "last20", 0.9)
     comparison = compare_runs(tmp_path)
     assert (len(comparison.runs), comparison.planned, comparison.is_complete) == (3, 4, False)
+    write_run(tmp_path, "base-cnn", 0.8)  # nobody asked for it
+    comparison = compare_runs(tmp_path)
+    assert (len(comparison.runs), comparison.planned, comparison.is_complete) == (4, 5, False)
+    assert list(comparison.table().index) == ["frozen", "last20", "base-cnn"]
     write_run(tmp_path, "last20", 0.94, seed=1)
     assert compare_runs(tmp_path).is_complete
 
@@ -211,15 +213,28 @@ def with_another_score(monkeypatch):
 
 
 def test_a_score_that_a_run_lacks_is_computed_from_its_predictions(tmp_path, with_another_score):
-    write_run(tmp_path, "frozen", 0.9)
-    write_table(tmp_path / runs.find_runs(tmp_path)[0].folder / runs.HISTORY, HISTORY)
-    runs.find_runs(tmp_path)[0].model.write_bytes(b"weights")
+    write_run(tmp_path, "frozen", 0.9025)  # has neither history nor weights, which no score follows from
     with_another_score()
     comparison = compare_runs(tmp_path)
-    assert comparison.rows[0]["error"] == pytest.approx(0.1)
-    assert comparison.table().loc["frozen", "error"] == pytest.approx(0.1)
+    assert comparison.rows[0]["error"] == 0.0975  # as it is written: 1 - 0.9025 has more figures
+    assert comparison.table().loc["frozen", "error"] == pytest.approx(0.0975)
     comparison.save()
     assert "error" in (tmp_path / runs.TABLE).read_text().splitlines()[0]
+
+
+def test_a_score_with_an_interval_that_runs_lack_has_one_and_is_known_without_leaks(tmp_path, monkeypatch):
+    for seed, accuracy in enumerate((0.90, 0.92)):
+        write_run(tmp_path, "frozen", accuracy, seed)
+    wrong = np.flatnonzero(np.diff(runs.find_runs(tmp_path)[0].predictions()[0], axis=1)[:, 0] * (2 * LABELS - 1) < 0)
+    write_json(tmp_path / runs.AUDIT, {"leaked_test_images": wrong[:10].tolist(), "files": {}})
+    accuracy = compare_runs(tmp_path).summary["frozen"]["accuracy"]
+    monkeypatch.setitem(SCORES, "again", replace(SCORES["accuracy"], key="again"))
+    comparison = compare_runs(tmp_path)
+    assert comparison.summary["frozen"]["again"] == pytest.approx(accuracy)
+    without = comparison.without_leaks["frozen"]
+    assert without["again"] == without["accuracy"] > accuracy["mean"]
+    monkeypatch.delitem(SCORES, "again")
+    assert comparison.summary["frozen"].keys() - compare_runs(tmp_path).summary["frozen"].keys() == {"again"}
 
 
 def test_a_score_that_was_not_measured_is_missing_and_no_error(tmp_path, monkeypatch):
