@@ -69,8 +69,7 @@ def decide(
     most accurate or, of those that cannot be told from it, the quickest to fit; "fit-time", "latency", "size": the
     cheapest in that of those that are at most CLOSE less accurate, or cannot be told from the most accurate.
     """
-    accuracy = {name: float(np.mean(hits)) for name, hits in correct.items()}
-    best = max(accuracy, key=accuracy.__getitem__)
+    accuracy, best = _accuracies(correct)
     pairs = tuple(all_differences(correct))
     adjusted = {frozenset((pair.better, pair.other)): pair.adjusted_p for pair in pairs}
     tied = [name for name in correct if name != best and adjusted[frozenset((name, best))] >= SIGNIFICANCE]
@@ -85,12 +84,18 @@ def decide(
     return Verdict(
         take,
         prefer,
-        _reason(take, best, tied, prefer, accuracy, costs, alternatives, images=np.shape(correct[best])[-1]),
+        _reason(take, tied, prefer, correct, costs, alternatives),
         head_start(correct, pretrained, adjusted),
         front(accuracy, costs),
         alternatives,
         pairs,
     )
+
+
+def _accuracies(correct: Mapping[str, np.ndarray]) -> tuple[dict[str, float], str]:
+    """Candidate -> its accuracy, mean over seeds; and the most accurate."""
+    accuracy = {name: float(np.mean(hits)) for name, hits in correct.items()}
+    return accuracy, max(accuracy, key=accuracy.__getitem__)
 
 
 def front(accuracy: Mapping[str, float], costs: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
@@ -156,15 +161,14 @@ def _alternative(
 
 def _reason(
     take: str,
-    best: str,
     tied: Collection[str],
     prefer: str,
-    accuracy: Mapping[str, float],
+    correct: Mapping[str, np.ndarray],
     costs: Mapping[str, Mapping[str, float]],
     alternatives: tuple[Alternative, ...],
-    images: int,
 ) -> str:
-    """The choice in a sentence or two."""
+    """The choice in a sentence or two; tied: the candidates that cannot be told from the most accurate."""
+    accuracy, best = _accuracies(correct)
     if not alternatives:
         return f"{take} is the only strategy that ran: {100 * accuracy[take]:.2f} % on test."
     against = {each.strategy: each for each in alternatives}
@@ -178,7 +182,7 @@ def _reason(
     if tied:
         others = " and ".join(name for name in (best, *tied) if name != take)
         difference = against[best if take != best else next(iter(tied))].difference
-        between = points(difference, 1 if take == best else -1)
+        between, images = points(difference, 1 if take == best else -1), np.shape(correct[best])[-1]
         return (
             f"{take} and {others} cannot be told apart by {images:,} test images ({between} between "
             f"them{_doubt(difference)}): take the cheaper, {take}, at {costs[take][FIT]:.0f} s to fit."
