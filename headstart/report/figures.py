@@ -94,9 +94,10 @@ def metrics(comparison: Comparison, width: float = WIDTH) -> Figure:
     """Accuracy, precision, recall and F1 by candidate: the mean as a mark with its number, each seed as a faint dot; no
     mark where a score was not measured."""
     means, scores = means_of(comparison), shown_in(FIGURE)
-    rows = 1 if width > WIDE else 2
+    columns = 4 if width > WIDE else 2
+    rows = math.ceil(len(scores) / columns)
     figure = Figure(figsize=(width, rows * (0.42 * len(means) + 0.6) + 0.9))
-    panels = figure.subplots(rows, math.ceil(len(scores) / rows), sharex=True, sharey=True, squeeze=False)
+    panels = figure.subplots(rows, min(columns, len(scores)), sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(scores) :]:
         axes.set_axis_off()
     drawn: list[float] = []

@@ -75,14 +75,15 @@ def table(
 ) -> float:
     """Write rows of cells, the first row in the colours `heads`, the first column at the left; returns where it ends.
 
-    The letters are as large as `points`, or smaller where the columns would not fit.
+    The letters are as large as `points`, or smaller where columns or rows would not fit, with a line below them.
     """
     columns = list(zip(*rows, strict=True))
     needed = [max(measured(cell, 1, bold=True) for cell in column) for column in columns]
     room = WIDTH - 2 * MARGIN
     points = min(points, (room - GAP * (len(columns) - 1)) / sum(needed))
+    step = min(2.1 * points / 72, (HEIGHT - 0.25 - top) / len(rows))
+    points = min(points, step * 72 / LINE)
     gap = (room - points * sum(needed)) / (len(columns) - 1)
-    step = 2.1 * points / 72
     for place, row in enumerate(rows):
         right = MARGIN - gap
         for column, cell in enumerate(row):

@@ -130,7 +130,8 @@ def test_a_mark_of_every_score_lies_within_its_panel(make_comparison: Callable):
     """A rare class that is never found lowers the means over classes far below accuracy."""
     comparison, _ = make_comparison(("base-cnn", "frozen"), (0, 1))
     rows = [row | {"recall_macro": 0.31, "precision_macro": None} for row in comparison.rows]
-    accuracy, precision, recall, _ = figures.metrics(replace(comparison, rows=rows)).axes
+    panels = {axes.get_title("left"): axes for axes in figures.metrics(replace(comparison, rows=rows)).axes}
+    accuracy, precision, recall = (panels[title] for title in ("accuracy", "precision", "recall"))
     low, high = recall.get_xlim()
     for axes, wanted in ((accuracy, comparison.rows), (recall, rows)):
         key = "accuracy" if axes is accuracy else "recall_macro"
