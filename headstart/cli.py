@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from headstart import __version__
 from headstart.errors import HeadstartError
 from headstart.options import Options, days, whole_number
+from headstart.runtime.threads import yield_when_busy
 
 FINDINGS, USER_ERROR = 1, 2
 EXAMPLES = 3  # that are shown of a finding
@@ -180,16 +181,19 @@ def _typed(read: Callable[[Any], Any]) -> Callable[[str], Any]:
 
 def run_compare(*, typed: str, data: str, **options: Any) -> None:
     """`headstart compare`."""
+    started = time.perf_counter()  # torch is still to be imported
     asked = Options.of({**options, "command": typed})
+    yield_when_busy()
     from headstart.experiments.compare import run_comparison
     from headstart.report.screen import print_comparison
 
-    print_comparison(run_comparison(data, asked))
+    print_comparison(run_comparison(data, asked, started))
 
 
 def run_learning_curve(*, typed: str, data: str, sizes: list[int | str] | None, **options: Any) -> None:
     """`headstart learning-curve`."""
     asked = Options.of({**options, "command": typed})
+    yield_when_busy()
     from headstart.experiments.learning_curve import run_learning_curve
     from headstart.report.learning_curve import print_curve
 

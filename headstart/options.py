@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import HeadstartError
-from headstart.strategies import CLASS_WEIGHTS, DEFAULT, PREFERENCES, STRATEGIES
+from headstart.strategies import CLASS_WEIGHTS, DEFAULT, PREFERENCES, STRATEGIES, Plan
 
 SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
 LARGEST_SEED = 2**32 - 1
@@ -78,6 +78,16 @@ def duration(value: Any) -> float:
     return found
 
 
+def time_limit(value: Any) -> float | None:
+    """Seconds, as `duration` reads them, or None, also as "none"."""
+    if value == "none":
+        return None
+    try:
+        return duration(value)
+    except ValueError:
+        raise ValueError("is neither a time such as 90s, 10m or 1h30m, nor none") from None
+
+
 def days(value: Any) -> float:
     """Seconds, from "30d" or as `duration` reads them."""
     if match := re.fullmatch(r"(\d+)d", str(value)):
@@ -124,6 +134,16 @@ def names(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text(each) for each in found))
 
 
+def plans(value: Any) -> tuple[str, ...]:
+    """What is planned for one strategy or several, as text."""
+    found = [Plan.of(text) for text in names(value)]
+    if unknown := [each.candidate for each in found if each.candidate not in STRATEGIES]:
+        raise ValueError(f"is for an unknown strategy {unknown[0]!r}{nearest(unknown[0], STRATEGIES)}")
+    if len({(each.candidate, each.seed) for each in found}) < len(found):
+        raise ValueError("plans a strategy twice")
+    return tuple(map(str, found))
+
+
 def option(default: Any, read: Read, help: str, metavar: str | None = None, **how: Any) -> Any:
     """A field of Options. how: what the command line has otherwise: `many`, `also`, `hidden`."""
     return field(default=default, metadata={"read": read, "help": help, "metavar": metavar, **how})
@@ -166,7 +186,18 @@ class Options:
         choices=CLASS_WEIGHTS,
     )
     time_limit: float | None = option(
-        None, duration, "for all of it, as 90s, 10m or 1h30m: epochs and image size are planned to fit", "TIME"
+        20 * 60.0,
+        time_limit,
+        "for all of it, as 90s, 10m or 1h30m (default: 20m): what would take longer is shortened, where that costs the "
+        "least accuracy; none: the whole recipes",
+        "TIME",
+    )
+    plan: tuple[str, ...] = option(
+        (),
+        plans,
+        "train so, without a clock, as a time limit planned it: STRATEGY=EPOCHS[,size=N][,views=N]",
+        "PLAN",
+        many=True,
     )
     prefer: str = option(
         "accuracy",
@@ -203,8 +234,11 @@ class Options:
             raise HeadstartError(f"unknown strategy {unknown[0]!r}{nearest(unknown[0], STRATEGIES)}")
         if not self.strategies:
             raise HeadstartError(f"no strategy given: choose from {', '.join(STRATEGIES)}")
-        if self.time_limit is not None and self.epochs is not None:
-            raise HeadstartError("a time limit plans the epochs: give one of the two, not both")
+        fixed = self.changed("epochs", "plan")
+        if fixed and self.changed("time_limit") and self.time_limit is not None:
+            raise HeadstartError(f"a time limit plans what {fixed[0]} says: give one of the two, not both")
+        if len(fixed) == 2:
+            raise HeadstartError("a plan says the epochs: give one of the two, not both")
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Options:
@@ -213,6 +247,11 @@ class Options:
         if unknown := [name for name in given if name not in known]:
             raise HeadstartError(f"unknown option {unknown[0]!r}{nearest(unknown[0], known)}")
         return cls(**given)
+
+    @property
+    def limit(self) -> float | None:
+        """The time limit in seconds that is to be planned for; None where epochs or a plan were given instead."""
+        return None if self.epochs is not None or self.plan else self.time_limit
 
     def changed(self, *options: str) -> list[str]:
         """Those of these options that have another value than their default."""
@@ -233,6 +272,7 @@ OF_RESULT = (  # those that a trained weight depends on: to resume a comparison 
     "seed",
     "class_weights",
     "time_limit",
+    "plan",
     "device",
 )
 

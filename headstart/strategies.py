@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -29,10 +30,10 @@ class Group:
 class Recipe:
     """How the trainable part is trained.
 
-    schedule: "linear", "cosine" or "constant" over the planned epochs, after a rise over their first share `warmup`;
-    or "plateau": down to a fifth when the loss on val has not fallen for three validations. validate_every: the
-    loss on val is computed after so many epochs. patience: validations without a new lowest loss after which training
-    stops (None: never).
+    epochs: passes over the training images, also a part of one. schedule: "linear", "cosine" or "constant" over the
+    planned epochs, after a rise over their first share `warmup`; or "plateau": down to a fifth when the loss on val has
+    not fallen for three validations. validate_every: the loss on val is computed after so many epochs. patience:
+    validations without a new lowest loss after which training stops (None: never).
     mixup: Beta's parameter for mixing inputs in pairs (0: not mixed). class_weights: "balanced" gives every class the
     same weight in the loss, however few images it has. least_steps: of few images more epochs are trained, until so
     many batches were seen (see `with_enough_steps`). views: what training sees of an image, by turns. translate: the
@@ -41,7 +42,7 @@ class Recipe:
     """
 
     groups: tuple[Group, ...]
-    epochs: int
+    epochs: float
     batch_size: int
     least_steps: int = LEAST_STEPS
     schedule: str = "cosine"
@@ -120,6 +121,57 @@ class Candidate:
     name: str
     strategy: Strategy
     weights: Weights | None = None
+
+
+NUMBER = r"\d+(?:\.\d+)?"
+PLAN = re.compile(
+    rf"(?P<candidate>[^=,#]+)(?:#(?P<seed>\d+))?=(?P<epochs>{NUMBER})(?P<changes>(?:,{NUMBER}:{NUMBER})*)"
+    r"(?:,size=(?P<image_size>\d+))?(?:,views=(?P<views>\d+))?"
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a candidate is trained where that is planned, or asked for, instead of by its whole recipe.
+
+    epochs: in place of the recipe's, also a part of one. changes: (epochs that were over, epochs that there were to be
+    in all from then on), where a clock changed that on the way. image_size: pixels a side that its network sees (None:
+    as many as else). views: how many of the recipe's views training sees (None: all). seed: the only one that it is for
+    (None: all). As text, on the command line and in files: `last20=4,size=160,views=1`, or `deep-cnn#0=9,3:7.5`.
+    """
+
+    candidate: str
+    epochs: float
+    changes: tuple[tuple[float, float], ...] = ()
+    image_size: int | None = None
+    views: int | None = None
+    seed: int | None = None
+
+    def __str__(self) -> str:
+        name = self.candidate if self.seed is None else f"{self.candidate}#{self.seed}"
+        epochs = ",".join([f"{self.epochs:g}", *(f"{done:g}:{of:g}" for done, of in self.changes)])
+        more = {"size": self.image_size, "views": self.views}
+        return f"{name}={epochs}" + "".join(f",{key}={n}" for key, n in more.items() if n is not None)
+
+    @classmethod
+    def of(cls, text: str) -> Plan:
+        """The plan that a text tells of; ValueError where it tells of none."""
+        match = PLAN.fullmatch(text)
+        if match is None or not float(match["epochs"]):
+            raise ValueError("is not a plan such as last20=4 or frozen=10,size=160,views=1")
+        changes = [tuple(map(float, each.split(":"))) for each in match["changes"].split(",")[1:]]
+        whole = {key: match[key] and int(match[key]) for key in ("image_size", "views", "seed")}
+        return cls(match["candidate"], float(match["epochs"]), tuple(changes), **whole)  # type: ignore[arg-type]
+
+    @property
+    def last_epochs(self) -> float:
+        """How many epochs there were to be in the end."""
+        return self.changes[-1][1] if self.changes else self.epochs
+
+    def apply(self, strategy: Strategy) -> Strategy:
+        """The strategy, trained so."""
+        shorter = with_epochs(strategy, self.epochs)
+        return replace(shorter, recipe=replace(shorter.recipe, views=shorter.recipe.views[: self.views]))
 
 
 def fine_tuned(learning_rate: float) -> tuple[Group, ...]:
@@ -277,12 +329,12 @@ def candidates_of(strategies: Sequence[Strategy], weights: Weights | None) -> li
     return [Candidate(each.name, each, weights if each.network == "backbone" else None) for each in strategies]
 
 
-def with_epochs(strategy: Strategy, epochs: int | None) -> Strategy:
+def with_epochs(strategy: Strategy, epochs: float | None) -> Strategy:
     """The same strategy, trained for another number of epochs (None: its own); for fewer, validated as often."""
     if epochs is None:
         return strategy
     recipe = strategy.recipe
-    validate_every = min(recipe.validate_every, max(1, recipe.validate_every * epochs // recipe.epochs))
+    validate_every = min(recipe.validate_every, max(1, int(recipe.validate_every * epochs // recipe.epochs)))
     return replace(strategy, recipe=replace(recipe, epochs=epochs, validate_every=validate_every))
 
 
@@ -295,7 +347,7 @@ def with_enough_steps(strategy: Strategy, images: int) -> Strategy:
     epochs = math.ceil(recipe.least_steps / max(1, images // recipe.batch_size))
     if epochs <= recipe.epochs:
         return strategy
-    validate_every = epochs // recipe.epochs
+    validate_every = int(epochs // recipe.epochs)
     patience = recipe.patience and math.ceil(recipe.patience * epochs / (recipe.epochs * validate_every))
     return replace(strategy, recipe=replace(recipe, epochs=epochs, validate_every=validate_every, patience=patience))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ from headstart.data.dataset import Dataset
 from headstart.data.load import limited, load
 from headstart.errors import HeadstartError
 from headstart.experiments import trackers
-from headstart.experiments.planning import Plan, Planner
-from headstart.experiments.runner import run_here
-from headstart.experiments.trial import Setting, Trial, pretrained, weights_of
+from headstart.experiments.first_look import first_look
+from headstart.experiments.planning import Estimate, Planner
+from headstart.experiments.runner import in_order, run_here
+from headstart.experiments.timetable import Timetable
+from headstart.experiments.trial import Setting, Trial, planned, pretrained, weights_of
 from headstart.models.backbones import load_backbone
 from headstart.options import OF_DATA, OF_RESULT, Options
 from headstart.report import images
-from headstart.report.html import write_report
+from headstart.report.html import write_report, write_waiting
+from headstart.report.words import so_far
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
 from headstart.results.comparison import Comparison, compare_runs
@@ -33,6 +37,7 @@ from headstart.runtime.device import describe, make_fabric, precision_of, settin
 from headstart.strategies import (
     STRATEGIES,
     Candidate,
+    Plan,
     Weights,
     candidates_of,
     with_class_weights,
@@ -41,6 +46,7 @@ from headstart.strategies import (
 )
 from headstart.training.preparation import Pretrained
 
+RESERVE = 0.03  # of a time limit: for what is not measured
 KEPT_OF_WEIGHTS = ("name", "image_size", "sha256")
 
 Data = Dataset | Callable[[], Dataset] | str | Path
@@ -60,9 +66,9 @@ def compare(data: Data = "cifar10", strategies: Sequence[str] | None = None, **o
     return run_comparison(data, Options.of(options))
 
 
-def run_comparison(data: Data, options: Options) -> Comparison:
-    """`compare`, with its options read."""
-    started = time.perf_counter()
+def run_comparison(data: Data, options: Options, started: float | None = None) -> Comparison:
+    """`compare`, with its options read. started: when it was asked for, by `time.perf_counter` (None: now)."""
+    started = time.perf_counter() if started is None else started
     if options.output is not None:
         runs.refuse_taken(options.output)
     trackers.refuse_missing(options.log)
@@ -98,7 +104,7 @@ class Request:
         folder.mkdir(parents=True, exist_ok=True)
         with runs.writing(folder):
             kept = begin(folder, "comparison", self.as_json(candidates))
-            trials = self.trials(folder, candidates, kept)
+            trials, timetable = self.trials(folder, candidates, kept)
             write_json(folder / runs.AUDIT, found.as_json())
             left = [trial for trial in trials if not runs.is_run(trial.folder)]
             if len(left) < len(trials):
@@ -109,8 +115,10 @@ class Request:
                 and (before := compare_runs(folder)).verdict.prefer == options.prefer
             ):
                 return before
+            if len(left) == len(trials):
+                self.look(folder, trials)
             with trackers.tracking(options.log, folder) as tracked:
-                run_here(left, data, tracked, lambda run: self.report_so_far(folder))
+                run_here(left, data, tracked, lambda run: self.report_so_far(folder), timetable)
                 comparison = compare_runs(folder, options.prefer)
                 comparison.save()
                 images.keep_pictures(comparison, data)
@@ -145,36 +153,65 @@ class Request:
             ],
         }
 
-    def trials(self, folder: Path, candidates: Sequence[Candidate], kept: dict[str, Any]) -> list[Trial]:
-        """The runs that the request in the folder asks for, by its plan where there is a time limit."""
+    def trials(
+        self, folder: Path, candidates: Sequence[Candidate], kept: dict[str, Any]
+    ) -> tuple[list[Trial], Timetable | None]:
+        """The runs that the request in the folder asks for, in order, and what keeps them to a time limit, if there is
+        one. Once planned they are resumed by the same plan, without a clock."""
         shares = tuple(sorted({e.strategy.frozen_share for e in candidates if e.strategy.frozen_share is not None}))
-        shared, size = self._pretrained(shares), self.options.image_size
+        shared, size, seeds = self._pretrained(shares), self.options.image_size, len(self.options.seed)
         if shared is not None:
             shared.describe([each.strategy for each in candidates])
-        plans: dict[str, Plan] = {}
-        if self.options.time_limit is not None:
-            planner = Planner(candidates, self.data, shared, size, len(self.options.seed), self.fabric)
-            plan = kept.get("plan") or self.plan(folder, planner, kept)
-            plans = {each["candidate"]: Plan(**each) for each in plan["candidates"]}
-            candidates = [planned(each, plans[each.name], plan["image_size"]) for each in candidates]
+        estimates: list[Estimate] = []
+        plans = [Plan.of(each) for each in kept.get("plan") or self.options.plan]
+        if not plans and self.options.limit is not None:
+            estimates = self.plan(Planner(candidates, self.data, shared, size, seeds, self.fabric))
+            plans = [each.plan for each in estimates]
+            write_json(folder / runs.REQUEST, kept | {"plan": [str(each) for each in plans]})
+        expected = {each.name: each.strategy.expected.seconds for each in candidates if each.strategy.expected}
+        expected |= {each.plan.candidate: each.seconds(1) for each in estimates}
         setting = Setting(folder, self.options.device, size, shares, self.options.command)
         by_name = {each.name: each for each in candidates}
-        return [
-            Trial(by_name[it["candidate"]], it["split"], it["seed"], setting, plans.get(it["candidate"]))
-            for it in kept["trials"]
-        ]
+        trials = in_order(
+            [
+                trial_of(by_name[it["candidate"]], it["split"], it["seed"], setting, plans, expected)
+                for it in kept["trials"]
+            ]
+        )
+        if not estimates:
+            return trials, None
+        assert self.options.limit is not None
+        return trials, Timetable(candidates, estimates, trials, self.started + (1 - RESERVE) * self.options.limit)
 
-    def plan(self, folder: Path, planner: Planner, kept: dict[str, Any]) -> dict[str, Any]:
-        """Plan what fits into what is left of the time limit, and keep that in the folder."""
-        assert self.options.time_limit is not None
-        left = max(1.0, self.options.time_limit - (time.perf_counter() - self.started))
-        planner = planner.at_affordable_size(left)
-        plan = {
-            "image_size": planner.pretrained.backbone.image_size if planner.pretrained else None,
-            "candidates": [asdict(each) for each in planner.plan(left).values()],
-        }
-        write_json(folder / runs.REQUEST, kept | {"plan": plan})
-        return plan
+    def look(self, folder: Path, trials: Sequence[Trial]) -> None:
+        """Say what is known within the first minute, on the screen and on the page that will be the report."""
+        candidates = [trial.candidate for trial in trials]
+        found = first_look(candidates, self.data, self.fabric, trials[0].setting, self.started)
+        if found is not None:
+            say(found.said)
+            coming = ", ".join(dict.fromkeys(trial.candidate.name for trial in trials))
+            page = write_waiting(folder, self.data.name, found.said, [f"To come: {coming}."])
+            say(f"so far: {page}")
+
+    def plan(self, planner: Planner) -> list[Estimate]:
+        """Plan what fits into what is left of the time limit, and say so."""
+        assert self.options.limit is not None
+        left = max(1.0, (1 - RESERVE) * self.options.limit - (time.perf_counter() - self.started))
+        estimates = planner.estimates(left)
+        seeds, clock = planner.seeds, time.time()
+        whole = {each.plan.candidate: each.seconds(seeds) for each in planner.whole()}
+        say(f"planned for {left:.0f} s; the whole recipes take about {sum(whole.values()):.0f} s here")
+        for each in sorted(estimates, key=lambda each: each.seconds(1)):
+            clock += each.seconds(seeds)
+            ready = time.strftime("%H:%M:%S", time.localtime(clock))
+            name, size = each.plan.candidate, f" at {each.plan.image_size} px" if each.plan.image_size else ""
+            say(
+                f"  {name:12} {each.plan.epochs:g} of {each.most:g} epochs{size}: {each.seconds(seeds):.0f} s "
+                f"(whole: {whole[name]:.0f} s), ready at {ready}"
+            )
+        if (total := sum(each.seconds(seeds) for each in estimates)) > left:
+            say(f"the least of each takes {total:.0f} s: the limit cannot be kept")
+        return estimates
 
     def _pretrained(self, shares: tuple[float, ...]) -> Pretrained | None:
         if self.weights is None:
@@ -188,7 +225,11 @@ class Request:
             return
         comparison.save()
         write_report(comparison)
-        say(f"{len(comparison.runs)} of {comparison.planned} runs are finished; so far: {folder / runs.REPORT}")
+        seconds = time.perf_counter() - self.started
+        say(
+            f"{len(comparison.runs)} of {comparison.planned} runs are finished after {seconds:.0f} s: "
+            f"{so_far(comparison)}; so far: {folder / runs.REPORT}"
+        )
 
 
 def find_weights(options: Options) -> Weights | None:
@@ -199,10 +240,15 @@ def find_weights(options: Options) -> Weights | None:
     return weights_of(backbone, options.weights, options.offline)
 
 
-def planned(candidate: Candidate, plan: Plan, image_size: int | None) -> Candidate:
-    """The candidate as a plan has it."""
-    weights = candidate.weights and replace(candidate.weights, image_size=image_size or candidate.weights.image_size)
-    return Candidate(candidate.name, with_epochs(candidate.strategy, plan.epochs), weights)
+def trial_of(
+    candidate: Candidate, split: str, seed: int, setting: Setting, plans: Sequence[Plan], expected: Mapping[str, float]
+) -> Trial:
+    """One run, by the plan for its seed, that for all seeds of the candidate, or none."""
+    seconds = expected.get(candidate.name, math.inf)
+    for plan in sorted(plans, key=lambda plan: plan.seed is None):
+        if plan.candidate == candidate.name and plan.seed in (seed, None):
+            return Trial(planned(candidate, plan), split, seed, setting, plan, seconds)
+    return Trial(candidate, split, seed, setting, None, seconds)
 
 
 def data_of(data: Data, options: Options) -> Dataset:

@@ -70,11 +70,13 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
         begin(folder, "learning curve", request)
         say(f"{folder}: {', '.join(f'{size:,}' for size in parts)} training images")
         for place, (size, part) in enumerate(parts.items()):
-            output, limit = runs.folder_of_size(folder, size), options.time_limit
-            if limit is not None:  # what is left of it, shared equally between the sizes that are left
-                limit = max(1.0, (limit - (time.perf_counter() - started)) / (len(parts) - place))
-                limit = (read_request(output) or {"options": {"time_limit": limit}})["options"]["time_limit"]
-            run_comparison(part, replace(options, output=output, time_limit=limit, train_limit=None, **LOADED))
+            output = runs.folder_of_size(folder, size)
+            asked = replace(options, output=output, train_limit=None, **LOADED)
+            if options.limit is not None:  # what is left of it, shared equally between the sizes that are left
+                left = max(1.0, (options.limit - (time.perf_counter() - started)) / (len(parts) - place))
+                kept = read_request(output) or {"options": {"time_limit": left}}
+                asked = replace(asked, time_limit=kept["options"]["time_limit"])
+            run_comparison(part, asked)
         curve = read_curve(folder)
         curve.save()
         write_figure(curve)

@@ -7,6 +7,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from lightning_fabric import Fabric
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.evaluation.calibration import fit_temperature
-from headstart.experiments.planning import CHECKED_SHARE, Plan
 from headstart.inference.agreement import saved_network
 from headstart.inference.classifier import Classifier
 from headstart.models.backbones import Backbone, load_backbone
@@ -27,12 +27,13 @@ from headstart.results.files import write_json
 from headstart.results.scores import LEAST_AGREEMENT, scores_of
 from headstart.runtime.console import note, say
 from headstart.runtime.device import describe, environment, make_fabric, precision_of, seed_all
-from headstart.strategies import Candidate, Weights
+from headstart.strategies import Candidate, Plan, Weights
 from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit, predict
 from headstart.training.forgetting import forgetting
 from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
 
 MOST_LINES = 20  # epochs of a run that the screen tells of
+CHECKED_SHARE = 0.1  # of the time to fit, that the saved network may be checked for
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run that is to be: a plain record, enough for `run_trial` wherever the data and the weights are."""
+    """One run that is to be: a plain record, enough for `run_trial` wherever the data and the weights are.
+
+    plan: what made the candidate other than its whole recipe. seconds: how long it is expected to take.
+    """
 
     candidate: Candidate
     split: str
     seed: int
     setting: Setting
     plan: Plan | None = None
+    seconds: float = math.inf
 
     @property
     def name(self) -> str:
@@ -91,7 +96,8 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     fit_seconds = frozen_seconds + training_seconds
     with runs.new_run(trial.folder) as folder:
         classifier.save(folder / runs.MODEL)
-        write_json(folder / runs.CONFIG, config_of(trial, prepared, data, fabric))
+        plan = trial.plan and replace(trial.plan, changes=fitted.changes)
+        write_json(folder / runs.CONFIG, config_of(replace(trial, plan=plan), prepared, data, fabric))
         write_json(folder / runs.ENVIRONMENT, environment())
         runs.write_history(folder, fitted.history)
         kept, saved = saved_network(folder, data.test, logits, CHECKED_SHARE * fit_seconds)
@@ -136,6 +142,14 @@ def _tell(trial: Trial, metrics: dict[str, Any]) -> None:
         )
 
 
+def planned(candidate: Candidate, plan: Plan) -> Candidate:
+    """The candidate as a plan has it."""
+    weights = candidate.weights
+    if weights is not None and plan.image_size is not None:
+        weights = replace(weights, image_size=plan.image_size)
+    return replace(candidate, strategy=plan.apply(candidate.strategy), weights=weights)
+
+
 def weights_of(backbone: Backbone, file: Path | None, offline: bool) -> Weights:
     """The record by which a trial finds a backbone again."""
     found = str(file) if file is not None else None
@@ -174,21 +188,21 @@ def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch
     recipe = trial.candidate.strategy.recipe
     train_samples, train_seconds = prepared.samples(data.train, recipe.views)
     val_samples, val_seconds = prepared.samples(data.val, ("identity",))
-    every = recipe.validate_every * math.ceil(
-        recipe.epochs / recipe.validate_every / MOST_LINES
-    )  # epochs from line to line
+    every = max(1, math.ceil(recipe.epochs / recipe.validate_every / MOST_LINES))  # validations from line to line
+    lines = count(1)
 
     def tell(row: Row) -> None:
         watch.on_row(row)
-        if row["epoch"] % every == 0 or row["epoch"] == recipe.epochs:
+        if next(lines) % every == 0:
             note(
-                f"{trial.candidate.name} epoch {row['epoch']}/{recipe.epochs}: loss {row['train_loss']:.3f}, val loss "
+                f"{trial.candidate.name} epoch {row['epoch']:g}: loss {row['train_loss']:.3f}, val loss "
                 f"{row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"
             )
 
     started = time.perf_counter()
     samples = TrainVal(train_samples, val_samples)
-    fitted = fit(prepared.network.trainable, samples, recipe, fabric, trial.seed, Watch(tell, watch.on_batch))
+    epochs = watch.epochs or dict(trial.plan.changes if trial.plan else ()).get
+    fitted = fit(prepared.network.trainable, samples, recipe, fabric, trial.seed, Watch(tell, watch.on_batch, epochs))
     training_seconds = time.perf_counter() - started
     if fitted.ended:
         say(f"{trial.candidate.name} (seed {trial.seed}): {fitted.ended}")
@@ -234,5 +248,5 @@ def config_of(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric) -
         "device": describe(fabric),
         "precision": precision_of(fabric),
         "command": trial.setting.command,
-        "plan": None if trial.plan is None else asdict(trial.plan),
+        "plan": None if trial.plan is None else str(trial.plan),
     }

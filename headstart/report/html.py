@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from headstart.data.dataset import PARTS
@@ -38,17 +38,11 @@ MOST_CLASSES_OPEN = 20  # a longer table of classes starts folded
 def write_report(comparison: Comparison) -> Path:
     """Write the figures and report.html into the comparison's folder; returns the path of the page."""
     script = resources.files("headstart.report").joinpath("report.js").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("headstart.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": count, "shorten": shorten}
-    page = environment.get_template("report.html.j2").render(
+    page = _template("report.html.j2").render(
         comparison=comparison,
         refresh=None if comparison.is_complete else REFRESH_SECONDS,
+        so_far=words.so_far(comparison),
+        shortened=words.shortened(comparison),
         ended=_ended(comparison),
         disagreeing=_disagreeing(comparison),
         **_doubts(comparison),
@@ -63,9 +57,41 @@ def write_report(comparison: Comparison) -> Path:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
-    path = comparison.folder / runs.REPORT
-    write_text(path, page.encode("utf-8", "replace").decode("utf-8"))  # a name may hold half a surrogate pair
+    path = _write(comparison.folder, page)
     renew_checksums(comparison.folder, runs.REPORT, runs.FIGURES)
+    return path
+
+
+def write_waiting(folder: Path, name: str, known: str, coming: Sequence[str]) -> Path:
+    """Write the page of a comparison on the data set `name` that has no finished run yet: what is known, and what is to
+    come."""
+    page = _template("waiting.html.j2").render(
+        name=name,
+        refresh=REFRESH_SECONDS,
+        question=words.QUESTION.format(name),
+        known=known,
+        coming=coming,
+        light=theme.LIGHT,
+        dark=theme.DARK,
+    )
+    return _write(folder, page)
+
+
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=PackageLoader("headstart.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": count, "shorten": shorten}
+    return environment.get_template(name)
+
+
+def _write(folder: Path, page: str) -> Path:
+    path = folder / runs.REPORT
+    write_text(path, page.encode("utf-8", "replace").decode("utf-8"))  # a name may hold half a surrogate pair
     return path
 
 

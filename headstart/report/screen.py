@@ -12,7 +12,7 @@ from rich.table import Table
 
 from headstart.evaluation.scores import SCREEN, Score, shown_in
 from headstart.report import WRITERS, percent
-from headstart.report.words import without_leaks
+from headstart.report.words import shortened, without_leaks
 from headstart.results import runs
 from headstart.results.comparison import Comparison
 
@@ -59,4 +59,6 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(
             f"Test images of which the backbone's old head still says the same as before training: {agreements}."
         )
+    for line in shortened(comparison):
+        console.print(line, soft_wrap=True)
     console.print(f"Report: {comparison.folder / runs.REPORT}", soft_wrap=True)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headstart.report import count, percent
+from headstart.results.comparison import Comparison
+from headstart.results.request import read_request
+from headstart.results.shortened import again
+from headstart.results.shortened import shortened as left_out_of
 
 QUESTION = "Does a pre-trained network give a head start on {}, and how much of it is worth retraining?"
 FORGETTING = (
@@ -37,3 +41,26 @@ def without_leaks(leaked: int, scores: Mapping[str, Mapping[str, float]]) -> str
         return f"All {count(leaked)} test images have duplicates in train or val: none is left to score without them."
     told = ", ".join(f"{name} {percent(row['accuracy'])}" for name, row in scores.items())
     return f"Without the {count(leaked)} test images that have duplicates in train or val: {told}."
+
+
+def so_far(comparison: Comparison) -> str:
+    """What each candidate gives, as far as it is known: accuracy on test, and its interval."""
+    rows = {name: row["accuracy"] for name, row in comparison.summary.items()}
+    return ", ".join(
+        f"{name} {percent(row['mean'], 1)} ({percent(row['low'], 1)} to {percent(row['high'], 1)})"
+        for name, row in rows.items()
+    )
+
+
+def shortened(comparison: Comparison) -> list[str]:
+    """What was left out to keep a time limit, a sentence a candidate, and how to have the same, or all of it."""
+    request = read_request(comparison.folder)
+    left_out = left_out_of(comparison.runs, request)
+    if not left_out:
+        return []
+    said = []
+    for name, parts in left_out.items():
+        expected = next(run.config["strategy"].get("expected") for run in comparison.runs if run.candidate == name)
+        whole = f" Its whole recipe gave {percent(expected['accuracy'])} on CIFAR-10." if expected else ""
+        said.append(f"{name}: {parts}.{whole}")
+    return [*said, "All of it: --time-limit none.", f"The same again, without a clock: {again(comparison.runs)}"]

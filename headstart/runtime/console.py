@@ -76,9 +76,9 @@ class Job:
 
     name: str
     kind: str
-    epochs: int
+    epochs: float
     done: float = 0.0
-    told: int = 0
+    told: float = 0
     is_over: bool = False
 
     @property
@@ -144,7 +144,7 @@ class Board:
         self.progress.update(self.all, said=said)
 
     def _draw(self, task: TaskID, done: float, planned: float) -> None:
-        self.progress.update(task, completed=done, total=planned, epochs=f"{int(done)}/{int(planned)} epochs")
+        self.progress.update(task, completed=done, total=planned, epochs=f"{int(done)}/{planned:g} epochs")
 
     def _show_window(self, place: int) -> None:
         """Of more runs than the terminal has lines, those about the one at `place`."""

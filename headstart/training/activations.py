@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from headstart import __version__
-from headstart.data.dataset import Dataset, Subset
+from headstart.data.dataset import Subset
 from headstart.errors import HeadstartError
 from headstart.models.network import Readout, Taps
 from headstart.runtime.console import bar, note
@@ -76,7 +76,7 @@ class FrozenPass:
         table = self._table(part.dataset.collection, cut)
         for view in views:
             if not table.known(keys[view]).all():
-                self._run(part.dataset, view)
+                self._run(part, view)
         rows = np.stack([table.find(keys[view]) for view in views])
         samples = Samples(mapped(table.values()), torch.from_numpy(rows), torch.from_numpy(part.labels), views)
         return samples, sum(table.seconds(keys[view]) for view in views)
@@ -93,12 +93,14 @@ class FrozenPass:
         }
         return RowTable("activations", collection, made_by, self.shapes[cut], np.float16)
 
-    def _run(self, dataset: Dataset, view: str) -> None:
-        """Compute what is missing of one view, at every cut: for all images that a split uses, so that another cut into
-        train, val and test finds it there."""
-        part = Subset(dataset, np.concatenate(list(dataset.splits[0].parts.values())))
+    def _run(self, part: Subset, view: str) -> None:
+        """Compute what is missing of one view, at every cut; of what train is given, for val and test too: by another
+        split they may be train."""
+        split = part.dataset.splits[0]
+        if np.array_equal(part.rows, split.train):
+            part = Subset(part.dataset, np.concatenate(list(split.parts.values())))
         keys = [f"{digest} {view}" for digest in part.digests]
-        tables = [self._table(dataset.collection, cut) for cut in self.cuts]
+        tables = [self._table(part.dataset.collection, cut) for cut in self.cuts]
         with ExitStack() as stack:
             in_one_order = sorted(range(len(tables)), key=lambda i: tables[i].folder)  # no two processes wait in a ring
             fills = {i: stack.enter_context(tables[i].filling(keys)) for i in in_one_order}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from headstart.strategies import Recipe
 
 # What a view does to images (N, C, H, W). Every view keeps the class; which ones a recipe uses is data.
 VIEWS = {
@@ -78,14 +81,14 @@ def shuffled(
     """
     if samples.are_images and not {"identity", "mirror"}.issuperset(samples.views):
         raise ValueError(f"training mirrors and moves images; it knows no other views: {samples.views}")
-    count = len(samples)
+    images = len(samples)
     start = torch.randint(
-        len(samples.views), (count,), generator=torch.Generator().manual_seed(generator.initial_seed())
+        len(samples.views), (images,), generator=torch.Generator().manual_seed(generator.initial_seed())
     )
     view_of = (start + epoch) % len(samples.views)
-    order = torch.randperm(count, generator=generator)
+    order = torch.randperm(images, generator=generator)
     for chosen in order.split(batch_size):
-        if len(chosen) < batch_size <= count:
+        if len(chosen) < batch_size <= images:
             return
         if samples.are_images:
             shift = torch.randint(-translate, translate + 1, (2, len(chosen)), generator=generator)
@@ -95,6 +98,13 @@ def shuffled(
         else:
             inputs = samples.taken(view_of[chosen], chosen, device)
         yield inputs, samples.labels[chosen.to(samples.labels.device)].to(device)
+
+
+def without_end(samples: Samples, recipe: Recipe, device: torch.device, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of one epoch after another, as long as they are asked for."""
+    generator = torch.Generator().manual_seed(seed)
+    for epoch in count():
+        yield from shuffled(samples, epoch, recipe.batch_size, recipe.translate, device, generator)
 
 
 def in_order(samples: Samples, view: int, batch_size: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from headstart.errors import HeadstartError
 from headstart.runtime.device import precision_of
 from headstart.strategies import Recipe
-from headstart.training.batches import Samples, in_order, mixed, shuffled
+from headstart.training.batches import Samples, in_order, mixed, without_end
 from headstart.training.optimizers import Schedule, make_optimizers
 from headstart.training.stopping import EarlyStopping
 
@@ -39,19 +39,26 @@ class TrainVal(NamedTuple):
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told while training goes on: of every row of the history, and of every batch, how many images it had."""
+    """Who is told while training goes on: of every row of the history, and of every batch, how many images it had.
+
+    epochs: asked after every validation but the last, and given how many epochs are over, how many there are to be in
+    all; None where that stays as it is.
+    """
 
     on_row: Callable[[Row], None] = lambda row: None
     on_batch: Callable[[int], None] = lambda images: None
+    epochs: Callable[[float], float | None] | None = None
 
 
 @dataclass(frozen=True)
 class Fitted:
     """history: a row a validation, see `fit`. ended: one sentence that says why training broke off; empty where it did
-    not, also where it was stopped early."""
+    not, also where it was stopped early. changes: (epochs that were over, epochs there were to be in all from then on),
+    as `Watch.epochs` had it."""
 
     history: list[Row]
     ended: str = ""
+    changes: tuple[tuple[float, float], ...] = ()
 
 
 def fit(
@@ -59,47 +66,44 @@ def fit(
 ) -> Fitted:
     """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val.
 
-    The history has a row a validation, mostly one an epoch: epoch (how many are over), then, since the row before:
-    seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the recipe's last group, as it
-    began), images_per_second (of training alone). Losses are what is minimised, label smoothing included. A loss that
-    is not finite breaks training off, which `ended` says; HeadstartError where no epoch before it was good.
+    The history has a row a validation, mostly one an epoch: epoch (how many are over, to three decimals), then, since
+    the row before: seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the recipe's last
+    group, as it began), images_per_second (of training alone). Losses are what is minimised, label smoothing included.
+    A loss that is not finite breaks training off, which `ended` says; HeadstartError where no epoch before it was good.
     """
     (train, val), watch = samples, watch or Watch()
     dtype = torch.bfloat16 if precision_of(fabric) == "bf16-mixed" else torch.float32
     optimizers = make_optimizers(model, recipe, dtype)
     wrapped, *optimizers = fabric.setup(model, *optimizers)
-    schedule = Schedule(optimizers, recipe, steps=recipe.epochs * max(1, len(train) // recipe.batch_size))
+    epoch = max(1, len(train) // recipe.batch_size)  # in steps
+    schedule = Schedule(optimizers, recipe, steps_of(recipe.epochs, epoch))
     loss_of = make_loss(recipe, train.labels.to(fabric.device))
-    generator = torch.Generator().manual_seed(seed)
+    batches = without_end(train, recipe, fabric.device, seed)
     stopping = EarlyStopping(recipe.patience)
     best: dict[str, Tensor] | None = None
     history: list[Row] = []
+    changes: list[tuple[float, float]] = []
     ended = ""
-    for first in range(0, recipe.epochs, recipe.validate_every):
-        epochs = range(first, min(first + recipe.validate_every, recipe.epochs))
+    while schedule.done < schedule.end and not stopping.should_stop:
         started, learning_rate = time.perf_counter(), optimizers[-1].param_groups[0]["lr"]
-        batches = chain.from_iterable(
-            shuffled(train, epoch, recipe.batch_size, recipe.translate, fabric.device, generator) for epoch in epochs
-        )
+        some = islice(batches, min(recipe.validate_every * epoch, schedule.end - schedule.done))
         train_loss, train_accuracy, count = train_epoch(
-            wrapped, _told(batches, watch), schedule, recipe.mixup, loss_of, fabric
+            wrapped, _told(some, watch), schedule, recipe.mixup, loss_of, fabric
         )
         train_seconds = time.perf_counter() - started
         val_loss, val_accuracy = score(predict(wrapped, val, fabric), val.labels, loss_of)
+        done = epochs_of(schedule.done, epoch)
         if not math.isfinite(train_loss + val_loss):
             if best is None:
-                raise HeadstartError(
-                    f"the loss is not finite by epoch {epochs[-1] + 1}: the learning rate is too high here"
-                )
+                raise HeadstartError(f"the loss is not finite by epoch {done}: the learning rate is too high here")
             kept = min(history, key=lambda row: row["val_loss"])["epoch"]
             ended = (
-                f"the loss was not finite by epoch {epochs[-1] + 1}: training stopped, and the weights of epoch {kept} "
-                "are kept"
+                f"the loss was not finite by epoch {done}: training stopped, and the weights of epoch {kept} are kept"
             )
             break
         history.append(
             {
-                "epoch": epochs[-1] + 1,
+                "epoch": done,
                 "seconds": time.perf_counter() - started,
                 "train_loss": train_loss,
                 "train_accuracy": train_accuracy,
@@ -113,11 +117,22 @@ def fit(
             best = copy.deepcopy(model.state_dict())
         watch.on_row(history[-1])
         schedule.after_validation(val_loss)
-        if stopping.should_stop:
-            break
+        if watch.epochs and schedule.done < schedule.end and (epochs := watch.epochs(done)) is not None:
+            schedule.end_at(steps_of(epochs, epoch))
+            changes.append((done, epochs))
     if best is not None:
         model.load_state_dict(best)
-    return Fitted(history, ended)
+    return Fitted(history, ended, tuple(changes))
+
+
+def steps_of(epochs: float, epoch: int) -> int:
+    """Steps in so many epochs of `epoch` steps; at least one."""
+    return max(1, round(epochs * epoch))
+
+
+def epochs_of(steps: int, epoch: int) -> float:
+    """Epochs of `epoch` steps in so many; a whole number where they are whole."""
+    return round(steps / epoch, 3) if steps % epoch else steps // epoch
 
 
 def make_loss(recipe: Recipe, labels: Tensor) -> Loss:

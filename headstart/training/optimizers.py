@@ -107,22 +107,30 @@ def make_optimizers(model: nn.Module, recipe: Recipe, dtype: torch.dtype = torch
 
 class Schedule:
     """Steps the optimizers, and moves their learning rates: after every step along a decay, or after validations
-    that showed nothing new ("plateau")."""
+    that showed nothing new ("plateau").
+
+    done: steps that were taken. end: how many there are to be; it can be moved, and the decay is then stretched or
+    shortened from there on.
+    """
 
     def __init__(self, optimizers: Sequence[Optimizer], recipe: Recipe, steps: int):
-        self.optimizers = optimizers
+        self.optimizers, self.recipe = optimizers, recipe
+        self.done, self.end = 0, steps
+        self.planned = steps
+        self._moved_at, self._place_then = 0, 0.0
         self.each_step: list[LambdaLR] = []
         self.each_validation: list[ReduceLROnPlateau] = []
         if recipe.schedule == "plateau":
             self.each_validation = [ReduceLROnPlateau(o, factor=0.2, patience=PLATEAU_PATIENCE) for o in optimizers]
         else:
-            self.each_step = [LambdaLR(o, lambda step: rate_factor(recipe, step, steps)) for o in optimizers]
+            self.each_step = [LambdaLR(o, self._factor) for o in optimizers]
 
     def step(self) -> None:
         """Change the weights by the gradients of a batch, and forget these."""
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
+        self.done += 1
         for scheduler in self.each_step:
             scheduler.step()
 
@@ -131,8 +139,21 @@ class Schedule:
         for scheduler in self.each_validation:
             scheduler.step(val_loss)
 
+    def end_at(self, steps: int) -> None:
+        """Let there be so many steps in all, and one more than were taken at least."""
+        self._moved_at, self._place_then = self.done, self._place(self.done)
+        self.end = max(steps, self.done + 1)
 
-def rate_factor(recipe: Recipe, step: int, steps: int) -> float:
+    def _factor(self, step: int) -> float:
+        return rate_factor(self.recipe, self._place(step), self.planned)
+
+    def _place(self, step: int) -> float:
+        """Where in the schedule, as it was planned, a step lies."""
+        left = self.planned - self._place_then
+        return self._place_then + (step - self._moved_at) * left / (self.end - self._moved_at)
+
+
+def rate_factor(recipe: Recipe, step: float, steps: int) -> float:
     """What every learning rate is multiplied by for step number `step`, from 0, of so many planned."""
     rising = recipe.warmup * steps
     if step < rising:

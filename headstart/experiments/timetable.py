@@ -1,0 +1,73 @@
+"""Keeping a comparison to its time limit while its trials run, whatever else the machine does meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from headstart.experiments.planning import REPORT_SECONDS, Estimate
+from headstart.experiments.trial import Trial, planned
+from headstart.strategies import Candidate
+from headstart.training.fit import Row
+
+LEAST_CHANGE = 0.05  # of the epochs that are left: a smaller one is not made
+
+
+class Timetable:
+    """What is left to do, and until when.
+
+    Where the machine turns slower than was measured, all that is left is shortened alike; where it turns faster, what
+    was shortened is trained longer, up to its whole recipe.
+    """
+
+    def __init__(
+        self, candidates: Sequence[Candidate], estimates: Sequence[Estimate], trials: Sequence[Trial], ends: float
+    ):
+        """candidates: with their whole recipes. trials: in the order in which they will run. ends: when the last one
+        must be over, by `time.perf_counter`."""
+        self.candidates = {each.name: each for each in candidates}
+        self.estimates = {each.plan.candidate: each for each in estimates}
+        self.left = [self.estimates[trial.candidate.name] for trial in trials]
+        self.ends = ends
+        self.pass_left = sum(each.pass_seconds for each in estimates)
+        self.slower = 1.0  # how many times as long an epoch takes as was estimated, when one was last seen
+        self.total = self.done = 0.0  # epochs of the trial that runs
+
+    @property
+    def epoch_seconds(self) -> dict[str, float]:
+        """Candidate -> seconds of an epoch, as estimated."""
+        return {name: each.epoch_seconds for name, each in self.estimates.items()}
+
+    def begin(self, trial: Trial) -> Trial:
+        """The next trial, its epochs planned again by the time that is left."""
+        plan = self.left[0].plan
+        self.total, self.done = plan.epochs, 0.0
+        if (epochs := self.epochs(0.0)) is not None:
+            plan = replace(plan, epochs=epochs)
+        return replace(trial, plan=plan, candidate=planned(self.candidates[plan.candidate], plan))
+
+    def validated(self, row: Row) -> None:
+        """Be told of a row of the trial's history."""
+        self.slower = row["seconds"] / (row["epoch"] - self.done) / self.left[0].epoch_seconds
+        self.done = row["epoch"]
+        if self.left[0].pass_seconds:
+            self.pass_left = 0.0  # it came before the first epoch
+
+    def end(self) -> None:
+        """The trial is over."""
+        del self.left[0]
+
+    def epochs(self, done: float) -> float | None:
+        """How many epochs the trial is to have of which so many are over; None where that is as it should be."""
+        now, *later = self.left
+        left = self.total - done
+        fits = left / now.plan.epochs * now.fit_seconds + sum(each.fit_seconds for each in later)
+        tests = sum(each.test_seconds for each in self.left)
+        fixed = self.pass_left + self.slower * tests + len(self.left) * REPORT_SECONDS
+        share = (self.ends - time.perf_counter() - fixed) / (self.slower * fits)
+        found = min(now.most, done + max(share * left, 0.01))
+        if abs(found - self.total) < LEAST_CHANGE * left:
+            return None
+        self.total = round(found, 2)
+        return self.total

@@ -1,0 +1,55 @@
+"""What a shorter recipe costs in accuracy: measured, so that a time limit is spent where it brings most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.strategies import Strategy
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What all candidates on one backbone share.
+
+    image_size: pixels a side. views: how many of a recipe's views training sees. None: as the recipe has it.
+    """
+
+    image_size: int | None = None
+    views: int | None = None
+
+
+WHOLE = Shape()
+
+# Accuracy on val of CIFAR-10, one seed, EfficientNet-Lite0: docs/results/2026-11-26-time-limits. Other data is assumed
+# to gain in the same places.
+EPOCHS = {  # share of a recipe's epochs -> accuracy
+    "base-cnn": {0.1: 0.62, 0.2: 0.69, 0.4: 0.76, 0.6: 0.79, 1.0: 0.82},
+    "deep-cnn": {0.1: 0.80, 0.3: 0.89, 0.55: 0.9188, 1.0: 0.93},
+    "frozen": {0.1: 0.92, 1.0: 0.932},
+    "last20": {0.25: 0.94, 0.5: 0.95, 1.0: 0.955},
+}
+SIZES = {  # pixels a side -> what is lost to the whole 192
+    "frozen": {160: 0.008, 128: 0.02, 96: 0.04, 64: 0.1},
+    "last20": {160: 0.007, 128: 0.02, 96: 0.04, 64: 0.1},
+}
+ONE_VIEW = {"frozen": 0.004, "last20": 0.006}  # what is lost where training sees no mirrored images
+CHANCE = 0.1  # with no epoch at all
+
+
+def shapes(image_size: int | None) -> list[Shape]:
+    """The shapes that are weighed where the backbone sees `image_size` pixels a side, or one size only (None)."""
+    sizes = [size for size in SIZES["frozen"] if image_size is not None and size < image_size]
+    return [Shape(size, views) for size in (None, *sizes) for views in (None, 1)]
+
+
+def accuracy(strategy: Strategy, shape: Shape, share: float) -> float:
+    """What a strategy promises in a shape, of a share of its recipe's epochs; one that was not measured, what its like
+    does."""
+    name = strategy.name if strategy.name in EPOCHS else "deep-cnn" if strategy.frozen_share is None else "last20"
+    shares, accuracies = zip(*EPOCHS[name].items(), strict=True)
+    promised = float(np.interp(share, (0.0, *shares), (CHANCE, *accuracies)))
+    if shape.image_size is not None:
+        promised -= SIZES[name][shape.image_size]
+    return promised - (ONE_VIEW[name] if shape.views == 1 else 0.0)

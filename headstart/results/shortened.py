@@ -1,0 +1,63 @@
+"""What a time limit made of the recipes, and the command that does the same again without a clock."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from headstart.results import runs
+from headstart.strategies import Plan
+
+LIMIT, OUTPUT = "--time-limit", "--output"  # options that the same again must not have
+
+
+def plan_of(run: runs.Run) -> Plan | None:
+    """How a run was trained, where that was planned: the epochs that it had in the end."""
+    said = run.config.get("plan")
+    return Plan.of(said) if isinstance(said, str) else None  # runs of schema 2 before plans were text hold a dict
+
+
+def shortened(found: Sequence[runs.Run], request: Mapping[str, Any] | None) -> dict[str, str]:
+    """Candidate -> what of its whole recipe was left out, in words; only of those that were shortened."""
+    said: dict[str, str] = {}
+    for run in found:
+        plan, whole = plan_of(run), (request or {}).get("strategies", {}).get(run.candidate)
+        if plan is None or whole is None:
+            continue
+        recipe, parts = whole["recipe"], []
+        if plan.last_epochs < recipe["epochs"]:
+            parts.append(f"{plan.last_epochs:g} of {recipe['epochs']:g} epochs")
+        if plan.image_size is not None:
+            parts.append(f"images of {plan.image_size} pixels a side")
+        if plan.views is not None:
+            parts.append(f"{plan.views} of {len(recipe['views'])} views of each image")
+        if parts:
+            said.setdefault(run.candidate, ", ".join(parts))
+    return said
+
+
+def plans(found: Sequence[runs.Run]) -> list[str]:
+    """The plans of all runs as text: one a candidate, or one a run where its seeds had different ones."""
+    planned = [(run, plan) for run in found if (plan := plan_of(run)) is not None]
+    ways = Counter(candidate for candidate, _ in {(run.candidate, plan) for run, plan in planned})
+    return list(
+        dict.fromkeys(str(plan if ways[run.candidate] == 1 else replace(plan, seed=run.seed)) for run, plan in planned)
+    )
+
+
+def again(found: Sequence[runs.Run]) -> str:
+    """The command that trains the same, bit for bit on such a machine; for runs made from Python, the option."""
+    texts, typed = plans(found), found[0].config["command"]
+    if not typed:
+        return f"plan={texts}"
+    words, kept = shlex.split(typed), []
+    while words:
+        word = words.pop(0)
+        if word in (LIMIT, OUTPUT):
+            words = words[1:]
+        elif not word.startswith((f"{LIMIT}=", f"{OUTPUT}=")):
+            kept.append(word)
+    return shlex.join([*kept, "--plan", *texts])
