@@ -8,6 +8,7 @@ docs/decisions/unfreezing.md). What form a convolution takes depends on its geom
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +24,28 @@ class Pointwise(nn.Conv2d):
         """Return (N, out_channels, H, W)."""
         count, channels, height, width = x.shape
         columns = x.permute(1, 2, 3, 0).reshape(channels, -1)  # (C, H * W * N), not copied
-        assert self.bias is not None
-        out = torch.addmm(self.bias[:, None], self.weight.flatten(1), columns)
+        out: Tensor = _Product.apply(self.weight.flatten(1), self.bias, columns)
         return out.view(-1, height, width, count).permute(3, 0, 1, 2)
+
+
+class _Product(torch.autograd.Function):
+    """weight (O, C), bias (O,), columns (C, M) -> (O, M).
+
+    The gradient of the columns is a product with the transposed weight, which oneDNN is slow to read in bf16: autograd
+    would hand it on as it lies, and take twice as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, columns: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, columns)
+        return torch.addmm(bias[:, None], weight, columns)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        (gradient,) = gradients  # (O, M), in the precision that autocast chose
+        weight, columns = (each.to(gradient) for each in ctx.saved_tensors)
+        of_columns = weight.T.contiguous() @ gradient if ctx.needs_input_grad[2] else None
+        return gradient @ columns.T, gradient.sum(1), of_columns
 
 
 class Windowed(nn.Conv2d):
@@ -126,6 +146,44 @@ def _taps(vertical: tuple[int, int, int], horizontal: tuple[int, int, int], size
     # every pair of a vertical and a horizontal tap: (kh, kw, out_y, out_x, in_y, in_x)
     both = torch.einsum("aij,bkl->abikjl", along(*vertical), along(*horizontal))
     return both.reshape(size * size, -1)
+
+
+class GlobalMean(nn.Module):
+    """The mean of each map (N, C, H, W) that lies in memory as (C, H, W, N), which torch's own pooling would walk
+    against the grain."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C, 1, 1)."""
+        means: Tensor = _MeanOfPixels.apply(_pixels(x))
+        return means.T[:, :, None, None]
+
+
+class SqueezeExcite(nn.Sequential):
+    """Pieces that tell, of the mean of each map, what the map is multiplied by; maps as for `GlobalMean`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return maps of the shape of x."""
+        factors = super().forward(GlobalMean()(x))
+        return (_pixels(x) * _pixels(factors)).unflatten(1, x.shape[2:]).permute(3, 0, 1, 2)
+
+
+def _pixels(maps: Tensor) -> Tensor:
+    """(N, C, H, W) -> (C, H * W, N), not copied where that is how they lie."""
+    return maps.permute(1, 2, 3, 0).flatten(1, 2)
+
+
+class _MeanOfPixels(torch.autograd.Function):
+    """(C, P, N) -> (C, N). Its gradient comes back in rows of N, as all that is computed with it lies; autograd's would
+    lie as the (N, C) that a classifier gives."""
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor) -> Tensor:
+        ctx.shape = pixels.shape
+        return pixels.sum(1) / ctx.shape[1]  # `mean` first makes fp32 of bf16
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return (gradients[0] / ctx.shape[1]).contiguous()[:, None].expand(ctx.shape)
 
 
 class MatrixProducts(nn.Sequential):

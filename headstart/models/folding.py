@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from headstart.models.convolutions import Depthwise, MatrixProducts, OfImages, Pointwise, Windowed
+from headstart.models.convolutions import (
+    Depthwise,
+    GlobalMean,
+    MatrixProducts,
+    OfImages,
+    Pointwise,
+    SqueezeExcite,
+    Windowed,
+)
 
 IMAGE_CHANNELS = 4  # at most
 SMALL_MAP = 144  # pixels: pieces that see no larger maps work on them as (C, H, W, N)
@@ -57,10 +65,9 @@ def _converted(pieces: nn.Sequential, fold: bool, small: int) -> list[nn.Sequent
     children = list(whole.named_children())
     parts = nn.Sequential(OrderedDict(children[:small])), MatrixProducts(OrderedDict(children[small:]))
     for part in parts:
-        for parent in list(part.modules()):
+        for parent in reversed(list(part.modules())):  # what is inside first: a part that is replaced takes it along
             for name, module in list(parent.named_children()):
-                if isinstance(module, nn.Conv2d):
-                    setattr(parent, name, _quicker(module, is_small=part is parts[1]))
+                setattr(parent, name, _quicker(module, is_small=part is parts[1]))
     return [part for part in parts if len(part)]
 
 
@@ -89,7 +96,20 @@ def _folded(convolution: nn.Conv2d, norm: _BatchNorm) -> nn.Conv2d:
     return folded
 
 
-def _quicker(convolution: nn.Conv2d, is_small: bool) -> nn.Conv2d:
+def _quicker(module: nn.Module, is_small: bool) -> nn.Module:
+    """The same function of the same parameters, in the form that is quickest where maps are as small, or not."""
+    from timm.models._efficientnet_blocks import SqueezeExcite as Timms  # costs a second: only where it is wanted
+
+    if isinstance(module, nn.Conv2d):
+        return _quicker_convolution(module, is_small)
+    if is_small and isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1)):
+        return GlobalMean()
+    if is_small and isinstance(module, Timms):
+        return SqueezeExcite(OrderedDict(module.named_children()))
+    return module
+
+
+def _quicker_convolution(convolution: nn.Conv2d, is_small: bool) -> nn.Conv2d:
     """The same convolution, of the same parameters, in the form that its geometry and its maps allow."""
     from timm.layers import Conv2dSame  # costs a second and imports torchvision: only where a backbone is wanted
 

@@ -68,7 +68,7 @@ PLATEAU_PATIENCE = 2  # epochs
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adamw": lambda params, lr, weight_decay, momentum, dtype: AdamW(
-        params, lr=lr, weight_decay=weight_decay, betas=(momentum, 0.999)
+        params, lr=lr, weight_decay=weight_decay, betas=(momentum, 0.999), fused=True
     ),
     "sgd": lambda params, lr, weight_decay, momentum, dtype: SGD(
         params, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=momentum > 0

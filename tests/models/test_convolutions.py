@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from timm.layers import Conv2dSame
+from timm.models._efficientnet_blocks import SqueezeExcite as TimmsSqueezeExcite
 from torch import nn
 
-from headstart.models.convolutions import MOST_PRODUCTS, Depthwise, OfImages, Pointwise
+from headstart.models.convolutions import MOST_PRODUCTS, Depthwise, GlobalMean, OfImages, Pointwise, SqueezeExcite
 
 
 def like(plain, kind):
@@ -59,3 +62,57 @@ def test_the_first_convolution_in_any_memory_order(plain, memory_format):
 def test_a_pointwise_convolution():
     plain = nn.Conv2d(6, 5, 1)
     assert_equal_with_gradients(like(plain, Pointwise), plain, (3, 6, 4, 5))
+
+
+@pytest.mark.parametrize("input_is_trained", [False, True])
+def test_a_pointwise_convolution_in_bf16(input_is_trained):
+    plain = nn.Conv2d(6, 5, 1)
+    quick = like(plain, Pointwise)
+    x = torch.randn(3, 6, 4, 5, requires_grad=input_is_trained)
+    gradients = []
+    for convolution in (quick, plain):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = convolution(x)
+        assert out.dtype == torch.bfloat16
+        wanted = [*convolution.parameters(), *([x] if input_is_trained else [])]
+        gradients.append(torch.autograd.grad(out.float().square().sum(), wanted))
+    for got, expected in zip(*gradients, strict=True):
+        assert got.dtype == torch.float32
+        torch.testing.assert_close(got, expected, rtol=0.03, atol=0.03 * expected.abs().max().item())
+
+
+def lying_as_chwn(*shape):
+    """Maps (N, C, H, W) in float64 that lie as (C, H, W, N)."""
+    maps = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return maps.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)
+
+
+def assert_same_function(quick, plain, x):
+    outputs, gradients = [], []
+    for module in (quick, plain):
+        inputs = x.detach().requires_grad_()
+        outputs.append(module(inputs))
+        gradients.append(torch.autograd.grad(outputs[-1].sin().sum(), [inputs, *module.parameters()]))
+    torch.testing.assert_close(*outputs)
+    for got, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5, 6), (1, 2, 1, 1), (2, 1, 3, 1)])
+def test_a_global_mean(shape):
+    assert_same_function(GlobalMean(), nn.AdaptiveAvgPool2d(1), lying_as_chwn(*shape))
+    assert_same_function(GlobalMean(), nn.AdaptiveAvgPool2d(1), lying_as_chwn(*shape).contiguous())
+
+
+def test_the_gradient_of_a_global_mean_is_spread_over_pixels_without_a_copy():
+    maps = lying_as_chwn(3, 4, 5, 6).requires_grad_()
+    (gradient,) = torch.autograd.grad(GlobalMean()(maps).flatten(1).sum(), maps)
+    assert gradient.untyped_storage().nbytes() == 3 * 4 * gradient.element_size()
+    assert gradient.stride() == (1, 3, 0, 0)
+
+
+def test_squeeze_and_excitation():
+    plain = TimmsSqueezeExcite(6, rd_channels=2).double()
+    quick = SqueezeExcite(OrderedDict(plain.named_children()))
+    assert quick.state_dict().keys() == plain.state_dict().keys()
+    assert_same_function(quick, plain, lying_as_chwn(3, 6, 4, 5))

@@ -7,7 +7,14 @@ import timm
 import torch
 from torch import nn
 
-from headstart.models.convolutions import Depthwise, MatrixProducts, OfImages, Pointwise
+from headstart.models.convolutions import (
+    Depthwise,
+    GlobalMean,
+    MatrixProducts,
+    OfImages,
+    Pointwise,
+    SqueezeExcite,
+)
 from headstart.models.folding import SMALL_MAP, retrainable
 
 
@@ -39,6 +46,7 @@ def test_a_tail_gives_the_same_and_the_same_gradients(tail, size):
     kinds = [type(module) for module in fast.modules()]
     assert kinds.count(Depthwise) == 3
     assert kinds.count(Pointwise) == 7
+    assert kinds.count(GlobalMean) == 1
     assert nn.BatchNorm2d not in kinds
     x = torch.randn(
         3, 192, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
@@ -93,7 +101,18 @@ def test_squeeze_and_excitation_is_no_obstacle():
     fast = retrained(pieces, (192, 5, 5))
     x = torch.randn(2, 192, 5, 5)
     torch.testing.assert_close(fast(x), pieces(x), rtol=1e-3, atol=1e-4)
-    assert any(isinstance(module, Depthwise) for module in fast.modules())
+    kinds = [type(module) for module in fast.modules()]
+    assert (kinds.count(Depthwise), kinds.count(SqueezeExcite)) == (3, 3)
+    assert nn.Conv2d not in kinds  # those within the excitation are products too
+
+
+def test_a_tail_has_the_names_that_saved_networks_have():
+    for name in ("tf_efficientnet_lite0", "tf_efficientnet_b0"):
+        model = timm.create_model(name, num_classes=0)
+        pieces = nn.Sequential(*model.blocks[6], model.conv_head, model.bn2, model.global_pool)
+        (fast,) = retrainable(pieces, torch.Size((192, 5, 5)), fold=True)
+        convolutions = [place for place, module in pieces.named_modules() if isinstance(module, nn.Conv2d)]
+        assert list(fast.state_dict()) == [f"{place}.{kind}" for place in convolutions for kind in ("weight", "bias")]
 
 
 def test_the_original_is_left_as_it_was(tail):
