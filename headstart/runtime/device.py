@@ -30,6 +30,7 @@ from headstart.runtime.cache import cache_dir
 PROBE_REPEATS = 3
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
 VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")  # of the environment, that are set here
+HIDING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # instructions from torch and oneDNN
 CUDNN_FLAGS = ("enabled", "benchmark", "deterministic")
 
 
@@ -58,7 +59,10 @@ def make_fabric(device: str = "auto") -> Fabric:
 
 
 def bf16_is_fast(device: torch.device) -> bool:
-    """Whether bf16 is measured to be faster than fp32 there; a CPU without instructions for it is far slower."""
+    """Whether bf16 is measured to be faster than fp32 there; never on a CPU without instructions for it, where finding
+    that out would take a hundred times as long."""
+    if device.type == "cpu" and not _cpu_has_bf16():
+        return False
     probe = stored_probe("precision", device, lambda: _fastest_precision(device.type))
     return probe["choice"] == "bf16-mixed"
 
@@ -156,8 +160,13 @@ def environment() -> dict[str, Any]:
 
 
 def hardware(device: torch.device) -> str:
-    """What makes the same arithmetic give the same bits, and take the same time: processor, threads, versions."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{_processor()} x{torch.get_num_threads()}"
+    """What makes the same arithmetic give the same bits, and take the same time: processor, threads, versions; and the
+    variables that hide instructions from the libraries, where they are set."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        hiding = [f" {variable}={os.environ[variable]}" for variable in HIDING if variable in os.environ]
+        name = f"{_processor()} x{torch.get_num_threads()}{''.join(hiding)}"
     return f"{name} torch {torch.__version__} openvino {_version('openvino')}"
 
 
@@ -176,6 +185,14 @@ def stored_probe(name: str, device: torch.device, measure: Callable[[], dict[str
             temporary.write_text(json.dumps(result), encoding="utf-8")
             temporary.replace(path)
             return result
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether the CPU has instructions for bf16, and oneDNN may use them (ONEDNN_MAX_CPU_ISA). On x86 oneDNN counts
+    AVX-512 as enough, which must imitate them."""
+    if not torch.backends.mkldnn.is_available() or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    return platform.machine() not in ("x86_64", "AMD64") or torch.cpu._is_avx512_bf16_supported()
 
 
 def _fastest_precision(device: str) -> dict[str, Any]:

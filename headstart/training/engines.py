@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import importlib.util
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import cycle
 from typing import Any, Protocol
 
@@ -18,7 +20,10 @@ from headstart.models.network import Taps
 from headstart.runtime.console import say
 from headstart.runtime.device import bf16_is_fast, stored_probe
 
-PROBE_IMAGES = 64
+FIRST_LOOK = 4  # images
+PROBE_IMAGES, PROBE_REPEATS = 64, 3
+HOPELESS = 3  # times as slow as the quickest, by a first look
+AS_QUICK = 1.1  # times as slow: chance alone makes that much of a difference
 EAGER_BATCH = 128
 OPENVINO_BATCH = 16
 
@@ -97,54 +102,64 @@ def openvino(taps: Taps, image_shape: tuple[int, int, int], bf16: bool) -> Engin
 def engines(
     taps: Taps, image_shape: tuple[int, int, int], device: torch.device, bf16: bool | None = None
 ) -> dict[str, Callable[[], Engine]]:
-    """The engines that this machine has, by name, each as a function that makes it.
+    """The engines that this machine has, by name, each as a function that makes it: the most exact and simplest first.
 
     bf16: whether those that compute in it are among them; None: where `device` is fast at it. On a CPU without
     instructions for bf16 they would take minutes to be measured, and lose.
     """
-    if bf16 is None:
-        bf16 = bf16_is_fast(device)
-    makers: dict[str, Callable[[], Engine]] = {"eager-fp32": lambda: eager(taps, device, bf16=False)}
-    if bf16:
-        makers["eager-bf16"] = lambda: eager(taps, device, bf16=True)
-    if device.type == "cpu" and importlib.util.find_spec("openvino"):
-        makers["openvino-fp32"] = lambda: openvino(taps, image_shape, bf16=False)
-        if bf16:
-            makers["openvino-bf16"] = lambda: openvino(taps, image_shape, bf16=True)
+    makers: dict[str, Callable[[], Engine]] = {}
+    for in_bf16 in (False, True) if (bf16_is_fast(device) if bf16 is None else bf16) else (False,):
+        precision = "bf16" if in_bf16 else "fp32"
+        makers[f"eager-{precision}"] = partial(eager, taps, device, in_bf16)
+        if device.type == "cpu" and importlib.util.find_spec("openvino"):
+            makers[f"openvino-{precision}"] = partial(openvino, taps, image_shape, in_bf16)
     return makers
 
 
 def choose(taps: Taps, image_shape: tuple[int, int, int], device: torch.device, key: str) -> dict[str, Any]:
-    """Which engine is quickest on this machine.
+    """Which engine is quickest on this machine; of those that are about as quick, the first that `engines` names.
 
-    Returns {"engine": name, "measured": {name: {"setup_seconds", "image_seconds"}}}. The measurement, on a few batches
-    of noise, is kept under `key`, so that one machine keeps its choice. An engine that cannot run the network is left
+    Returns {"engine": name, "measured": {name: {"setup_seconds", "image_seconds"}}}. It is measured, on a few batches
+    of noise, once for a `key`, and kept: one machine keeps its choice. An engine that cannot run the network is left
     out; PyTorch's own can run any.
     """
+    available = engines(taps, image_shape, device)
 
     def measure() -> dict[str, Any]:
-        measured = {}
-        for name, make in engines(taps, image_shape, device).items():
+        found: dict[str, dict[str, float]] = {}
+        for name in sorted(available, key=lambda name: name.startswith("eager")):
+            hopeless = math.inf
+            if name.startswith("eager"):  # last, as it may be slow by far, and then is not measured for long
+                hopeless = HOPELESS * min((each["image_seconds"] for each in found.values()), default=math.inf)
             try:
-                measured[name] = _measure(make, image_shape)
+                found[name] = _measure(available[name], image_shape, hopeless)
             except Exception as error:
                 if name.startswith("eager"):
                     raise
                 say(f"{name} cannot run this network: {(str(error).splitlines() or [type(error).__name__])[0][:120]}")
-        return measured
+        measured = {name: found[name] for name in available if name in found}
+        limit = AS_QUICK * min(each["image_seconds"] for each in measured.values())
+        engine = next(name for name, each in measured.items() if each["image_seconds"] <= limit)
+        return {"engine": engine, "measured": measured}
 
-    available = engines(taps, image_shape, device)
-    probe = stored_probe(f"engine-{key}", device, measure)
-    measured = {name: each for name, each in probe.items() if name in available}
-    return {"engine": min(measured, key=lambda name: measured[name]["image_seconds"]), "measured": measured}
+    precision = "bf16" if any(name.endswith("bf16") for name in available) else "fp32"
+    return stored_probe(f"engine-{precision}-{key}", device, measure)
 
 
-def _measure(make: Callable[[], Engine], image_shape: tuple[int, int, int]) -> dict[str, float]:
+def _measure(make: Callable[[], Engine], image_shape: tuple[int, int, int], hopeless: float) -> dict[str, float]:
+    """Seconds to make an engine, and an image; one that takes `hopeless` seconds an image is let off at a first look."""
     images = np.random.default_rng(0).integers(0, 256, (PROBE_IMAGES, *image_shape), dtype=np.uint8)
+
+    def image_seconds(some: np.ndarray) -> float:
+        started = time.perf_counter()
+        engine(some, lambda start, outputs: None)
+        return (time.perf_counter() - started) / len(some)
+
     started = time.perf_counter()
     engine = make()
-    made = time.perf_counter()
-    engine(images[:OPENVINO_BATCH], lambda start, outputs: None)  # what is slow only once
-    warm = time.perf_counter()
-    engine(images, lambda start, outputs: None)
-    return {"setup_seconds": made - started, "image_seconds": (time.perf_counter() - warm) / PROBE_IMAGES}
+    setup_seconds = time.perf_counter() - started
+    image_seconds(images[:FIRST_LOOK])  # what is slow only once
+    seconds = image_seconds(images[:FIRST_LOOK])
+    if seconds < hopeless:
+        seconds = min(image_seconds(images) for _ in range(PROBE_REPEATS))
+    return {"setup_seconds": setup_seconds, "image_seconds": seconds}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -105,11 +106,34 @@ def test_the_generator_of_a_gpu_goes_on_where_it_was():
 @pytest.mark.parametrize("fastest", ["32-true", "bf16-mixed"])
 def test_the_precision_is_the_one_that_was_measured_to_be_fastest_once(fastest, cache, monkeypatch):
     measured = []
+    monkeypatch.setattr(device, "_cpu_has_bf16", lambda: True)
     monkeypatch.setattr(device, "_fastest_precision", lambda kind: measured.append(kind) or {"choice": fastest})
     with settings_kept():
         assert precision_of(make_fabric("cpu")) == fastest
     assert bf16_is_fast(CPU) == (fastest == "bf16-mixed")
     assert measured == ["cpu"]
+
+
+def test_a_cpu_without_bf16_is_not_measured(cache, monkeypatch):
+    monkeypatch.setattr(device, "_cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(device, "_fastest_precision", lambda kind: pytest.fail("this takes minutes"))
+    assert not bf16_is_fast(CPU)
+
+
+def test_where_instructions_are_hidden_there_is_no_bf16_and_probes_are_others():
+    code = (
+        "import torch\nfrom headstart.runtime.device import _cpu_has_bf16, hardware\n"
+        "print(_cpu_has_bf16(), hardware(torch.device('cpu')))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in device.HIDING}
+    plain, hidden = (
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment | more, capture_output=True, text=True, check=True
+        ).stdout.split(" ", 1)
+        for more in ({}, {"ONEDNN_MAX_CPU_ISA": "AVX2"})
+    )
+    assert hidden[0] == "False" or platform.machine() not in ("x86_64", "AMD64")
+    assert plain[1] == hidden[1].replace(" ONEDNN_MAX_CPU_ISA=AVX2", "") != hidden[1]
 
 
 def test_two_processes_that_measure_at_once_take_one_choice(tmp_path):

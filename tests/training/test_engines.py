@@ -56,16 +56,66 @@ def test_only_engines_that_can_be_fast_are_measured(fast, probes, monkeypatch):
     assert bool(in_bf16(chosen["measured"])) == fast
     assert chosen["engine"] in chosen["measured"].keys() <= engines(taps(), SHAPE, CPU).keys()
     (probe,) = probes.glob("*.json")
-    assert json.loads(probe.read_text()) == chosen["measured"]
+    assert json.loads(probe.read_text()) == chosen
 
 
-def test_an_engine_in_bf16_that_was_measured_before_is_not_taken_where_bf16_is_slow(probes, monkeypatch):
-    seconds = {"setup_seconds": 0.0, "image_seconds": 1.0}
-    measured = {"eager-bf16": seconds | {"image_seconds": 0.1}, "eager-fp32": seconds}
-    monkeypatch.setattr(module, "stored_probe", lambda name, device, measure: measured)
-    for fast, engine in ((True, "eager-bf16"), (False, "eager-fp32")):
-        monkeypatch.setattr(module, "bf16_is_fast", lambda device, fast=fast: fast)
-        assert choose(taps(), SHAPE, CPU, "key")["engine"] == engine
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only as engines take it: an engine of `seconds` an image, by name, in place of the real ones."""
+    now = [0.0]
+    ran = []
+
+    def engines_of(seconds):
+        def made(name):
+            def run(images, write):
+                ran.append((name, len(images)))
+                now[0] += seconds[name] * len(images)
+
+            return lambda: run
+
+        monkeypatch.setattr(module, "engines", lambda *_: {name: made(name) for name in seconds})
+        return ran
+
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    return engines_of
+
+
+@pytest.mark.parametrize(
+    "seconds, engine",
+    [
+        ({"eager-fp32": 1.09, "openvino-fp32": 1.0, "eager-bf16": 1.0}, "eager-fp32"),
+        ({"eager-fp32": 1.2, "openvino-fp32": 1.05, "eager-bf16": 1.0}, "openvino-fp32"),
+        ({"eager-fp32": 1.2, "openvino-fp32": 1.2, "eager-bf16": 1.0}, "eager-bf16"),
+    ],
+)
+def test_of_engines_about_as_quick_the_first_is_taken(seconds, engine, probes, clock):
+    clock(seconds)
+    assert choose(taps(), SHAPE, CPU, "key")["engine"] == engine
+
+
+def test_a_choice_stays_whatever_the_engines_take_later(probes, clock):
+    clock({"eager-fp32": 2.0, "openvino-fp32": 1.0})
+    first = choose(taps(), SHAPE, CPU, "key")
+    ran = clock({"eager-fp32": 1.0, "openvino-fp32": 2.0})
+    ran.clear()
+    assert choose(taps(), SHAPE, CPU, "key") == first
+    assert not ran
+    assert choose(taps(), SHAPE, CPU, "another")["engine"] == "eager-fp32"
+
+
+def test_an_engine_in_bf16_that_was_chosen_before_is_not_taken_where_bf16_is_slow(probes, clock):
+    clock({"eager-fp32": 2.0, "eager-bf16": 1.0})
+    assert choose(taps(), SHAPE, CPU, "key")["engine"] == "eager-bf16"
+    clock({"eager-fp32": 2.0})
+    assert choose(taps(), SHAPE, CPU, "key")["engine"] == "eager-fp32"
+
+
+def test_an_engine_that_is_sure_to_lose_is_measured_on_few_images(probes, clock):
+    ran = clock({"eager-fp32": 9.0, "openvino-fp32": 1.0, "eager-bf16": 2.0})
+    measured = choose(taps(), SHAPE, CPU, "key")["measured"]
+    assert measured["eager-fp32"]["image_seconds"] == 9
+    images = {name: sum(count for each, count in ran if each == name) for name in measured}
+    assert images["eager-fp32"] < module.PROBE_IMAGES < images["openvino-fp32"] == images["eager-bf16"]
 
 
 @pytest.mark.parametrize("name", engines(taps(), SHAPE, CPU, bf16=True))
