@@ -10,102 +10,155 @@ import torch
 import headstart as hs
 from headstart.cli import make_parser
 from headstart.experiments import planning
-from headstart.experiments.planning import CHECKED_SHARE, REPORT_SECONDS, Plan, Planner, epochs_within, size_within
+from headstart.experiments.pace import Pace, measured_pace, noise
+from headstart.experiments.planning import REPORT_SECONDS, Estimate, Planner
+from headstart.experiments.trade_offs import SIZES, WHOLE, Shape, accuracy, shapes
+from headstart.experiments.trial import CHECKED_SHARE
 from headstart.results import runs
+from headstart.results.request import read_request
 from headstart.runtime.device import make_fabric
-from headstart.strategies import Weights, candidates_of
+from headstart.strategies import Plan, Weights, candidates_of
 from headstart.training.preparation import from_scratch
 
-
-def test_as_many_whole_epochs_as_fit_and_one_at_least():
-    assert epochs_within(100, 30) == 3
-    assert epochs_within(90, 30) == 3
-    assert epochs_within(10, 30) == 1
-    assert epochs_within(-10, 30) == 1
+PACE = Pace(train=0.01, predict=0.001)
 
 
-def test_the_image_size_shrinks_until_what_grows_with_it_fits():
-    assert size_within(100, 100, 160) == 160
-    assert size_within(99, 100, 160) == 128
-    assert size_within(20, 100, 160) == 64  # (96 / 160) ** 2 * 100 is 36, (64 / 160) ** 2 * 100 is 16
-
-
-def test_no_size_is_small_enough_then_the_smallest_is_taken():
-    assert size_within(1, 1000, 224) == 64
-
-
-def planner(tiny, *names):
-    """A plan for candidates on a backbone at 160 pixels that takes 10 ms an image."""
-    weights = Weights("net", 160, "", "", "")
+def planner(tiny, *names, image_size=None):
+    """What plans candidates on a backbone at 192 pixels that takes 10 ms an image."""
+    weights = Weights("net", 192, "", "", "")
     pretrained = SimpleNamespace(
-        backbone=SimpleNamespace(image_size=160),
+        backbone=SimpleNamespace(image_size=192, takes_any_size=True),
         freezes=lambda strategy: bool(strategy.frozen_share),
         engine={"setup_seconds": 0.0, "image_seconds": 0.01},
     )
     rows = candidates_of([hs.STRATEGIES[name] for name in names], weights)
-    return Planner(rows, tiny, pretrained, None, seeds=1, fabric=None)
+    return Planner(rows, tiny, pretrained, image_size, seeds=1, fabric=None)
 
 
-def test_the_frozen_pass_takes_half_of_the_time_of_those_who_share_it_at_most(tiny):
-    case = planner(tiny, "frozen", "last20")  # 2 views of 96 + 30 + 30 images: 3.12 s
-    assert case.affordable_size(6.3 / 0.95) == 160
-    assert case.affordable_size(6.2 / 0.95) == 128
+def planned(case, limit, monkeypatch):
+    """Its plans, and the seconds that they are expected to take, where every candidate has the same pace."""
+    for measure in ("stored_pace", "measured_pace"):
+        monkeypatch.setattr(planning, measure, lambda *about: PACE)
+    estimates = case.estimates(limit)
+    return {each.plan.candidate: each.plan for each in estimates}, sum(each.seconds(1) for each in estimates)
 
 
-def test_an_epoch_of_what_freezes_nothing_takes_a_quarter_of_its_time_at_most(tiny):
-    case = planner(tiny, "full")  # an epoch costs three passes of 96 images: 2.88 s
-    assert case.affordable_size(11.6 / 0.95) == 160
-    assert case.affordable_size(11.5 / 0.95) == 128
+def test_an_estimate_counts_the_pass_once_and_the_rest_for_every_seed():
+    estimate = Estimate(Plan("frozen", 3), 10, 0.9, epoch_seconds=2, test_seconds=1, pass_seconds=10)
+    each = (1 + CHECKED_SHARE) * 3 * 2 + 1 + REPORT_SECONDS
+    assert estimate.seconds(seeds=2) == pytest.approx(10 + 2 * each)
 
 
-def test_the_size_is_one_that_all_can_afford(tiny):
-    both = planner(tiny, "frozen", "full")
-    assert both.affordable_size(2 * 11.6 / 0.95) == 160
-    assert both.affordable_size(2 * 11.5 / 0.95) == 128
+def test_the_whole_recipes_are_planned_where_they_fit(tiny, monkeypatch):
+    names = ("base-cnn", "deep-cnn", "frozen", "last20")
+    plans, seconds = planned(planner(tiny, *names), 1000, monkeypatch)
+    assert plans == {name: Plan(name, hs.STRATEGIES[name].recipe.epochs) for name in names}
+    assert seconds < 1000 / planning.SURELY
 
 
-def test_a_size_below_all_others_stays():
-    assert size_within(1, 1000, 48) == 48
+@pytest.mark.parametrize("share", [0.9, 0.6, 0.4])
+def test_what_does_not_fit_is_shortened_until_it_does(tiny, monkeypatch, share):
+    case = planner(tiny, "base-cnn", "deep-cnn", "frozen", "last20")
+    _, whole = planned(case, 1e9, monkeypatch)
+    plans, seconds = planned(case, share * whole, monkeypatch)
+    assert 0.9 * share * whole <= seconds <= share * whole
+    assert any(plan.epochs < hs.STRATEGIES[name].recipe.epochs for name, plan in plans.items())
 
 
-def test_a_plan_counts_the_pass_once_and_the_rest_for_every_seed():
-    plan = Plan("frozen", epochs=3, epoch_seconds=2, pass_seconds=10, test_seconds=1)
-    fit_seconds = 10 + 2 * 6
-    assert plan.seconds(seeds=2) == pytest.approx((1 + CHECKED_SHARE) * fit_seconds + 2 * 1 + REPORT_SECONDS)
+def test_of_two_that_cost_the_same_the_one_that_gains_more_gets_more(tiny, monkeypatch):
+    monkeypatch.setattr(planning, "accuracy", lambda strategy, shape, share: share * (strategy.name == "deep-cnn"))
+    case = planner(tiny, "base-cnn", "deep-cnn")
+    _, whole = planned(case, 1e9, monkeypatch)
+    plans, _ = planned(case, 0.7 * whole, monkeypatch)
+    assert plans["base-cnn"].epochs < 0.2 * hs.STRATEGIES["base-cnn"].recipe.epochs
+    assert plans["deep-cnn"].epochs > 0.7 * hs.STRATEGIES["deep-cnn"].recipe.epochs
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h5s", 7205)])
+def test_where_nothing_fits_the_least_of_each_is_planned(tiny, monkeypatch):
+    plans, seconds = planned(planner(tiny, "base-cnn", "last20"), 1, monkeypatch)
+    assert seconds > 1
+    assert plans["last20"].image_size == min(SIZES["last20"])
+    assert 0 < plans["base-cnn"].epochs <= 0.05 * hs.STRATEGIES["base-cnn"].recipe.epochs
+
+
+def test_an_image_size_that_was_asked_for_stays(tiny, monkeypatch):
+    plans, _ = planned(planner(tiny, "frozen", "last20", image_size=192), 9, monkeypatch)
+    assert {plan.image_size for plan in plans.values()} == {None}
+
+
+def test_a_smaller_image_makes_the_pass_and_the_tail_cheaper_and_not_the_head_on_features(tiny):
+    case, small = planner(tiny, "frozen", "last20"), Shape(96)
+    assert case.pass_seconds(small) == pytest.approx(case.pass_seconds() / 4)
+    frozen, last20 = case.candidates
+    assert case.options(frozen, PACE, small)[0].epoch_seconds == case.options(frozen, PACE, WHOLE)[0].epoch_seconds
+    assert case.options(last20, PACE, small)[0].epoch_seconds == pytest.approx(
+        case.options(last20, PACE, WHOLE)[0].epoch_seconds / 4
+    )
+
+
+def test_without_mirrored_images_the_pass_mirrors_test_alone(tiny):
+    case = planner(tiny, "frozen")
+    assert case.pass_seconds() == pytest.approx(0.01 * 2 * 156)
+    assert case.pass_seconds(Shape(views=1)) == pytest.approx(0.01 * (156 + 30))
+
+
+@pytest.mark.parametrize("name", ["base-cnn", "deep-cnn", "frozen", "last20", "last50", "full", "random-init"])
+def test_more_epochs_larger_images_and_more_views_promise_no_less(name):
+    strategy = hs.STRATEGIES[name]
+    grown = [accuracy(strategy, WHOLE, share) for share in planning.SHARES]
+    assert grown == sorted(grown) and grown[0] < grown[-1]
+    if strategy.frozen_share is not None:
+        sizes = [accuracy(strategy, Shape(size), 1.0) for size in SIZES["frozen"]]
+        assert [accuracy(strategy, WHOLE, 1.0), *sizes] == sorted(
+            [accuracy(strategy, WHOLE, 1.0), *sizes], reverse=True
+        )
+        assert accuracy(strategy, Shape(views=1), 1.0) <= accuracy(strategy, WHOLE, 1.0)
+
+
+def test_images_are_never_made_larger_and_one_size_stays_one():
+    assert {shape.image_size for shape in shapes(100)} == {None, 96, 64}
+    assert {shape.image_size for shape in shapes(None)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h5s", 7205), ("none", None)]
+)
 def test_times_are_read(text, seconds):
     assert make_parser().parse_args(["compare", "--time-limit", text]).time_limit == seconds
 
 
 def test_a_limit_becomes_a_plan_that_is_shown_kept_and_followed(tiny, tmp_path, capfd):
-    result = hs.compare(
-        tiny,
-        ["base-cnn", "frozen"],
-        backbone="tf_efficientnet_lite0.in1k",
-        time_limit=9,
-        offline=True,
-        device="cpu",
-        output=tmp_path / "out",
-    )
+    asked = {"backbone": "tf_efficientnet_lite0.in1k", "offline": True, "device": "cpu", "seed": 3}
+    names = ["base-cnn", "frozen"]
+    first = hs.compare(tiny, names, **asked, time_limit=9, output=tmp_path / "first")
     shown = capfd.readouterr().err
-    limit = int(re.search(r"plan for (\d+) s", shown)[1])
-    assert 0 < limit <= 9  # less what finding backbone and data took
-    for run in result.runs:
-        plan = run.config["plan"]
-        assert plan["candidate"] in shown
-        assert run.config["strategy"]["recipe"]["epochs"] == plan["epochs"] >= 1
-        assert run.metrics["epochs"] <= plan["epochs"]
+    limit = int(re.search(r"planned for (\d+) s", shown)[1])
+    assert 0 <= limit < 9  # less what finding backbone and data took
+    plans = [run.config["plan"] for run in first.runs]
+    assert {plan.split("=")[0] for plan in plans} == set(names)
+    assert all(Plan.of(plan).candidate in shown for plan in plans)
+    assert [run.config["strategy"]["recipe"]["epochs"] for run in first.runs] == [Plan.of(p).epochs for p in plans]
+    again = hs.compare(tiny, names, **asked, plan=plans, output=tmp_path / "again")
+    for one, other in zip(first.runs, again.runs, strict=True):
+        assert one.model.read_bytes() == other.model.read_bytes()
+        assert other.config["plan"] == one.config["plan"]
 
 
-def test_measuring_leaves_the_network_as_it_was(tiny):
-    strategy, fabric = hs.STRATEGIES["base-cnn"], make_fabric("cpu")
-    prepared = from_scratch(strategy, tiny, fabric.device)
-    before = {name: value.clone() for name, value in prepared.network.state_dict().items()}
-    epoch_seconds, test_seconds = planning.measure(strategy, prepared, tiny, fabric)
-    assert epoch_seconds > 0 < test_seconds
-    assert all((value == before[name]).all() for name, value in prepared.network.state_dict().items())
+def test_a_plan_is_followed_when_a_comparison_is_resumed(tiny, tmp_path):
+    options = {"strategies": ["base-cnn"], "time_limit": 30, "device": "cpu", "output": tmp_path / "out"}
+    first = hs.compare(tiny, **options)
+    kept = read_request(tmp_path / "out")["plan"]
+    for file in first.runs[0].folder.iterdir():
+        file.unlink()
+    first.runs[0].folder.rmdir()
+    again = hs.compare(tiny, **options)
+    assert [again.runs[0].config["plan"]] == kept == read_request(tmp_path / "out")["plan"]
+
+
+def test_measuring_tells_seconds_an_image(tiny):
+    (candidate,) = candidates_of([hs.STRATEGIES["base-cnn"]], None)
+    pace = measured_pace(candidate, tiny, None, None, make_fabric("cpu"))
+    assert 0 < pace.predict < 1 and 0 < pace.train < 1
 
 
 def test_the_limit_counts_from_when_it_was_asked_for(tiny, tmp_path, capfd):
@@ -114,15 +167,16 @@ def test_the_limit_counts_from_when_it_was_asked_for(tiny, tmp_path, capfd):
         return tiny
 
     hs.compare(slow, ["base-cnn"], time_limit=30, device="cpu", output=tmp_path / "out")
-    assert int(re.search(r"plan for (\d+) s", capfd.readouterr().err)[1]) <= 28
+    assert int(re.search(r"planned for (\d+) s", capfd.readouterr().err)[1]) <= 28
 
 
 def test_noise_lies_on_the_device_that_images_will_lie_on(tiny):
     prepared = from_scratch(hs.STRATEGIES["base-cnn"], tiny, torch.device("cpu"))
-    made = planning.noise(prepared, tiny, 4, ("identity",), torch.device("meta"))
+    made = noise(prepared, tiny, 4, ("identity",), torch.device("meta"))
     assert made.inputs.device.type == made.labels.device.type == "meta"
 
 
-def test_without_a_limit_there_is_no_plan(tiny, tmp_path):
-    result = hs.compare(tiny, ["base-cnn"], epochs=1, device="cpu", output=tmp_path / "out")
+@pytest.mark.parametrize("option", [{"epochs": 1}, {"time_limit": None}])
+def test_without_a_limit_there_is_no_plan(tiny, tmp_path, option):
+    result = hs.compare(tiny, ["base-cnn"], **option, device="cpu", output=tmp_path / "out")
     assert runs.Run(result.runs[0].folder).config["plan"] is None

@@ -193,3 +193,29 @@ def test_a_frozen_part_gets_no_gradient_and_stays_in_evaluation_mode():
     network(images(4)[0]).sum().backward()
     assert all(p.grad is None for p in network.frozen.parameters())
     assert all(p.grad is not None for p in network.trainable.parameters())
+
+
+def test_a_part_of_an_epoch_is_trained_too(fabric):
+    counts = []
+    _, history = fitted(fabric, replace(RECIPE, epochs=1.5), on_batch=counts.append)
+    assert [row["epoch"] for row in history] == [1, 1.5]
+    assert len(counts) == 12
+
+
+def test_how_long_it_trains_can_be_changed_on_the_way_and_said_again(fabric):
+    recipe = replace(RECIPE, schedule="linear")
+    asked = []
+
+    def sooner(done):
+        asked.append(done)
+        return 3.25 if done == 2 else None
+
+    torch.manual_seed(0)
+    model = nn.Linear(4, 2)
+    again = copy.deepcopy(model)
+    first = fit(model, POINTS, recipe, fabric, 0, Watch(epochs=sooner))
+    assert [row["epoch"] for row in first.history] == [1, 2, 3, 3.25]
+    assert asked == [1, 2, 3]
+    assert first.changes == ((2, 3.25),)
+    fit(again, POINTS, recipe, fabric, 0, Watch(epochs=dict(first.changes).get))
+    assert all(torch.equal(one, other) for one, other in zip(model.parameters(), again.parameters(), strict=True))

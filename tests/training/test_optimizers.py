@@ -124,3 +124,25 @@ def test_every_shipped_recipe_names_optimizers_views_and_a_schedule_that_exist(n
     assert {group.optimizer for group in recipe.groups} <= OPTIMIZERS.keys()
     assert recipe.schedule in {*DECAYS, "plateau"}
     assert {*recipe.views, *recipe.test_views} <= VIEWS.keys()
+
+
+def test_an_end_that_is_moved_leads_the_rate_from_where_it_is_to_nothing():
+    weight = nn.Parameter(torch.ones(1))
+    schedule = Schedule([torch.optim.SGD([weight], lr=1.0)], replace(RECIPE, schedule="linear"), steps=10)
+    (optimizer,) = schedule.optimizers
+    rates = []
+    while schedule.done < schedule.end:
+        rates.append(optimizer.param_groups[0]["lr"])
+        schedule.step()
+        if schedule.done == 4:
+            schedule.end_at(7)
+    assert rates == pytest.approx([1, 0.9, 0.8, 0.7, 0.6, 0.4, 0.2])
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0)
+
+
+def test_an_end_in_the_past_leaves_one_step():
+    schedule = Schedule([torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)], RECIPE, steps=10)
+    for _ in range(5):
+        schedule.step()
+    schedule.end_at(2)
+    assert schedule.end == 6

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from headstart.results.shortened import again, plans, shortened
+from headstart.strategies import Plan
+
+REQUEST = {"strategies": {"last20": {"recipe": {"epochs": 8, "views": ["identity", "mirror"]}}}}
+
+
+def run(plan, seed=0, command="headstart compare photos --time-limit 10m --output=out/1 --seeds 2"):
+    return SimpleNamespace(candidate="last20", seed=seed, config={"plan": plan, "command": command})
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ("last20=8", None),
+        ("last20=4", "4 of 8 epochs"),
+        ("last20=8,3:5.5", "5.5 of 8 epochs"),
+        ("last20=4,5:8", None),
+        ("last20=8,size=160,views=1", "images of 160 pixels a side, 1 of 2 views of each image"),
+        (None, None),
+        ({"candidate": "last20", "epochs": 4}, None),
+    ],
+)
+def test_what_was_left_out_is_said(plan, said):
+    assert shortened([run(plan)], REQUEST).get("last20") == said
+
+
+def test_seeds_that_were_trained_alike_have_one_plan_and_others_one_each():
+    assert plans([run("last20=4", 0), run("last20=4", 1)]) == ["last20=4"]
+    assert plans([run("last20=4", 0), run("last20=4,2:3", 1)]) == ["last20#0=4", "last20#1=4,2:3"]
+
+
+def test_the_command_that_does_the_same_again_has_no_clock():
+    assert again([run("last20=4")]) == "headstart compare photos --seeds 2 --plan last20=4"
+
+
+def test_from_python_it_is_an_option():
+    assert again([run("last20=4", command=None)]) == "plan=['last20=4']"
+
+
+@pytest.mark.parametrize("text", ["last20=4", "deep-cnn#3=9.25,3:7.5,5:7", "frozen=10,size=160,views=1"])
+def test_a_plan_is_its_text(text):
+    assert str(Plan.of(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["last20", "last20=0", "last20=-1", "last20=4,size=", "=4", "last20=4;size=1", "a,b=1"]
+)
+def test_what_is_no_plan_is_refused(text):
+    with pytest.raises(ValueError, match="is not a plan such as"):
+        Plan.of(text)
