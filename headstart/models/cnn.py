@@ -8,8 +8,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from headstart.models.convolutions import Wide
 from headstart.models.preprocessing import Preprocessing
 
+WIDE = 128  # channels, from which on products are the quicker way to a weight's gradient
 WHITENING_IMAGES = 5000  # enough for the covariance of 2x2 patches
 WHITENING_BYTES = 2**26  # of patches at a time: those of 5,000 images of 224 pixels take 24 GB
 
@@ -94,15 +96,19 @@ class ConvGroup(nn.Sequential):
     def __init__(self, before: int, after: int):
         super().__init__(
             OrderedDict(
-                conv1=_dirac(nn.Conv2d(before, after, 3, padding=1, bias=False)),
+                conv1=_dirac(_convolution(before, after)),
                 pool=nn.MaxPool2d(2),
                 norm1=_shift_only_norm(after),
                 activation1=nn.SiLU(inplace=True),
-                conv2=_dirac(nn.Conv2d(after, after, 3, padding=1, bias=False)),
+                conv2=_dirac(_convolution(after, after)),
                 norm2=_shift_only_norm(after),
                 activation2=nn.SiLU(inplace=True),
             )
         )
+
+
+def _convolution(before: int, after: int) -> nn.Conv2d:
+    return (Wide if before >= WIDE else nn.Conv2d)(before, after, 3, padding=1, bias=False)
 
 
 def _dirac(convolution: nn.Conv2d) -> nn.Conv2d:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+WINDOWS_BYTES = 2**25  # of all windows of some maps, written out at a time
 MOST_PRODUCTS = 8  # as many multiplications as the kernel needs are still quicker as a matrix product
 
 
@@ -184,6 +185,50 @@ class _MeanOfPixels(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         return (gradients[0] / ctx.shape[1]).contiguous()[:, None].expand(ctx.shape)
+
+
+class Wide(nn.Conv2d):
+    """A 3x3 convolution, padded by 1, of maps of many channels that lie channels last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, out_channels, H, W)."""
+        return _WideConvolution.apply(x, self.weight) if x.is_cpu else super().forward(x)
+
+
+class _WideConvolution(torch.autograd.Function):
+    """maps (N, C, H, W), weight (O, C, 3, 3) -> (N, O, H, W).
+
+    oneDNN takes up to ten times as long for the weight's gradient in bf16 as for its other two products, the more the
+    smaller the maps are; as one matrix product over all windows it takes three times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight, padding=1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor]:
+        (gradient,) = gradients  # (N, O, H, W), in the precision that autocast chose
+        x, weight = (each.to(gradient) for each in ctx.saved_tensors)
+        by_products = gradient.dtype == torch.bfloat16  # in fp32 they are no quicker
+        of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+            *(gradient, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1),
+            [ctx.needs_input_grad[0], not by_products, False],
+        )
+        return of_x, _gradient_by_products(gradient, x) if by_products else of_weight
+
+
+def _gradient_by_products(gradient: Tensor, x: Tensor) -> Tensor:
+    """Of the weight (O, C, 3, 3), float32, from the gradient (N, O, H, W) and the maps (N, C, H, W)."""
+    channels, outs = x.shape[1], gradient.shape[1]
+    images = max(1, WINDOWS_BYTES // (9 * x[0].numel() * x.element_size()))
+    total = torch.zeros(outs, 9 * channels)
+    for some, maps in zip(gradient.split(images), x.split(images), strict=True):
+        padded = F.pad(maps.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+        windows = padded.unfold(1, 3, 1).unfold(2, 3, 1).permute(0, 1, 2, 4, 5, 3)  # (n, H, W, 3, 3, C)
+        total += some.permute(0, 2, 3, 1).reshape(-1, outs).T @ windows.reshape(-1, 9 * channels)
+    return total.view(outs, 3, 3, channels).permute(0, 3, 1, 2)
 
 
 class MatrixProducts(nn.Sequential):

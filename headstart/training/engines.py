@@ -147,7 +147,7 @@ def choose(taps: Taps, image_shape: tuple[int, int, int], device: torch.device, 
 
 
 def _measure(make: Callable[[], Engine], image_shape: tuple[int, int, int], hopeless: float) -> dict[str, float]:
-    """Seconds to make an engine, and an image; one that takes `hopeless` seconds an image is left at a first look."""
+    """Seconds to make an engine, and an image; one that takes `hopeless` seconds an image is not measured for long."""
     images = np.random.default_rng(0).integers(0, 256, (PROBE_IMAGES, *image_shape), dtype=np.uint8)
 
     def image_seconds(some: np.ndarray) -> float:

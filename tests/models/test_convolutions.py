@@ -8,7 +8,8 @@ from timm.layers import Conv2dSame
 from timm.models._efficientnet_blocks import SqueezeExcite as TimmsSqueezeExcite
 from torch import nn
 
-from headstart.models.convolutions import MOST_PRODUCTS, Depthwise, GlobalMean, OfImages, Pointwise, SqueezeExcite
+from headstart.models import convolutions
+from headstart.models.convolutions import MOST_PRODUCTS, Depthwise, GlobalMean, OfImages, Pointwise, SqueezeExcite, Wide
 
 
 def like(plain, kind):
@@ -116,3 +117,22 @@ def test_squeeze_and_excitation():
     quick = SqueezeExcite(OrderedDict(plain.named_children()))
     assert quick.state_dict().keys() == plain.state_dict().keys()
     assert_same_function(quick, plain, lying_as_chwn(3, 6, 4, 5))
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("size", [(3, 3), (7, 5), (1, 2)])
+def test_a_convolution_of_many_channels(size, bf16, monkeypatch):
+    monkeypatch.setattr(convolutions, "WINDOWS_BYTES", 2 * 9 * 16 * size[0] * size[1] * 2)  # two images of five
+    plain = nn.Conv2d(16, 12, 3, padding=1, bias=False).to(memory_format=torch.channels_last)
+    quick = Wide(16, 12, 3, padding=1, bias=False).to(memory_format=torch.channels_last)
+    quick.load_state_dict(plain.state_dict())
+    x = torch.randn(5, 16, *size).to(memory_format=torch.channels_last).requires_grad_()
+    outputs, gradients = [], []
+    for convolution in (quick, plain):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            outputs.append(convolution(x))
+        gradients.append(torch.autograd.grad(outputs[-1].float().sin().sum(), [x, convolution.weight]))
+    assert torch.equal(*outputs)
+    for got, expected in zip(*gradients, strict=True):
+        limit = (0.02 if bf16 else 1e-5) * expected.abs().max().item()
+        torch.testing.assert_close(got, expected, rtol=0, atol=limit)
