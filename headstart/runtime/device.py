@@ -30,7 +30,8 @@ from headstart.runtime.cache import cache_dir
 PROBE_REPEATS = 3
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
 VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")  # of the environment, that are set here
-HIDING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # instructions from torch and oneDNN
+# Variables that hide instructions of the CPU: from torch, from oneDNN by its two names, from MKL.
+HIDING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 CUDNN_FLAGS = ("enabled", "benchmark", "deterministic")
 
 
