@@ -1,6 +1,13 @@
 # The commands that users and contributors need. Each sets up .venv first, from the pinned versions in requirements.lock.
 PYTHON ?= python3
 BIN := .venv/bin
+# The uv in PATH, else one that pip brings into .venv; `make UV=` does without. Where uv fails, pip does the same.
+UV ?= $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
+UV_OF_LOCK := sed -n '/^uv==/,/[^\\]$$/p' requirements.lock
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# pip compiles what it installs, uv leaves that to the first import, which would not keep it where Python is told not to.
+COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+INSTALL = $(if $(UV),$(UV) pip install --quiet $(COMPILE) --python $(BIN)/python $(1) || )$(PIP) $(1)
 
 .PHONY: compare test notebooks chromium lint lock clean
 
@@ -25,17 +32,25 @@ lint: .venv/.installed  ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# uv reads nothing of pip's configuration: the index that is named there is handed over, unless uv was given its own.
+PIP_INDEX = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -nE "s/^(global|:env:)[.]index-url='(.*)'/\2/p" | head -n 1)
+.venv/.installed lock: export UV_DEFAULT_INDEX ?= $(or $(UV_INDEX_URL),$(PIP_INDEX))
+
+define VENV
+$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'headstart needs Python 3.11 or newer: make PYTHON=python3.12 ...')"
+$(PYTHON) -m venv .venv
+$(if $(filter $(BIN)/uv,$(UV)),-$(UV_OF_LOCK) | $(PIP) --require-hashes --requirement /dev/stdin)
+endef
+
 .venv/.installed: pyproject.toml requirements.lock
-	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'headstart needs Python 3.11 or newer: make PYTHON=python3.12 ...')"
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VENV)
+	$(call INSTALL,--require-hashes --requirement requirements.lock)
+	$(call INSTALL,--no-deps --editable .)
 	touch $@
 
 lock:  ## renew requirements.lock from pyproject.toml
-	$(PYTHON) -m venv .venv/uv
-	.venv/uv/bin/pip install --quiet --disable-pip-version-check uv
-	.venv/uv/bin/uv pip compile pyproject.toml --extra cpu --extra dev --extra explain --universal --python-version 3.11 \
+	$(VENV)
+	$(or $(UV),uv) pip compile pyproject.toml --extra cpu --extra dev --extra explain --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock
 
 clean:
