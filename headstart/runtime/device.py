@@ -27,7 +27,7 @@ from headstart import __version__
 from headstart.errors import HeadstartError
 from headstart.runtime.cache import cache_dir
 
-PROBE_REPEATS = 3
+PROBE_REPEATS = 10  # a few milliseconds each: on a busy machine only the quickest of many says what it can do
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
 VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")  # of the environment, that are set here
 # Variables that hide instructions of the CPU: from torch, from oneDNN by its two names, from MKL.
