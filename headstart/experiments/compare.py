@@ -197,9 +197,9 @@ class Request:
         """Plan what fits into what is left of the time limit, and say so."""
         assert self.options.limit is not None
         left = max(1.0, (1 - RESERVE) * self.options.limit - (time.perf_counter() - self.started))
-        estimates = planner.estimates(left)
+        estimates, recipes = planner.estimates(left)
         seeds, clock = planner.seeds, time.time()
-        whole = {each.plan.candidate: each.seconds(seeds) for each in planner.whole()}
+        whole = {each.plan.candidate: each.seconds(seeds) for each in recipes}
         say(f"planned for {left:.0f} s; the whole recipes take about {sum(whole.values()):.0f} s here")
         for each in sorted(estimates, key=lambda each: each.seconds(1)):
             clock += each.seconds(seeds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -19,16 +19,18 @@ from headstart.training.fit import EVALUATION_BATCH, TrainVal, Watch, fit, predi
 from headstart.training.forgetting import MOST_IMAGES
 from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
 
+PROBE_BATCH = 128  # images at most: where a step is slow, larger ones would take longer than what they tell is worth
 PROBE_ROUNDS = 4  # of two steps each, and of one batch that is evaluated
 PROBE_SECONDS = 1.0  # after which no third round is begun
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds an image: trained on once, and evaluated once."""
+    """Seconds an image: trained on once, and evaluated once. is_new: whether that was measured just now."""
 
     train: float
     predict: float
+    is_new: bool = True
 
     def epoch_seconds(self, recipe: Recipe, data: Dataset) -> float:
         """Of an epoch, with its share of a validation."""
@@ -45,26 +47,27 @@ class Pace:
 
     def at(self, scale: float) -> Pace:
         """Where each image takes so many times as long."""
-        return Pace(scale * self.train, scale * self.predict)
+        return replace(self, train=scale * self.train, predict=scale * self.predict)
 
 
 def stored_pace(
     candidate: Candidate, data: Dataset, pretrained: Pretrained | None, image_size: int | None, fabric: Fabric
 ) -> Pace:
-    """What `measured_pace` once found on such a machine, under whatever load there was then."""
+    """What `measured_pace` once found on such a machine, under whatever load there was then; measured now where it
+    never was."""
     recipe = candidate.strategy.recipe
     size = pretrained.backbone.image_size if pretrained else image_size
     said = (candidate.strategy.network, candidate.strategy.frozen_share, candidate.strategy.hidden, recipe.batch_size)
     about = (*said, recipe.groups, candidate.weights and candidate.weights.sha256, size, data.image_shape)
     count = (len(data.class_names), min(recipe.batch_size, len(data.train)))
     key = hashlib.sha256(repr((about, count)).encode()).hexdigest()[:12]
-    return Pace(
-        **stored_probe(
-            f"pace-{key}",
-            fabric.device,
-            lambda: asdict(measured_pace(candidate, data, pretrained, image_size, fabric)),
-        )
-    )
+    new: list[Pace] = []
+
+    def measure() -> dict[str, float]:
+        new.append(measured_pace(candidate, data, pretrained, image_size, fabric))
+        return {"train": new[0].train, "predict": new[0].predict}
+
+    return replace(Pace(**stored_probe(f"pace-{key}", fabric.device, measure)), is_new=bool(new))
 
 
 def measured_pace(
@@ -72,6 +75,7 @@ def measured_pace(
 ) -> Pace:
     """Seconds an image, measured now, on a network of its own. pretrained: None where the candidate needs none."""
     recipe = with_epochs(candidate.strategy, 1).recipe
+    recipe = replace(recipe, batch_size=min(recipe.batch_size, PROBE_BATCH))
     prepared = prepare(candidate.strategy, data, pretrained, image_size, fabric.device)
     samples = noise(prepared, data, min(2 * recipe.batch_size, len(data.train)), recipe.views, fabric.device)
     some = noise(prepared, data, min(EVALUATION_BATCH, len(data.train)), ("identity",), fabric.device)

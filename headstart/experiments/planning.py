@@ -56,22 +56,25 @@ class Planner:
     seeds: int
     fabric: Fabric
 
-    def whole(self) -> list[Estimate]:
-        """What the whole recipes take, by a pace that is measured once a machine."""
-        return self._whole(stored_pace)
+    def whole(self, paces: Mapping[str, Pace]) -> list[Estimate]:
+        """What the whole recipes take."""
+        return [self.options(each, paces[each.name], WHOLE)[-1] for each in self.candidates]
 
-    def estimates(self, limit: float) -> list[Estimate]:
-        """The plan that promises the most accuracy, summed over the candidates, within `limit` seconds: the whole
-        recipes where these fit."""
-        whole = self.whole()
+    def estimates(self, limit: float) -> tuple[list[Estimate], list[Estimate]]:
+        """The plan that promises the most accuracy, summed over the candidates, within `limit` seconds, and beside it
+        the whole recipes, which it is where these fit."""
+        paces = self._paces(stored_pace)
+        whole = self.whole(paces)
         if self._seconds(whole) <= limit / SURELY:
-            return whole
-        paces = self._paces(measured_pace)
+            return whole, whole
+        if not all(pace.is_new for pace in paces.values()):
+            paces = self._paces(measured_pace)
+            whole = self.whole(paces)
         ways = [self.filled(shape, paces, limit) for shape in self._shapes()]
         within = [way for way in ways if self._seconds(way) <= limit]
         if not within:
-            return min(ways, key=self._seconds)
-        return max(within, key=lambda way: (sum(each.accuracy for each in way), -self._seconds(way)))
+            return min(ways, key=self._seconds), whole
+        return max(within, key=lambda way: (sum(each.accuracy for each in way), -self._seconds(way))), whole
 
     def filled(self, shape: Shape, paces: Mapping[str, Pace], limit: float) -> list[Estimate]:
         """The best plan in one shape: from the least of every candidate on, always the further epochs that gain the
@@ -136,10 +139,6 @@ class Planner:
             return [WHOLE]
         may_shrink = self.image_size is None and shared.backbone.takes_any_size
         return shapes(shared.backbone.image_size if may_shrink else None)
-
-    def _whole(self, paced: Callable[..., Pace]) -> list[Estimate]:
-        paces = self._paces(paced)
-        return [self.options(each, paces[each.name], WHOLE)[-1] for each in self.candidates]
 
     def _paces(self, paced: Callable[..., Pace]) -> dict[str, Pace]:
         return {

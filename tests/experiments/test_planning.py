@@ -39,7 +39,7 @@ def planned(case, limit, monkeypatch):
     """Its plans, and the seconds that they are expected to take, where every candidate has the same pace."""
     for measure in ("stored_pace", "measured_pace"):
         monkeypatch.setattr(planning, measure, lambda *about: PACE)
-    estimates = case.estimates(limit)
+    estimates, _ = case.estimates(limit)
     return {each.plan.candidate: each.plan for each in estimates}, sum(each.seconds(1) for each in estimates)
 
 
