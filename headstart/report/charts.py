@@ -1,4 +1,4 @@
-"""The figures with the words around them: each drawn once for its file, and for the page wide and narrow, as SVG."""
+"""The figures with the words around them: for the page wide and narrow, as SVG; when all runs are there, as files."""
 
 from __future__ import annotations
 
@@ -82,28 +82,25 @@ RESULTS: dict[str, tuple[Callable[[Comparison, float], Figure], str, str]] = {  
 
 
 def result_charts(comparison: Comparison) -> dict[str, Chart]:
-    """What was measured: accuracy against time, learning curves, scores. Writes the PNG of each, too."""
+    """What was measured: accuracy against time, learning curves, scores."""
     means = means_of(comparison)
     names = ", ".join(score.short for score in shown_in(FIGURE))
     scores = "; ".join(f"{name} {percent(row['accuracy'])}" for name, row in means.items())
     times = "; ".join(f"{name} {duration(row['fit_seconds'])}" for name, row in means.items())
-    folder = comparison.folder / runs.FIGURES
-    folder.mkdir(exist_ok=True)
     return {
         name: _chart(
             name,
             partial(draw, comparison),
             caption,
             words.format(names=names, scores=scores, times=times),
-            folder / f"{name}.png",
+            _file(comparison, name),
         )
         for name, (draw, caption, words) in RESULTS.items()
     }
 
 
 def unfreezing_chart(comparison: Comparison) -> Chart | None:
-    """Accuracy and forgetting against the share retrained, where two candidates or more start pre-trained. Writes the
-    PNG, too."""
+    """Accuracy and forgetting against the share retrained, where two candidates or more start pre-trained."""
     shares, means = retrained_shares(comparison), means_of(comparison)
     if len(shares) < 2:
         return None
@@ -116,7 +113,6 @@ def unfreezing_chart(comparison: Comparison) -> Chart | None:
     scratch = "".join(
         f" From scratch: {name} {percent(row['accuracy'])}." for name, row in means.items() if name not in shares
     )
-    (folder := comparison.folder / runs.FIGURES).mkdir(exist_ok=True)
     return _chart(
         "unfreezing",
         partial(unfreezing, comparison),
@@ -124,7 +120,7 @@ def unfreezing_chart(comparison: Comparison) -> Chart | None:
         "Shares are as asked for: the backbone is cut at the nearest block. Strategies differ in their recipes too.",
         f"Line chart of accuracy on test against the share of the backbone's layers retrained. "
         f"{'; '.join(f'{name}: {words}' for name, words in told.items())}.{scratch}",
-        folder / "unfreezing.png",
+        _file(comparison, "unfreezing"),
     )
 
 
@@ -137,6 +133,14 @@ def balance_chart(comparison: Comparison, pictures: Pictures) -> Chart:
         "A class with few images is learned from few examples, and its score rests on few test images.",
         "Bar charts of the number of images of each class in train, val and test.",
     )
+
+
+def _file(comparison: Comparison, name: str) -> Path | None:
+    """Where a figure's PNG is to be; None while runs are to come, after each of which all figures are drawn again."""
+    if not comparison.is_complete:
+        return None
+    (folder := comparison.folder / runs.FIGURES).mkdir(exist_ok=True)
+    return folder / f"{name}.png"
 
 
 def _chart(name: str, draw: Callable[[float], Figure], caption: str, words: str, path: Path | None = None) -> Chart:

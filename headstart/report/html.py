@@ -122,6 +122,8 @@ def _looks(comparison: Comparison) -> dict[str, Any]:
 
 def _results(comparison: Comparison) -> dict[str, Any]:
     names = colours(comparison)
+    has_matrices = len(comparison.dataset["class_names"]) <= MOST_CLASSES_COUNTED
+    needs_pictures = comparison.is_complete or not has_matrices  # as files, or in place of matrices
     return {
         "tables": {title: (columns, table_rows(comparison, columns)) for title, columns in tables().items()},
         "summaries": {name: runs_of(comparison, name)[0].config["strategy"]["summary"] for name in names},
@@ -130,7 +132,7 @@ def _results(comparison: Comparison) -> dict[str, Any]:
         "unfreezing": charts.unfreezing_chart(comparison),
         "forgetting": (FORGETTING, table_rows(comparison, FORGETTING)),
         "about_forgetting": words.FORGETTING,
-        "confusion_pictures": charts.confusion_pictures(comparison),
+        "confusion_pictures": charts.confusion_pictures(comparison) if needs_pictures else {},
         "classes": class_rows(comparison),
         "most_classes_open": MOST_CLASSES_OPEN,
         "frequent_mistakes": frequent_mistakes(comparison),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -29,9 +30,11 @@ def test_while_runs_are_to_come_the_page_says_so_and_loads_itself_anew(make_comp
     request = read_json(comparison.folder / runs.REQUEST)
     to_come = [{"candidate": name, "split": "holdout", "seed": 1} for name in ("base-cnn", "frozen")]
     write_json(comparison.folder / runs.REQUEST, request | {"trials": [*request["trials"], *to_come]})
+    shutil.rmtree(comparison.folder / runs.FIGURES)
     text = write_report(compare_runs(comparison.folder)).read_text("utf-8")
     assert is_unfinished(text)
     assert "2 of 4 runs are finished" in text
+    assert not (comparison.folder / runs.FIGURES).exists()  # all would be drawn again: the page has its own
 
 
 @pytest.mark.parametrize(
