@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from headstart.data.dataset import Dataset, Split
 from headstart.data.load import load
 from headstart.models.backbones import load_backbone
+from headstart.plan import Plan
 from headstart.runtime.device import hardware, make_fabric, seed_all
-from headstart.strategies import STRATEGIES, Plan
+from headstart.strategies import STRATEGIES
 from headstart.training.fit import TrainVal, fit, predict
 from headstart.training.preparation import Pretrained, prepare
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import HeadstartError
-from headstart.strategies import CLASS_WEIGHTS, DEFAULT, PREFERENCES, STRATEGIES, Plan
+from headstart.plan import Plan
+from headstart.strategies import CLASS_WEIGHTS, DEFAULT, PREFERENCES, STRATEGIES
 
 SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
 LARGEST_SEED = 2**32 - 1

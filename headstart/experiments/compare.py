@@ -24,6 +24,7 @@ from headstart.experiments.timetable import Timetable
 from headstart.experiments.trial import Setting, Trial, planned, pretrained, weights_of
 from headstart.models.backbones import load_backbone
 from headstart.options import OF_DATA, OF_RESULT, Options
+from headstart.plan import Plan
 from headstart.report import images
 from headstart.report.html import write_report, write_waiting
 from headstart.report.words import so_far
@@ -37,7 +38,6 @@ from headstart.runtime.device import describe, make_fabric, precision_of, settin
 from headstart.strategies import (
     STRATEGIES,
     Candidate,
-    Plan,
     Weights,
     candidates_of,
     with_class_weights,
@@ -190,7 +190,7 @@ class Request:
         if found is not None:
             say(found.said)
             coming = ", ".join(dict.fromkeys(trial.candidate.name for trial in trials))
-            page = write_waiting(folder, self.data.name, found.said, [f"To come: {coming}."])
+            page = write_waiting(folder, self.data.name, found.headline, [f"{found.said}.", f"To come: {coming}."])
             say(f"so far: {page}")
 
     def plan(self, planner: Planner) -> list[Estimate]:

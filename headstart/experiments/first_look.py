@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -39,12 +39,17 @@ class Look:
     seconds: float
 
     @property
+    def headline(self) -> str:
+        """In four words."""
+        return f"{self.candidate} about {percent(self.interval.value, 0)}"
+
+    @property
     def said(self) -> str:
-        """In words."""
-        accuracy, low, high = (percent(each, 0) for each in astuple(self.interval))
+        """In a line."""
         return (
-            f"{self.candidate} about {accuracy} ({low} to {high}) after {self.seconds:.0f} s: trained on "
-            f"{count(self.train)} of {count(self.of_train)} images, tried on {count(self.val)} of val"
+            f"{self.headline} ({100 * self.interval.low:.0f} to {100 * self.interval.high:.0f}) after "
+            f"{self.seconds:.0f} s: trained on {count(self.train)} of {count(self.of_train)} images, tried on "
+            f"{count(self.val)} of val"
         )
 
 

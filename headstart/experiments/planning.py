@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightning_fabric import Fabric
 
@@ -11,7 +11,8 @@ from headstart.data.dataset import Dataset
 from headstart.experiments.pace import Pace, measured_pace, stored_pace
 from headstart.experiments.trade_offs import WHOLE, Shape, accuracy, shapes
 from headstart.experiments.trial import CHECKED_SHARE
-from headstart.strategies import Candidate, Plan
+from headstart.plan import Plan
+from headstart.strategies import Candidate
 from headstart.training.preparation import Pretrained
 
 REPORT_SECONDS = 4.0  # a trial: figures and page
@@ -47,7 +48,8 @@ class Estimate:
 @dataclass(frozen=True)
 class Planner:
     """What is to be planned. pretrained: the backbone that candidates share, None where none needs one. image_size:
-    pixels a side that was asked for. seeds: how many runs of each candidate there are to be."""
+    pixels a side that was asked for. seeds: how many runs of each candidate there are to be. image_seconds: of the
+    frozen pass (None: as it was when its engine was chosen)."""
 
     candidates: Sequence[Candidate]
     data: Dataset
@@ -55,6 +57,7 @@ class Planner:
     image_size: int | None
     seeds: int
     fabric: Fabric
+    image_seconds: float | None = None
 
     def whole(self, paces: Mapping[str, Pace]) -> list[Estimate]:
         """What the whole recipes take."""
@@ -69,8 +72,11 @@ class Planner:
             return whole, whole
         if not all(pace.is_new for pace in paces.values()):
             paces = self._paces(measured_pace)
-            whole = self.whole(paces)
-        ways = [self.filled(shape, paces, limit) for shape in self._shapes()]
+        now = self
+        if self.pretrained is not None and self.freezing:
+            now = replace(self, image_seconds=self.pretrained.frozen_pass.pace())
+        whole = now.whole(paces)
+        ways = [now.filled(shape, paces, limit) for shape in self._shapes()]
         within = [way for way in ways if self._seconds(way) <= limit]
         if not within:
             return min(ways, key=self._seconds), whole
@@ -125,7 +131,8 @@ class Planner:
         test = {view for recipe in recipes for view in recipe.test_views}
         images = len(train) * sum(map(len, self.data.parts.values())) + len(test - train) * len(self.data.test)
         engine = self.pretrained.engine
-        return engine["setup_seconds"] + images * engine["image_seconds"] * self._area(shape)
+        image_seconds = self.image_seconds or engine["image_seconds"]
+        return engine["setup_seconds"] + images * image_seconds * self._area(shape)
 
     def _area(self, shape: Shape) -> float:
         """Pixels of an image in this shape, over those of one as it is."""

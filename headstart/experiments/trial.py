@@ -22,12 +22,13 @@ from headstart.inference.agreement import saved_network
 from headstart.inference.classifier import Classifier
 from headstart.models.backbones import Backbone, load_backbone
 from headstart.models.network import Network
+from headstart.plan import Plan
 from headstart.results import runs
 from headstart.results.files import write_json
 from headstart.results.scores import LEAST_AGREEMENT, scores_of
 from headstart.runtime.console import note, say
 from headstart.runtime.device import describe, environment, make_fabric, precision_of, seed_all
-from headstart.strategies import Candidate, Plan, Weights
+from headstart.strategies import Candidate, Weights
 from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit, predict
 from headstart.training.forgetting import forgetting
 from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen

@@ -47,7 +47,7 @@ def so_far(comparison: Comparison) -> str:
     """What each candidate gives, as far as it is known: accuracy on test, and its interval."""
     rows = {name: row["accuracy"] for name, row in comparison.summary.items()}
     return ", ".join(
-        f"{name} {percent(row['mean'], 1)} ({percent(row['low'], 1)} to {percent(row['high'], 1)})"
+        f"{name} {percent(row['mean'], 1)} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
         for name, row in rows.items()
     )
 

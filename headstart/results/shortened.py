@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from headstart.plan import Plan
 from headstart.results import runs
-from headstart.strategies import Plan
 
 LIMIT, OUTPUT = "--time-limit", "--output"  # options that the same again must not have
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from importlib import metadata
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,16 @@ from headstart.runtime.console import bar, note
 from headstart.runtime.device import hardware
 from headstart.runtime.rows import MISSING, Fill, RowTable
 from headstart.training.batches import VIEWS, Samples, mapped
-from headstart.training.engines import EAGER_BATCH, Engine, choose, engines
+from headstart.training.engines import (
+    EAGER_BATCH,
+    PROBE_IMAGES,
+    PROBE_REPEATS,
+    Engine,
+    choose,
+    engines,
+    image_seconds,
+    noise,
+)
 
 VERSION = 1  # raise it when the same image would give other activations
 CHUNK_BYTES = 2**26  # of images that are turned to a view at a time
@@ -50,6 +60,11 @@ class FrozenPass:
     def engine(self) -> Engine:
         """The chosen engine, made when it is first needed: where all is cached, never."""
         return engines(Taps(self.chain, self.cuts), self.image_shape, self.device)[self.choice["engine"]]()
+
+    def pace(self) -> float:
+        """Seconds an image takes now, whatever else the machine does."""
+        images = noise(PROBE_IMAGES, self.image_shape)
+        return median(image_seconds(self.engine, images) for _ in range(PROBE_REPEATS))
 
     def fingerprint(self, cut: int) -> str:
         """SHA-256 of the chain's first `cut` pieces: their structure (preprocessing and image size too) and weights."""

@@ -148,18 +148,24 @@ def choose(taps: Taps, image_shape: tuple[int, int, int], device: torch.device, 
 
 def _measure(make: Callable[[], Engine], image_shape: tuple[int, int, int], hopeless: float) -> dict[str, float]:
     """Seconds to make an engine, and an image; one that takes `hopeless` seconds an image is not measured for long."""
-    images = np.random.default_rng(0).integers(0, 256, (PROBE_IMAGES, *image_shape), dtype=np.uint8)
-
-    def image_seconds(some: np.ndarray) -> float:
-        started = time.perf_counter()
-        engine(some, lambda start, outputs: None)
-        return (time.perf_counter() - started) / len(some)
-
+    images = noise(PROBE_IMAGES, image_shape)
     started = time.perf_counter()
     engine = make()
     setup_seconds = time.perf_counter() - started
-    image_seconds(images[:FIRST_LOOK])  # what is slow only once
-    seconds = image_seconds(images[:FIRST_LOOK])
+    image_seconds(engine, images[:FIRST_LOOK])  # what is slow only once
+    seconds = image_seconds(engine, images[:FIRST_LOOK])
     if seconds < hopeless:
-        seconds = min(image_seconds(images) for _ in range(PROBE_REPEATS))
+        seconds = min(image_seconds(engine, images) for _ in range(PROBE_REPEATS))
     return {"setup_seconds": setup_seconds, "image_seconds": seconds}
+
+
+def noise(count: int, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """So many random images (N, H, W, C) uint8."""
+    return np.random.default_rng(0).integers(0, 256, (count, *image_shape), dtype=np.uint8)
+
+
+def image_seconds(engine: Engine, images: np.ndarray) -> float:
+    """Seconds that an engine takes an image now."""
+    started = time.perf_counter()
+    engine(images, lambda start, outputs: None)
+    return (time.perf_counter() - started) / len(images)

@@ -14,10 +14,11 @@ from headstart.experiments.pace import Pace, measured_pace, noise
 from headstart.experiments.planning import REPORT_SECONDS, Estimate, Planner
 from headstart.experiments.trade_offs import SIZES, WHOLE, Shape, accuracy, shapes
 from headstart.experiments.trial import CHECKED_SHARE
+from headstart.plan import Plan
 from headstart.results import runs
 from headstart.results.request import read_request
 from headstart.runtime.device import make_fabric
-from headstart.strategies import Plan, Weights, candidates_of
+from headstart.strategies import Weights, candidates_of
 from headstart.training.preparation import from_scratch
 
 PACE = Pace(train=0.01, predict=0.001)
@@ -30,6 +31,7 @@ def planner(tiny, *names, image_size=None):
         backbone=SimpleNamespace(image_size=192, takes_any_size=True),
         freezes=lambda strategy: bool(strategy.frozen_share),
         engine={"setup_seconds": 0.0, "image_seconds": 0.01},
+        frozen_pass=SimpleNamespace(pace=lambda: 0.01),
     )
     rows = candidates_of([hs.STRATEGIES[name] for name in names], weights)
     return Planner(rows, tiny, pretrained, image_size, seeds=1, fabric=None)

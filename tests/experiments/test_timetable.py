@@ -7,7 +7,8 @@ from headstart.experiments import timetable
 from headstart.experiments.planning import REPORT_SECONDS, Estimate
 from headstart.experiments.timetable import Timetable
 from headstart.experiments.trial import Setting, Trial
-from headstart.strategies import Plan, candidates_of
+from headstart.plan import Plan
+from headstart.strategies import candidates_of
 
 FIT = 1.1 * 10 * 5.0  # seconds of ten epochs of five, and of the check of the saved network
 

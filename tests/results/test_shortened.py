@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from headstart.plan import Plan
 from headstart.results.shortened import again, plans, shortened
-from headstart.strategies import Plan
 
 REQUEST = {"strategies": {"last20": {"recipe": {"epochs": 8, "views": ["identity", "mirror"]}}}}
 
