@@ -19,6 +19,7 @@ from headstart.strategies import CLASS_WEIGHTS, DEFAULT, PREFERENCES, STRATEGIES
 
 SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
 LARGEST_SEED = 2**32 - 1
+USUAL_LIMIT, NO_LIMIT = 20 * 60.0, "none"  # seconds that a comparison may take unless asked otherwise
 DEVICES = ("auto", "cpu", "cuda")
 
 Read = Callable[[Any], Any]
@@ -79,10 +80,10 @@ def duration(value: Any) -> float:
     return found
 
 
-def time_limit(value: Any) -> float | None:
-    """Seconds, as `duration` reads them, or None, also as "none"."""
-    if value == "none":
-        return None
+def time_limit(value: Any) -> float | str:
+    """Seconds, as `duration` reads them, or NO_LIMIT."""
+    if value == NO_LIMIT:
+        return NO_LIMIT
     try:
         return duration(value)
     except ValueError:
@@ -186,11 +187,11 @@ class Options:
         "balanced: every class counts the same in training, however few images it has (default: none)",
         choices=CLASS_WEIGHTS,
     )
-    time_limit: float | None = option(
-        20 * 60.0,
+    time_limit: float | str | None = option(
+        None,
         time_limit,
-        "for all of it, as 90s, 10m or 1h30m (default: 20m): what would take longer is shortened, where that costs the "
-        "least accuracy; none: the whole recipes",
+        "for all of it, as 90s, 10m or 1h30m (default: 20m, and none for a learning curve): what would take longer is "
+        "shortened where that costs the least accuracy; none: the whole recipes",
         "TIME",
     )
     plan: tuple[str, ...] = option(
@@ -236,7 +237,7 @@ class Options:
         if not self.strategies:
             raise HeadstartError(f"no strategy given: choose from {', '.join(STRATEGIES)}")
         fixed = self.changed("epochs", "plan")
-        if fixed and self.changed("time_limit") and self.time_limit is not None:
+        if fixed and isinstance(self.time_limit, float):
             raise HeadstartError(f"a time limit plans what {fixed[0]} says: give one of the two, not both")
         if len(fixed) == 2:
             raise HeadstartError("a plan says the epochs: give one of the two, not both")
@@ -249,10 +250,12 @@ class Options:
             raise HeadstartError(f"unknown option {unknown[0]!r}{nearest(unknown[0], known)}")
         return cls(**given)
 
-    @property
-    def limit(self) -> float | None:
-        """The time limit in seconds that is to be planned for; None where epochs or a plan were given instead."""
-        return None if self.epochs is not None or self.plan else self.time_limit
+    def limit(self, usual: float | None = USUAL_LIMIT) -> float | None:
+        """The time limit in seconds that is to be planned for, `usual` where none was given; None where there is to be
+        none, or epochs or a plan were given instead."""
+        if self.epochs is not None or self.plan or self.time_limit == NO_LIMIT:
+            return None
+        return usual if self.time_limit is None else float(self.time_limit)
 
     def changed(self, *options: str) -> list[str]:
         """Those of these options that have another value than their default."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import HeadstartError
-from headstart.options import OF_DATA, OF_RESULT, Options, days
+from headstart.options import NO_LIMIT, OF_DATA, OF_RESULT, USUAL_LIMIT, Options, days
 
 
 def test_every_option_has_a_help_and_a_default_that_passes_its_own_check():
@@ -24,7 +24,7 @@ def test_every_option_has_a_help_and_a_default_that_passes_its_own_check():
         ({"seed": np.int64(4)}, (4,)),
         ({"time_limit": "1h30m"}, 5400.0),
         ({"time_limit": 90}, 90.0),
-        ({"time_limit": "none"}, None),
+        ({"time_limit": "none"}, "none"),
         ({"plan": "last20=4,size=160"}, ("last20=4,size=160",)),
         ({"max_bad": "5%"}, 0.05),
         ({"weights": "net.safetensors"}, Path("net.safetensors")),
@@ -78,3 +78,12 @@ def test_options_that_only_tell_are_not_those_that_a_result_depends_on():
 def test_ages_are_read_in_days():
     assert days("30d") == 30 * 86_400
     assert days("90s") == 90
+
+
+def test_the_usual_limit_gives_way_to_what_was_asked():
+    assert Options().limit() == USUAL_LIMIT
+    assert Options().limit(usual=None) is None
+    assert Options(time_limit=90).limit(usual=None) == 90
+    assert Options(time_limit=NO_LIMIT).limit() is None
+    assert Options(epochs=3).limit() is None
+    assert Options(plan="last20=4").limit() is None

@@ -164,8 +164,9 @@ class Request:
             shared.describe([each.strategy for each in candidates])
         estimates: list[Estimate] = []
         plans = [Plan.of(each) for each in kept.get("plan") or self.options.plan]
-        if not plans and self.options.limit is not None:
-            estimates = self.plan(Planner(candidates, self.data, shared, size, seeds, self.fabric))
+        limit = self.options.limit()
+        if not plans and limit is not None:
+            estimates = self.plan(limit, Planner(candidates, self.data, shared, size, seeds, self.fabric))
             plans = [each.plan for each in estimates]
             write_json(folder / runs.REQUEST, kept | {"plan": [str(each) for each in plans]})
         expected = {each.name: each.strategy.expected.seconds for each in candidates if each.strategy.expected}
@@ -178,10 +179,9 @@ class Request:
                 for it in kept["trials"]
             ]
         )
-        if not estimates:
+        if limit is None or not estimates:
             return trials, None
-        assert self.options.limit is not None
-        return trials, Timetable(candidates, estimates, trials, self.started + (1 - RESERVE) * self.options.limit)
+        return trials, Timetable(candidates, estimates, trials, self.started + (1 - RESERVE) * limit)
 
     def look(self, folder: Path, trials: Sequence[Trial]) -> None:
         """Say what is known within the first minute, on the screen and on the page that will be the report."""
@@ -193,10 +193,9 @@ class Request:
             page = write_waiting(folder, self.data.name, found.headline, [f"{found.said}.", f"To come: {coming}."])
             say(f"so far: {page}")
 
-    def plan(self, planner: Planner) -> list[Estimate]:
-        """Plan what fits into what is left of the time limit, and say so."""
-        assert self.options.limit is not None
-        left = max(1.0, (1 - RESERVE) * self.options.limit - (time.perf_counter() - self.started))
+    def plan(self, limit: float, planner: Planner) -> list[Estimate]:
+        """Plan what fits into what is left of `limit` seconds, and say so."""
+        left = max(1.0, (1 - RESERVE) * limit - (time.perf_counter() - self.started))
         estimates, recipes = planner.estimates(left)
         seeds, clock = planner.seeds, time.time()
         whole = {each.plan.candidate: each.seconds(seeds) for each in recipes}

@@ -12,7 +12,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.load import limited
 from headstart.errors import HeadstartError
 from headstart.experiments.compare import Data, data_of, find_weights, run_comparison
-from headstart.options import OF_RESULT, Options, whole_number
+from headstart.options import NO_LIMIT, OF_RESULT, Options, whole_number
 from headstart.report.learning_curve import write_figure
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
@@ -66,16 +66,18 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     }
     folder = options.output or runs.new_folder(f"{data.name}-curve")
     folder.mkdir(parents=True, exist_ok=True)
+    limit = options.limit(usual=None)
     with runs.writing(folder):
         begin(folder, "learning curve", request)
         say(f"{folder}: {', '.join(f'{size:,}' for size in parts)} training images")
         for place, (size, part) in enumerate(parts.items()):
             output = runs.folder_of_size(folder, size)
-            asked = replace(options, output=output, train_limit=None, **LOADED)
-            if options.limit is not None:  # what is left of it, shared equally between the sizes that are left
-                left = max(1.0, (options.limit - (time.perf_counter() - started)) / (len(parts) - place))
+            left: float | str = NO_LIMIT  # what is usual for one comparison would bend the curve
+            if limit is not None:  # what is left of it, shared equally between the sizes that are left
+                left = max(1.0, (limit - (time.perf_counter() - started)) / (len(parts) - place))
                 kept = read_request(output) or {"options": {"time_limit": left}}
-                asked = replace(asked, time_limit=kept["options"]["time_limit"])
+                left = kept["options"]["time_limit"]
+            asked = replace(options, output=output, time_limit=left, train_limit=None, **LOADED)
             run_comparison(part, asked)
         curve = read_curve(folder)
         curve.save()

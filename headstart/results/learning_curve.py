@@ -17,7 +17,8 @@ from headstart.results.comparison import Comparison, compare_runs
 from headstart.results.files import read_json, write_json, write_table
 from headstart.results.request import read_request
 
-FOLLOWS_SIZE = ("epochs", "validate_every", "look_every", "patience")  # of few images more epochs are trained
+# What may differ between sizes: of few images more epochs are trained, of many a time limit leaves less.
+FOLLOWS_SIZE = ("epochs", "validate_every", "look_every", "patience", "views")
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def test_images_are_never_made_larger_and_one_size_stays_one():
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h5s", 7205), ("none", None)]
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h5s", 7205), ("none", "none")]
 )
 def test_times_are_read(text, seconds):
     assert make_parser().parse_args(["compare", "--time-limit", text]).time_limit == seconds
@@ -178,7 +178,7 @@ def test_noise_lies_on_the_device_that_images_will_lie_on(tiny):
     assert made.inputs.device.type == made.labels.device.type == "meta"
 
 
-@pytest.mark.parametrize("option", [{"epochs": 1}, {"time_limit": None}])
+@pytest.mark.parametrize("option", [{"epochs": 1}, {"time_limit": "none"}])
 def test_without_a_limit_there_is_no_plan(tiny, tmp_path, option):
     result = hs.compare(tiny, ["base-cnn"], **option, device="cpu", output=tmp_path / "out")
     assert runs.Run(result.runs[0].folder).config["plan"] is None
