@@ -6,6 +6,7 @@ is left alone, and training goes on. Each is a logger as Lightning Fabric has th
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -135,7 +136,7 @@ class Tracked:
     def row(self, row: Mapping[str, Any]) -> None:
         """Tell of an epoch, a row of `fit`."""
         numbers = {key: value for key, value in row.items() if key != "epoch"}
-        self._tell(f"epoch {row['epoch']}", methodcaller("log_metrics", numbers, step=row["epoch"]))
+        self._tell(f"epoch {row['epoch']}", methodcaller("log_metrics", numbers, step=math.ceil(row["epoch"])))
 
     def result(self, run: runs.Run) -> None:
         """Tell what was asked of a finished run, and all numbers that came out."""
@@ -155,7 +156,7 @@ class Tracked:
             for key, value in metrics.items()
             if isinstance(value, int | float) and key not in ("seed", "epochs")
         }
-        self._tell("what came out", methodcaller("log_hyperparams", asked, final, metrics["epochs"]))
+        self._tell("what came out", methodcaller("log_hyperparams", asked, final, math.ceil(metrics["epochs"])))
 
     def pictures(self, comparison: Path) -> None:
         """Keep the figures of a comparison, its table and its report."""

@@ -18,7 +18,7 @@ def scores_of(run: runs.Run) -> dict[str, Any]:
     history = run.history
     return {
         **evaluated(run),
-        "epochs": int(history["epoch"].max()),
+        "epochs": history["epoch"].max().item(),
         "images_per_second": float(history["images_per_second"].mean()),
         "size_mb": run.model.stat().st_size / 1e6,
     }

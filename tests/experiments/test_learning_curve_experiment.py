@@ -9,6 +9,7 @@ from small_curves import write_run
 import headstart as hs
 from headstart.cli import main
 from headstart.experiments.learning_curve import chosen_sizes, learning_curve
+from headstart.plan import Plan
 from headstart.results import runs
 from headstart.results.files import read_json
 from headstart.results.request import read_request
@@ -131,7 +132,7 @@ def test_a_time_limit_is_for_all_sizes_and_a_plan_is_kept(tiny, tmp_path):
     curve = learning_curve(tiny, [30, 96], **options)
     limits = [read_request(tmp_path / "curve" / size)["options"]["time_limit"] for size in ("30", "96")]
     assert limits[0] <= 10
-    assert all(run.config["plan"]["epochs"] >= 1 for found in curve.comparisons.values() for run in found.runs)
+    assert all(Plan.of(run.config["plan"]).epochs > 0 for found in curve.comparisons.values() for run in found.runs)
     learning_curve(tiny, [30, 96], **options)
     assert [read_request(tmp_path / "curve" / size)["options"]["time_limit"] for size in ("30", "96")] == limits
 
@@ -179,3 +180,8 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(hs.HeadstartError, match="is not an empty folder"):
         learning_curve(lambda: pytest.fail("data was asked for first"), output=tmp_path)
+
+
+def test_without_a_word_about_it_a_curve_has_no_time_limit(tiny, tmp_path):
+    curve = learning_curve(tiny, [30, 96], ["base-cnn"], device="cpu", output=tmp_path / "curve")
+    assert {run.config["plan"] for found in curve.comparisons.values() for run in found.runs} == {None}

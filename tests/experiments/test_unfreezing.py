@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import timm
@@ -15,6 +13,7 @@ import headstart as hs
 from headstart.cli import main
 from headstart.evaluation.calibration import calibration_error, fit_temperature
 from headstart.models.backbones import load_backbone
+from headstart.plan import Plan
 from headstart.results import runs
 from headstart.runtime.device import make_fabric
 from headstart.training.fit import predict
@@ -125,10 +124,11 @@ def test_a_limit_plans_what_freezes_nothing_too(tiny, tmp_path):
     strategies = ["frozen", "full", "random-init"]
     options = {"backbone": LITE0, "image_size": 64, "offline": True, "device": "cpu"}
     result = hs.compare(tiny, strategies, time_limit=9, output=tmp_path / "out", **options)
-    plans = {run.strategy: run.config["plan"] for run in result.runs}
+    plans = {run.strategy: Plan.of(run.config["plan"]) for run in result.runs}
     assert list(plans) == ["frozen", "full", "random-init"]
-    assert [plan["pass_seconds"] > 0 for plan in plans.values()] == [True, False, False]
-    assert all(plan["epochs"] >= 1 and math.isfinite(plan["epoch_seconds"]) for plan in plans.values())
+    for run in result.runs:
+        assert 0 < plans[run.strategy].last_epochs <= run.metrics["epochs"] + 0.5
+        assert plans[run.strategy].image_size is None  # it was asked for
 
 
 def test_what_freezes_nothing_keeps_no_activations_and_a_backbone_without_a_classifier_forgets_nothing_known(
