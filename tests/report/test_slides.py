@@ -11,6 +11,7 @@ import pytest
 from layout import drawn_texts, misplaced
 from matplotlib.figure import Figure
 from small_runs import HOSTILE, SEVEN, make_dataset, many
+from torch import nn
 
 from headstart.data.dataset import Dataset
 from headstart.models import build
@@ -128,6 +129,6 @@ def test_the_layers_drawn_are_those_of_the_network(kind: str):
     found = [
         "pool" if "Pool" in type(module).__name__ else f"{module.weight.shape[0]}"
         for module in modules
-        if "Pool" in type(module).__name__ or type(module).__name__ in ("Conv2d", "Linear")
+        if "Pool" in type(module).__name__ or isinstance(module, nn.Conv2d | nn.Linear)
     ]
     assert [text.split()[-1] for text in LAYERS[kind]] == found[:-1]  # the last one gives the classes
