@@ -47,9 +47,10 @@ def shapes(image_size: int | None) -> list[Shape]:
 def accuracy(strategy: Strategy, shape: Shape, share: float) -> float:
     """What a strategy promises in a shape, of a share of its recipe's epochs; one that was not measured, what its like
     does."""
-    name = strategy.name if strategy.name in EPOCHS else "deep-cnn" if strategy.frozen_share is None else "last20"
-    shares, accuracies = zip(*EPOCHS[name].items(), strict=True)
+    like = "deep-cnn" if strategy.frozen_share is None else "last20"
+    shares, accuracies = zip(*EPOCHS.get(strategy.name, EPOCHS[like]).items(), strict=True)
     promised = float(np.interp(share, (0.0, *shares), (CHANCE, *accuracies)))
+    on_backbone = strategy.name if strategy.name in SIZES else "last20"
     if shape.image_size is not None:
-        promised -= SIZES[name][shape.image_size]
-    return promised - (ONE_VIEW[name] if shape.views == 1 else 0.0)
+        promised -= SIZES[on_backbone][shape.image_size]
+    return promised - (ONE_VIEW[on_backbone] if shape.views == 1 else 0.0)

@@ -109,7 +109,7 @@ def test_more_epochs_larger_images_and_more_views_promise_no_less(name):
     strategy = hs.STRATEGIES[name]
     grown = [accuracy(strategy, WHOLE, share) for share in planning.SHARES]
     assert grown == sorted(grown) and grown[0] < grown[-1]
-    if strategy.frozen_share is not None:
+    if strategy.network == "backbone":
         sizes = [accuracy(strategy, Shape(size), 1.0) for size in SIZES["frozen"]]
         assert [accuracy(strategy, WHOLE, 1.0), *sizes] == sorted(
             [accuracy(strategy, WHOLE, 1.0), *sizes], reverse=True
