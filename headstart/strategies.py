@@ -62,7 +62,7 @@ class Expected:
 
     Means of seeds 0, 1 and 2 on two CPU cores of an AMD EPYC (AVX512_BF16), EfficientNet-Lite0 at 192 pixels:
     docs/results/2026-11-25-three-seeds. The standard error of an accuracy is about 0.0025. last20 has half of its
-    epochs since: its accuracies are of seed 0 (docs/results/2026-11-26-time-limits), its seconds half of its epochs' then.
+    epochs since: its accuracies are of seed 0 (docs/results/2026-11-26-time-limits), its seconds those of half of them.
     """
 
     accuracy: float
