@@ -168,7 +168,9 @@ class Request:
         if not plans and limit is not None:
             estimates = self.plan(limit, Planner(candidates, self.data, shared, size, seeds, self.fabric))
             plans = [each.plan for each in estimates]
-            write_json(folder / runs.REQUEST, kept | {"plan": [str(each) for each in plans]})
+            fitting = [trial for trial in kept["trials"] if trial["candidate"] in {plan.candidate for plan in plans}]
+            kept |= {"plan": [str(each) for each in plans], "trials": fitting}
+            write_json(folder / runs.REQUEST, kept)
         expected = {each.name: each.strategy.expected.seconds for each in candidates if each.strategy.expected}
         expected |= {each.plan.candidate: each.seconds(1) for each in estimates}
         setting = Setting(folder, self.options.device, size, shares, self.options.command)
@@ -186,7 +188,8 @@ class Request:
     def look(self, folder: Path, trials: Sequence[Trial]) -> None:
         """Say what is known within the first minute, on the screen and on the page that will be the report."""
         candidates = [trial.candidate for trial in trials]
-        found = first_look(candidates, self.data, self.fabric, trials[0].setting, self.started)
+        limit = self.options.limit()
+        found = first_look(candidates, self.data, self.fabric, trials[0].setting, self.started, limit)
         if found is not None:
             say(found.said)
             coming = ", ".join(dict.fromkeys(trial.candidate.name for trial in trials))
@@ -208,8 +211,10 @@ class Request:
                 f"  {name:12} {each.plan.epochs:g} of {each.most:g} epochs{size}: {each.seconds(seeds):.0f} s "
                 f"(whole: {whole[name]:.0f} s), ready at {ready}"
             )
+        for name in whole.keys() - {each.plan.candidate for each in estimates}:
+            say(f"  {name:12} left out: no time for a tenth of its epochs (whole: {whole[name]:.0f} s)")
         if (total := sum(each.seconds(seeds) for each in estimates)) > left:
-            say(f"the least of each takes {total:.0f} s: the limit cannot be kept")
+            say(f"the least of it takes {total:.0f} s: the limit cannot be kept")
         return estimates
 
     def _pretrained(self, shares: tuple[float, ...]) -> Pretrained | None:

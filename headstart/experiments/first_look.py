@@ -19,6 +19,7 @@ from headstart.strategies import Candidate
 from headstart.training.fit import TrainVal, fit, predict
 
 PASS_SECONDS = 20.0  # of the frozen pass; what it gives is kept, and not computed again
+LIMIT_SHARE = 0.05  # of a time limit, that it takes at most
 VAL_SHARE = 0.2
 VIEWS = ("identity",)
 
@@ -54,10 +55,16 @@ class Look:
 
 
 def first_look(
-    candidates: Sequence[Candidate], data: Dataset, fabric: Fabric, setting: Setting, started: float
+    candidates: Sequence[Candidate],
+    data: Dataset,
+    fabric: Fabric,
+    setting: Setting,
+    started: float,
+    limit: float | None = None,
 ) -> Look | None:
     """Train the head of a wholly frozen backbone on some of train, and see how it does on some of val.
 
+    started: when the comparison was asked for, by `time.perf_counter`; limit: the seconds that it may take.
     None where no candidate is one, or where all of the images take no longer than these would. The images of test are
     not touched. Val chooses the epoch that is kept, as in every training.
     """
@@ -65,7 +72,8 @@ def first_look(
     if not frozen:
         return None
     shared = pretrained(frozen[0].weights, setting.shares, data.image_shape, fabric.device)
-    images = int(PASS_SECONDS / shared.engine["image_seconds"])
+    seconds = PASS_SECONDS if limit is None else min(PASS_SECONDS, LIMIT_SHARE * limit)
+    images = max(int(seconds / shared.engine["image_seconds"]), 10 * len(data.class_names))
     if images >= len(data.train) + len(data.val):
         return None
     few = some_of(data, images)

@@ -17,7 +17,9 @@ from headstart.training.preparation import Pretrained
 
 REPORT_SECONDS = 4.0  # a trial: figures and page
 SURELY = 3  # a plan that would fit if all took so many times as long is not measured anew
-SHARES = (0.01, 0.02, 0.03, *(step / 20 for step in range(1, 21)))  # of a recipe's epochs, that are weighed
+SHARES = tuple(
+    step / 20 for step in range(2, 21)
+)  # of a recipe's epochs, that are weighed: fewer teach nothing
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Planner:
 
     def estimates(self, limit: float) -> tuple[list[Estimate], list[Estimate]]:
         """The plan that promises the most accuracy, summed over the candidates, within `limit` seconds, and beside it
-        the whole recipes, which it is where these fit."""
+        the whole recipes, which it is where these fit. Where the least of each does not fit, some are left out."""
         paces = self._paces(stored_pace)
         whole = self.whole(paces)
         if self._seconds(whole) <= limit / SURELY:
@@ -75,12 +77,21 @@ class Planner:
         now = self
         if self.pretrained is not None and self.freezing:
             now = replace(self, image_seconds=self.pretrained.frozen_pass.pace())
-        whole = now.whole(paces)
-        ways = [now.filled(shape, paces, limit) for shape in self._shapes()]
-        within = [way for way in ways if self._seconds(way) <= limit]
-        if not within:
-            return min(ways, key=self._seconds), whole
-        return max(within, key=lambda way: (sum(each.accuracy for each in way), -self._seconds(way))), whole
+        return now.within(limit, paces), now.whole(paces)
+
+    def within(self, limit: float, paces: Mapping[str, Pace]) -> list[Estimate]:
+        """The best plan in any shape. Where none fits, the candidate of which the least takes longest is left out; the
+        least of a last one stays."""
+        ways = [self.filled(shape, paces, limit) for shape in self._shapes()]
+        fitting = [way for way in ways if self._seconds(way) <= limit]
+        if fitting:
+            return max(fitting, key=lambda way: (sum(each.accuracy for each in way), -self._seconds(way)))
+        quickest = min(ways, key=self._seconds)
+        if len(quickest) == 1:
+            return quickest
+        longest = max(quickest, key=lambda each: each.seconds(self.seeds)).plan.candidate
+        rest = [each for each in self.candidates if each.name != longest]
+        return replace(self, candidates=rest).within(limit, paces)
 
     def filled(self, shape: Shape, paces: Mapping[str, Pace], limit: float) -> list[Estimate]:
         """The best plan in one shape: from the least of every candidate on, always the further epochs that gain the
@@ -111,7 +122,7 @@ class Planner:
         test_seconds = pace.test_seconds(recipe, self.data, candidate.weights is not None)
         estimates = []
         for share in SHARES:
-            epochs = recipe.epochs if share == 1 else max(0.01, round(share * recipe.epochs, 2))
+            epochs = recipe.epochs if share == 1 else round(share * recipe.epochs, 2)
             plan = Plan(candidate.name, epochs, image_size=shape.image_size, views=shape.views)
             promised = accuracy(strategy, shape, share)
             estimates.append(Estimate(plan, recipe.epochs, promised, epoch_seconds, test_seconds, frozen))

@@ -60,7 +60,11 @@ def shortened(comparison: Comparison) -> list[str]:
         return []
     said = []
     for name, parts in left_out.items():
-        expected = next(run.config["strategy"].get("expected") for run in comparison.runs if run.candidate == name)
+        expected = request["strategies"][name].get("expected") if request else None
         whole = f" Its whole recipe gave {percent(expected['accuracy'])} on CIFAR-10." if expected else ""
         said.append(f"{name}: {parts}.{whole}")
-    return [*said, "All of it: --time-limit none.", f"The same again, without a clock: {again(comparison.runs)}"]
+    return [
+        *said,
+        "All of it: --time-limit none.",
+        f"The same again, without a clock: {again(comparison.runs, request)}",
+    ]

@@ -21,8 +21,8 @@ def plan_of(run: runs.Run) -> Plan | None:
 
 
 def shortened(found: Sequence[runs.Run], request: Mapping[str, Any] | None) -> dict[str, str]:
-    """Candidate -> what of its whole recipe was left out, in words; only of those that were shortened."""
-    said: dict[str, str] = {}
+    """Candidate -> what of its whole recipe was left out, in words; only of those that were shortened, or left out."""
+    said = dict.fromkeys(left_out(request), "left out, as there was no time for a tenth of its epochs")
     for run in found:
         plan, whole = plan_of(run), (request or {}).get("strategies", {}).get(run.candidate)
         if plan is None or whole is None:
@@ -39,6 +39,14 @@ def shortened(found: Sequence[runs.Run], request: Mapping[str, Any] | None) -> d
     return said
 
 
+def left_out(request: Mapping[str, Any] | None) -> list[str]:
+    """The candidates that were asked for, and for which a time limit left no time."""
+    if request is None:
+        return []
+    trained = {trial["candidate"] for trial in request["trials"]}
+    return [name for name in request["strategies"] if name not in trained]
+
+
 def plans(found: Sequence[runs.Run]) -> list[str]:
     """The plans of all runs as text: one a candidate, or one a run where its seeds had different ones."""
     planned = [(run, plan) for run in found if (plan := plan_of(run)) is not None]
@@ -48,11 +56,12 @@ def plans(found: Sequence[runs.Run]) -> list[str]:
     )
 
 
-def again(found: Sequence[runs.Run]) -> str:
-    """The command that trains the same, bit for bit on such a machine; for runs made from Python, the option."""
+def again(found: Sequence[runs.Run], request: Mapping[str, Any] | None = None) -> str:
+    """The command that trains the same, bit for bit on such a machine; for runs made from Python, the options."""
+    trained = list(dict.fromkeys(run.candidate for run in found)) if left_out(request) else []
     texts, typed = plans(found), found[0].config["command"]
     if not typed:
-        return f"plan={texts}"
+        return f"strategies={trained}, plan={texts}" if trained else f"plan={texts}"
     words, kept = shlex.split(typed), []
     while words:
         word = words.pop(0)
@@ -60,4 +69,4 @@ def again(found: Sequence[runs.Run]) -> str:
             words = words[1:]
         elif not word.startswith((f"{LIMIT}=", f"{OUTPUT}=")):
             kept.append(word)
-    return shlex.join([*kept, "--plan", *texts])
+    return shlex.join([*kept, *(("--strategies", *trained) if trained else ()), "--plan", *texts])

@@ -102,6 +102,7 @@ class FrozenPass:
             "version": VERSION,
             "timm": metadata.version("timm"),
             "chain": self.fingerprint(cut),
+            "pass": [self.fingerprint(each) for each in self.cuts],  # an engine that gives more fuses less: other bits
             "image_shape": self.image_shape,
             "engine": self.choice["engine"],
             "hardware": hardware(self.device),

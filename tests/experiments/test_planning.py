@@ -15,6 +15,7 @@ from headstart.experiments.planning import REPORT_SECONDS, Estimate, Planner
 from headstart.experiments.trade_offs import SIZES, WHOLE, Shape, accuracy, shapes
 from headstart.experiments.trial import CHECKED_SHARE
 from headstart.plan import Plan
+from headstart.report.words import shortened
 from headstart.results import runs
 from headstart.results.request import read_request
 from headstart.runtime.device import make_fabric
@@ -72,15 +73,26 @@ def test_of_two_that_cost_the_same_the_one_that_gains_more_gets_more(tiny, monke
     case = planner(tiny, "base-cnn", "deep-cnn")
     _, whole = planned(case, 1e9, monkeypatch)
     plans, _ = planned(case, 0.7 * whole, monkeypatch)
-    assert plans["base-cnn"].epochs < 0.2 * hs.STRATEGIES["base-cnn"].recipe.epochs
+    assert plans["base-cnn"].epochs <= 0.2 * hs.STRATEGIES["base-cnn"].recipe.epochs
     assert plans["deep-cnn"].epochs > 0.7 * hs.STRATEGIES["deep-cnn"].recipe.epochs
 
 
-def test_where_nothing_fits_the_least_of_each_is_planned(tiny, monkeypatch):
+def test_what_would_have_no_time_for_a_tenth_of_its_epochs_is_left_out(tiny, monkeypatch):
+    case = planner(tiny, "base-cnn", "deep-cnn", "frozen")
+    least = {each.name: case.options(each, PACE, WHOLE)[0] for each in case.candidates}
+    assert least["deep-cnn"].seconds(1) > least["base-cnn"].seconds(1)
+    limit = sum(each.seconds(1) for name, each in least.items() if name != "deep-cnn")
+    plans, seconds = planned(case, limit, monkeypatch)
+    assert set(plans) == {"base-cnn", "frozen"}
+    assert seconds <= limit
+    assert all(plan.epochs >= 0.1 * hs.STRATEGIES[name].recipe.epochs for name, plan in plans.items())
+
+
+def test_where_nothing_fits_the_least_of_the_quickest_is_planned(tiny, monkeypatch):
     plans, seconds = planned(planner(tiny, "base-cnn", "last20"), 1, monkeypatch)
     assert seconds > 1
-    assert plans["last20"].image_size == min(SIZES["last20"])
-    assert 0 < plans["base-cnn"].epochs <= 0.05 * hs.STRATEGIES["base-cnn"].recipe.epochs
+    (plan,) = plans.values()
+    assert plan.epochs == pytest.approx(0.1 * hs.STRATEGIES[plan.candidate].recipe.epochs)
 
 
 def test_an_image_size_that_was_asked_for_stays(tiny, monkeypatch):
@@ -144,6 +156,16 @@ def test_a_limit_becomes_a_plan_that_is_shown_kept_and_followed(tiny, tmp_path, 
     for one, other in zip(first.runs, again.runs, strict=True):
         assert one.model.read_bytes() == other.model.read_bytes()
         assert other.config["plan"] == one.config["plan"]
+
+
+def test_a_candidate_that_a_limit_leaves_out_is_told_and_stays_out(tiny, tmp_path, capfd):
+    options = {"strategies": ["base-cnn", "deep-cnn"], "time_limit": 1, "device": "cpu", "output": tmp_path / "out"}
+    first = hs.compare(tiny, **options)
+    assert len(first.runs) == 1
+    assert first.is_complete
+    assert "left out: no time" in capfd.readouterr().err
+    assert len(hs.compare(tiny, **options).runs) == 1
+    assert "left out, as there was no time" in " ".join(shortened(first))
 
 
 def test_a_plan_is_followed_when_a_comparison_is_resumed(tiny, tmp_path):

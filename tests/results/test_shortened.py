@@ -7,7 +7,8 @@ import pytest
 from headstart.plan import Plan
 from headstart.results.shortened import again, plans, shortened
 
-REQUEST = {"strategies": {"last20": {"recipe": {"epochs": 8, "views": ["identity", "mirror"]}}}}
+RECIPE = {"recipe": {"epochs": 8, "views": ["identity", "mirror"]}}
+REQUEST = {"strategies": {"last20": RECIPE}, "trials": [{"candidate": "last20"}]}
 
 
 def run(plan, seed=0, command="headstart compare photos --time-limit 10m --output=out/1 --seeds 2"):
@@ -37,6 +38,12 @@ def test_seeds_that_were_trained_alike_have_one_plan_and_others_one_each():
 
 def test_the_command_that_does_the_same_again_has_no_clock():
     assert again([run("last20=4")]) == "headstart compare photos --seeds 2 --plan last20=4"
+
+
+def test_what_was_left_out_altogether_is_said_and_left_out_again():
+    request = REQUEST | {"strategies": {"last20": RECIPE, "full": RECIPE}}
+    assert shortened([run("last20=8")], request) == {"full": "left out, as there was no time for a tenth of its epochs"}
+    assert again([run("last20=8")], request) == "headstart compare photos --seeds 2 --strategies last20 --plan last20=8"
 
 
 def test_from_python_it_is_an_option():

@@ -148,6 +148,13 @@ def test_activations_made_by_another_version_are_never_used(cache, monkeypatch, 
     assert place(chain()) != before
 
 
+def test_a_pass_that_gives_other_cuts_is_another_one_since_its_engine_may_round_otherwise(cache, monkeypatch):
+    seen = passed(monkeypatch)
+    frozen_pass(chain(), cuts=(3,)).samples(images(), ("identity",), 3)
+    frozen_pass(chain(), cuts=(2, 3)).samples(images(), ("identity",), 3)
+    assert seen == [("identity", 20), ("identity", 20)]
+
+
 def test_the_seconds_of_a_pass_are_remembered(cache):
     split = images()
     _, made = frozen_pass(chain()).samples(split, ("identity",), 3)
