@@ -15,11 +15,12 @@ from typing import Any
 
 from headstart.errors import HeadstartError
 from headstart.plan import Plan
-from headstart.strategies import CLASS_WEIGHTS, DEFAULT, PREFERENCES, STRATEGIES
+from headstart.strategies import CLASS_WEIGHTS, DEFAULT, METRICS, PREFERENCES, STRATEGIES
 
 SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
 LARGEST_SEED = 2**32 - 1
 USUAL_LIMIT, NO_LIMIT = 20 * 60.0, "none"  # seconds that a comparison may take unless asked otherwise
+FOLDS = ("auto", "none")  # beside a number of them
 DEVICES = ("auto", "cpu", "cuda")
 
 Read = Callable[[Any], Any]
@@ -146,6 +147,14 @@ def plans(value: Any) -> tuple[str, ...]:
     return tuple(map(str, found))
 
 
+def folds(value: Any) -> str:
+    """How images are split where nobody did: "auto", "none", "5", "3x5"."""
+    found = str(value)
+    if found not in FOLDS and not re.fullmatch(r"([1-9]\d?x)?([2-9]|[1-9]\d)", found):
+        raise ValueError("is none of auto, none, a number of folds such as 5, or 3x5: three times five")
+    return found
+
+
 def option(default: Any, read: Read, help: str, metavar: str | None = None, **how: Any) -> Any:
     """A field of Options. how: what the command line has otherwise: `many`, `also`, `hidden`."""
     return field(default=default, metadata={"read": read, "help": help, "metavar": metavar, **how})
@@ -181,6 +190,13 @@ class Options:
         "N",
         also=("--seeds", several_seeds, "how many runs of each strategy, or the seed of each"),
     )
+    folds: str = option(
+        "auto",
+        folds,
+        "cross-validation, for images without a test split: K folds, or RxK: R times (default: auto, 5 where fewer than "
+        "1,000 images would be tested; none: one split)",
+        "K",
+    )
     class_weights: str = option(
         "none",
         one_of(CLASS_WEIGHTS),
@@ -201,6 +217,13 @@ class Options:
         "PLAN",
         many=True,
     )
+    metric: str = option(
+        "accuracy",
+        one_of(METRICS),
+        "the score that decides (default: accuracy; balanced-accuracy: every class counts the same)",
+        choices=METRICS,
+    )
+    margin: float = option(0.01, share, "a difference that is surely smaller is a tie (default: 1%%, one point)", "SHARE")
     prefer: str = option(
         "accuracy",
         one_of(PREFERENCES),
@@ -257,6 +280,11 @@ class Options:
             return None
         return usual if self.time_limit is None else float(self.time_limit)
 
+    @property
+    def of_verdict(self) -> dict[str, Any]:
+        """What says which candidate is to be taken."""
+        return {name: getattr(self, name) for name in OF_VERDICT}
+
     def changed(self, *options: str) -> list[str]:
         """Those of these options that have another value than their default."""
         default = {each.name: each.default for each in fields(self)}
@@ -267,13 +295,15 @@ class Options:
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
 
-OF_DATA = ("data_dir", "train_limit", "max_bad", "offline", "image_size")  # those that `load` takes
+OF_DATA = ("data_dir", "max_bad", "offline", "image_size")  # those that `load` takes
+OF_VERDICT = ("prefer", "metric", "margin")  # those that say which candidate is to be taken, of what was trained
 OF_RESULT = (  # those that a trained weight depends on: to resume a comparison they must be the same
     "strategies",
     "backbone",
     "image_size",
     "epochs",
     "seed",
+    "folds",
     "class_weights",
     "time_limit",
     "plan",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 LEAST_STEPS = 100  # docs/decisions/small-data.md
 CLASS_WEIGHTS = ("none", "balanced")
+METRICS = ("accuracy", "balanced-accuracy", "f1")  # what may decide: evaluation/scores.py
 PREFERENCES = ("accuracy", "fit-time", "latency", "size")  # what may count when one is recommended: verdict.py
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of, digests_of
 from headstart.data.decode import fitted
-from headstart.data.splits import cut_missing, refuse_unusable, split_of
+from headstart.data.splits import cut_missing, parts_to_cut, refuse_unusable, split_of
 from headstart.errors import HeadstartError
 
 SMALLEST = 8  # pixels a side: the networks from scratch halve an image three times
@@ -63,6 +63,8 @@ def from_arrays(
     split = split_of(cut_missing(given, numbers, groups, split_seed, class_names))
     refuse_unusable(split, numbers, class_names, name)
     collection = collection_of(name, "".join(digests))
-    made = Dataset(name, pixels, numbers, tuple(class_names), (split,), "arrays in memory", collection, groups=groups)
+    cut = parts_to_cut(given)
+    about = (name, pixels, numbers, tuple(class_names), (split,), "arrays in memory", collection)
+    made = Dataset(*about, groups=groups, cut=cut)
     made.__dict__.update(digests=digests)
     return made

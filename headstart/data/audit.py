@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.data.dataset import Dataset, Subset
-from headstart.data.duplicates import find_duplicates, traits_of_images
+from headstart.data.duplicates import find_duplicates, rows_of, together, traits_of_images
 from headstart.data.load import load
 from headstart.runtime.text import shown
 
@@ -37,13 +37,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """All findings on one data set. leaked: (N,) bool, test images with a duplicate, exact or near, in train or val.
-    files: "val" and "test" -> the path of each of their images, where they are files."""
+    """All findings on one data set.
+
+    leaked: (N,) bool, of the images that are tested, those with a duplicate, exact or near, in train or val of a split
+    that tests them. units: (N,) int64, equal for those that count as one (`duplicates.together`). files: "val" and
+    "test" -> the path of each of their images, where they are files; of several splits, only of those that are tested.
+    """
 
     dataset: str
     fingerprint: str
     findings: tuple[Finding, ...]
     leaked: np.ndarray
+    units: np.ndarray
     files: dict[str, list[str]]
 
     @property
@@ -67,6 +72,7 @@ class Audit:
             "fingerprint": self.fingerprint,
             "findings": [asdict(finding) for finding in self.findings],
             "leaked_test_images": np.flatnonzero(self.leaked).tolist(),
+            "copies_within_test": _of_several(self.units),
             "files": self.files,
         }
 
@@ -78,23 +84,37 @@ def check(data: str | Path, **options: Any) -> Audit:
 
 def audit(dataset: Dataset) -> Audit:
     """Look a data set over: unreadable files, duplicates, labels that disagree, imbalance, odd images."""
-    pairs = find_duplicates(dataset)
-    leaks = pairs[(pairs["split"] == "test") & (pairs["other_split"] != "test")]
-    leaked = np.zeros(len(dataset.test), dtype=bool)
-    leaked[leaks["row"].to_numpy(dtype=int)] = True
-    findings = (
-        *_unreadable(dataset),
-        *_duplicates(dataset, pairs),
-        *_balance(dataset),
-        *_odd(dataset),
-        *_told(dataset),
-    )
-    files = {
-        name: part.files["path"].tolist()
-        for name, part in dataset.parts.items()
-        if part.files is not None and name != "train"
-    }
-    return Audit(dataset.name, dataset.fingerprint, findings, leaked, files)
+    is_one_split = len(dataset.splits) == 1
+    seen = dataset if is_one_split else dataset.whole
+    pairs = find_duplicates(seen)
+    rows, tested = rows_of(seen, pairs), dataset.tested
+    findings = (*_unreadable(seen), *_duplicates(seen, pairs), *_balance(seen), *_odd(seen), *_told(seen))
+    parts = {"val": dataset.val, "test": tested} if is_one_split else {"test": tested}
+    files = {name: part.files["path"].tolist() for name, part in parts.items() if part.files is not None}
+    units = together(dataset, rows)[tested.rows]
+    return Audit(dataset.name, dataset.fingerprint, findings, leaks(dataset, rows)[tested.rows], units, files)
+
+
+def leaks(dataset: Dataset, pairs: np.ndarray) -> np.ndarray:
+    """(N,) bool, which images are tested by a split that has a duplicate of them in train or val.
+
+    pairs: (P, 2) rows that are duplicates.
+    """
+    leaked = np.zeros(len(dataset), dtype=bool)
+    for split in dataset.splits:
+        is_test, is_other = np.zeros(len(dataset), dtype=bool), np.zeros(len(dataset), dtype=bool)
+        is_test[split.test] = True
+        is_other[np.concatenate([split.train, split.val])] = True
+        for one, other in (pairs.T, pairs.T[::-1]):
+            leaked[one[is_test[one] & is_other[other]]] = True
+    return leaked
+
+
+def _of_several(units: np.ndarray) -> list[list[int]]:
+    """The places of each unit that has more than one."""
+    order = np.argsort(units, kind="stable")
+    cuts = np.flatnonzero(np.diff(units[order])) + 1
+    return [places.tolist() for places in np.split(order, cuts) if len(places) > 1]
 
 
 def name_of(part_name: str, part: Subset, row: int) -> str:
@@ -129,7 +149,8 @@ def _duplicates(dataset: Dataset, pairs: pd.DataFrame) -> Iterator[Finding]:
     for kind, chosen in (("exact", ~across & exact), ("near", ~across & ~exact)):
         if images := len(pairs[chosen][["split", "row"]].drop_duplicates()):
             said = f"{_count(images, 'image')} {'are' if images > 1 else 'is'} "
-            said += {"exact": "an exact copy of", "near": "nearly the same as"}[kind] + " another of its split"
+            said += {"exact": "an exact copy of", "near": "nearly the same as"}[kind] + " another"
+            said += " of its split" if len(dataset.test) else ": tested together"
             yield Finding(f"{kind} duplicates", images, said, _names(dataset, pairs[chosen]))
     if disagree.any():
         said = f"{_count(int(disagree.sum()), 'pair')} of duplicates with different labels"

@@ -121,7 +121,8 @@ class Dataset:
     collection: what the cache files it under, equal for a folder before and after photos were added. files: a row an
     image, with its `path` and what reading it said (`store.FileTraits`); None where they never were files. groups: (N,)
     int64, equal for images that must stay on one side of every split. unreadable: path -> why it gave no image, of the
-    files that had to be left out. ignored: why -> how many files were no images.
+    files that had to be left out. ignored: why -> how many files were no images. cut: the parts that nobody gave, and
+    that were therefore set aside by us.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Dataset:
     groups: np.ndarray | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
     ignored: Mapping[str, int] = field(default_factory=dict)
+    cut: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -158,6 +160,17 @@ class Dataset:
     def parts(self) -> dict[str, Subset]:
         """ "train", "val" and "test" -> its images, by the first split."""
         return {part: Subset(self, rows) for part, rows in self.splits[0].parts.items()}
+
+    @property
+    def tested(self) -> Subset:
+        """The images that any of the splits tests, each once, ascending."""
+        return Subset(self, np.unique(np.concatenate([split.test for split in self.splits])))
+
+    @property
+    def whole(self) -> Dataset:
+        """The same images, all of them to train on."""
+        none = np.arange(0)
+        return self.with_splits(Split("all", np.arange(len(self)), none, none))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from headstart.data.dataset import Dataset, Images, Subset
 from headstart.data.decode import inside
@@ -24,6 +26,7 @@ CLOSEST = 3  # candidates that are looked at for each image
 BLOCK = 8_000_000  # pairs of hashes compared at a time
 CHUNK = 256  # images a task
 SMALL = 5000  # images that are sooner looked at by this process than others are started
+MOST_TOGETHER = 10  # images of a chain of near-duplicates that is believed
 COLUMNS = ("split", "row", "other_split", "other_row", "exact")
 
 
@@ -37,6 +40,34 @@ def find_duplicates(dataset: Dataset) -> pd.DataFrame:
     said = [VERSION, dataset.image_shape, *(part.digests.tolist() for part in dataset.parts.values())]
     key = hashlib.sha256(repr(said).encode()).hexdigest()[:24]
     return kept_table(dataset.collection, "duplicates", key, lambda: _find(dataset))
+
+
+def rows_of(dataset: Dataset, pairs: pd.DataFrame) -> np.ndarray:
+    """The two rows of the data set of each pair that `find_duplicates` gave of it: (P, 2) int64."""
+    parts = dataset.splits[0].parts
+    columns = (("split", "row"), ("other_split", "other_row"))
+    found = [[parts[part][row] for part, row in pairs[list(each)].itertuples(index=False)] for each in columns]
+    return np.array(found, dtype=np.int64).reshape(2, -1).T
+
+
+def together(dataset: Dataset, pairs: np.ndarray) -> np.ndarray:
+    """(N,) int64, equal for images that count as one: those of a group of the data set, and near-duplicates.
+
+    pairs: (P, 2) rows that are duplicates. A chain of near-duplicates is believed where all of it has one label, and it
+    has at most MOST_TOGETHER images: long and mixed ones are pictures that are merely alike (docs/decisions/folds.md).
+    """
+    groups = np.arange(len(dataset)) if dataset.groups is None else dataset.groups
+    groups = np.unique(groups, return_inverse=True)[1]
+    ends = groups[pairs]
+    count = int(groups.max()) + 1
+    _, chain = connected_components(coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count)))
+    chains = chain[groups]  # (N,)
+    sizes = np.bincount(chains)
+    lowest, highest = np.full(len(sizes), len(dataset.class_names)), np.full(len(sizes), -1)
+    np.minimum.at(lowest, chains, dataset.labels)
+    np.maximum.at(highest, chains, dataset.labels)
+    believed = (sizes <= MOST_TOGETHER) & (lowest == highest)
+    return np.unique(np.where(believed[chains], chains, len(sizes) + groups), return_inverse=True)[1]
 
 
 def traits_of_images(dataset: Dataset) -> pd.DataFrame:

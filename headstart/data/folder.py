@@ -9,7 +9,7 @@ import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of
 from headstart.data.listing import Listing, scan
-from headstart.data.splits import cut_missing, refuse_unusable, split_of
+from headstart.data.splits import cut_missing, parts_to_cut, refuse_unusable, split_of
 from headstart.data.store import Store, open_store
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
@@ -47,6 +47,7 @@ def load(place: Path, split_seed: int, *, image_size: int | None, max_bad: float
         groups,
         dict(files.loc[bad, ["path", "error"]].itertuples(index=False)),
         listing.ignored,
+        parts_to_cut(listing.splits[good]),
     )
 
 

@@ -52,6 +52,11 @@ def split_of(parts: np.ndarray, name: str = "holdout") -> Split:
     return Split(name, *(np.flatnonzero(parts == part) for part in PARTS))
 
 
+def parts_to_cut(parts: np.ndarray) -> tuple[str, ...]:
+    """Which of test and val no image is in: (N,) "train", "val", "test" or ""."""
+    return tuple(name for name in SHARES if name not in parts)
+
+
 def cut_missing(
     parts: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int, class_names: Sequence[str]
 ) -> np.ndarray:
@@ -62,7 +67,7 @@ def cut_missing(
     Raises HeadstartError where a class has too few groups to be in each part.
     """
     splits = np.where(parts == "", "train", parts).astype("<U5")
-    missing = [name for name in SHARES if name not in splits]
+    missing = parts_to_cut(splits)
     pool = np.flatnonzero(splits == "train")
     _, firsts, group_of = np.unique(groups[pool], return_index=True, return_inverse=True)
     group_labels = labels[pool][firsts]

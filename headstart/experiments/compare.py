@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,17 @@ from lightning_fabric import Fabric
 from headstart import __version__
 from headstart.data.audit import Audit, audit
 from headstart.data.dataset import Dataset
+from headstart.data.folds import in_folds
 from headstart.data.load import limited, load
 from headstart.errors import HeadstartError
 from headstart.experiments import trackers
+from headstart.experiments.final import train_on_all
 from headstart.experiments.first_look import first_look
 from headstart.experiments.planning import Estimate, Planner
 from headstart.experiments.runner import in_order, run_here
 from headstart.experiments.timetable import Timetable
 from headstart.experiments.trial import Setting, Trial, planned, pretrained, weights_of
+from headstart.experiments.trivial import answers
 from headstart.models.backbones import load_backbone
 from headstart.options import OF_DATA, OF_RESULT, Options
 from headstart.plan import Plan
@@ -31,8 +35,11 @@ from headstart.report.words import so_far
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
 from headstart.results.comparison import Comparison, compare_runs
+from headstart.results.doubts import Audited
 from headstart.results.files import write_json
+from headstart.results.passes import dropped
 from headstart.results.request import begin
+from headstart.results.trivial import write_answers
 from headstart.runtime.console import say
 from headstart.runtime.device import describe, make_fabric, precision_of, settings_kept
 from headstart.strategies import (
@@ -47,6 +54,7 @@ from headstart.strategies import (
 from headstart.training.preparation import Pretrained
 
 RESERVE = 0.03  # of a time limit: for what is not measured
+SPLIT_SEED = 0  # which image is in which fold: all training seeds share it
 KEPT_OF_WEIGHTS = ("name", "image_size", "sha256")
 
 Data = Dataset | Callable[[], Dataset] | str | Path
@@ -106,20 +114,26 @@ class Request:
             kept = begin(folder, "comparison", self.as_json(candidates))
             trials, timetable = self.trials(folder, candidates, kept)
             write_json(folder / runs.AUDIT, found.as_json())
+            if not (folder / runs.TRIVIAL).exists():
+                write_answers(folder, answers(data), data.class_names)
             left = [trial for trial in trials if not runs.is_run(trial.folder)]
             if len(left) < len(trials):
                 say(f"{folder}: {len(trials) - len(left)} of {len(trials)} runs were finished before")
             if (
                 not left
                 and runs.is_finished(folder)
-                and (before := compare_runs(folder)).verdict.prefer == options.prefer
+                and (before := compare_runs(folder)).verdict.asked == options.of_verdict
             ):
                 return before
             if len(left) == len(trials):
                 self.look(folder, trials)
             with trackers.tracking(options.log, folder) as tracked:
-                run_here(left, data, tracked, lambda run: self.report_so_far(folder), timetable)
-                comparison = compare_runs(folder, options.prefer)
+                is_dropped = partial(self.is_dropped, folder, kept["trials"])
+                run_here(left, data, tracked, lambda run: self.report_so_far(folder), timetable, is_dropped)
+                comparison = compare_runs(folder, **options.of_verdict)
+                if comparison.folds and comparison.classifier != folder / runs.CLASSIFIER:
+                    taken = next(trial for trial in trials if trial.candidate.name == comparison.recommended)
+                    train_on_all(taken, comparison.passes[comparison.recommended], data)
                 comparison.save()
                 images.keep_pictures(comparison, data)
                 write_report(comparison)
@@ -146,8 +160,8 @@ class Request:
             "weights": None if weights is None else {key: getattr(weights, key) for key in KEPT_OF_WEIGHTS},
             "strategies": {each.name: asdict(each.strategy) for each in candidates},
             "trials": [
-                {"candidate": each.name, "split": split.name, "seed": seed}
-                for split in data.splits
+                {"candidate": each.name, "split": split.name, "seed": seed + place * len(self.options.seed)}
+                for place, split in enumerate(data.splits)  # a network of another fold has another seed
                 for seed in self.options.seed
                 for each in candidates
             ],
@@ -159,14 +173,15 @@ class Request:
         """The runs that the request in the folder asks for, in order, and what keeps them to a time limit, if there is
         one. Once planned they are resumed by the same plan, without a clock."""
         shares = tuple(sorted({e.strategy.frozen_share for e in candidates if e.strategy.frozen_share is not None}))
-        shared, size, seeds = self._pretrained(shares), self.options.image_size, len(self.options.seed)
+        shared, size = self._pretrained(shares), self.options.image_size
+        runs_of_each = len(self.options.seed) * len(self.data.splits) + (len(self.data.splits) > 1)  # and once on all
         if shared is not None:
             shared.describe([each.strategy for each in candidates])
         estimates: list[Estimate] = []
         plans = [Plan.of(each) for each in kept.get("plan") or self.options.plan]
         limit = self.options.limit()
         if not plans and limit is not None:
-            estimates = self.plan(limit, Planner(candidates, self.data, shared, size, seeds, self.fabric))
+            estimates = self.plan(limit, Planner(candidates, self.data, shared, size, runs_of_each, self.fabric))
             plans = [each.plan for each in estimates]
             fitting = [trial for trial in kept["trials"] if trial["candidate"] in {plan.candidate for plan in plans}]
             kept |= {"plan": [str(each) for each in plans], "trials": fitting}
@@ -222,9 +237,21 @@ class Request:
             return None
         return pretrained(self.weights, shares, self.data.image_shape, self.fabric.device)
 
+    def is_dropped(self, folder: Path, planned: Sequence[Mapping[str, Any]], trial: Trial) -> bool:
+        """Whether a trial's candidate is clearly behind after the folds before its own; the first to be found so is
+        said."""
+        found, audited = runs.find_runs(folder), Audited.of(folder, len(self.data.tested))
+        gone = dropped(found, planned, audited.clean, audited.units)
+        place = [split.name for split in self.data.splits].index(trial.split)
+        if (after := gone.get(trial.candidate.name, math.inf)) > place:
+            return False
+        if after == place:
+            say(f"{trial.candidate.name} is clearly behind after {place} folds: it is not trained on the others")
+        return True
+
     def report_so_far(self, folder: Path) -> None:
         """Write the comparison and its report from the runs that are finished; the last one waits for the pictures."""
-        comparison = compare_runs(folder, self.options.prefer)
+        comparison = compare_runs(folder, **self.options.of_verdict)
         if comparison.is_complete:
             return
         comparison.save()
@@ -257,12 +284,17 @@ def trial_of(
 
 def data_of(data: Data, options: Options) -> Dataset:
     """The data set that is meant, loaded where it was not; HeadstartError for options that come too late for it."""
+    found = _loaded(data, options)
+    found = in_folds(found, options.folds, SPLIT_SEED)
+    return found if options.train_limit is None else limited(found, options.train_limit)
+
+
+def _loaded(data: Data, options: Options) -> Dataset:
     if isinstance(data, str | Path):
         return load(data, **{key: getattr(options, key) for key in OF_DATA})
     if late := options.changed("data_dir", "max_bad"):
         raise HeadstartError(f"{late[0]} is for data that `load` is to find: give it to `load`")
-    found = data if isinstance(data, Dataset) else data()
-    return found if options.train_limit is None else limited(found, options.train_limit)
+    return data if isinstance(data, Dataset) else data()
 
 
 def examine(data: Dataset, strict: bool) -> Audit:

@@ -19,15 +19,21 @@ def run_here(
     tracked: Tracked,
     on_done: Callable[[runs.Run], None],
     timetable: Timetable | None = None,
+    is_dropped: Callable[[Trial], bool] = lambda trial: False,
 ) -> None:
     """Run trials in this process, in this order.
 
     tracked: the comparison in its trackers, which get each run too. on_done: called after every trial. timetable: what
-    keeps them to a time limit.
+    keeps them to a time limit. is_dropped: asked before each trial whether it is still worth its time.
     """
     jobs = [Job(trial.name, trial.candidate.name, trial.candidate.strategy.recipe.epochs) for trial in trials]
     with live(jobs, timetable.epoch_seconds if timetable else {}) as board:
         for trial, job in zip(trials, jobs, strict=True):
+            if is_dropped(trial):
+                job.is_over = True
+                if timetable is not None:
+                    timetable.end()
+                continue
             if timetable is not None:
                 trial = timetable.begin(trial)
             with (

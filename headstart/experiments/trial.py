@@ -79,7 +79,8 @@ class Trial:
 
 def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.Run:
     """Train a candidate, evaluate it on test, and leave its run folder."""
-    candidate, data = trial.candidate, data.on(trial.split)
+    candidate, tested = trial.candidate, data.tested.rows
+    data = data.on(trial.split)
     fabric = make_fabric(trial.setting.device)
     shared = None
     if candidate.weights is not None:
@@ -98,7 +99,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     with runs.new_run(trial.folder) as folder:
         classifier.save(folder / runs.MODEL)
         plan = trial.plan and replace(trial.plan, changes=fitted.changes)
-        write_json(folder / runs.CONFIG, config_of(replace(trial, plan=plan), prepared, data, fabric))
+        write_json(folder / runs.CONFIG, config_of(replace(trial, plan=plan), prepared, data, len(tested), fabric))
         write_json(folder / runs.ENVIRONMENT, environment())
         runs.write_history(folder, fitted.history)
         kept, saved = saved_network(folder, data.test, logits, CHECKED_SHARE * fit_seconds)
@@ -108,6 +109,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
             test=(kept, data.test.labels),
             val=(val_logits, data.val.labels),
             averaged=averaged,
+            places=np.searchsorted(tested, data.test.rows),
         )
         metrics = {
             "candidate": candidate.name,
@@ -227,8 +229,8 @@ def test(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric) -> tup
     return logits[0], np.mean(logits, axis=0)
 
 
-def config_of(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric) -> dict[str, Any]:
-    """What was asked for, as config.json keeps it."""
+def config_of(trial: Trial, prepared: Prepared, data: Dataset, tested: int, fabric: Fabric) -> dict[str, Any]:
+    """What was asked for, as config.json keeps it; tested: how many images any split tests."""
     return {
         "schema": runs.SCHEMA,
         "candidate": trial.candidate.name,
@@ -241,6 +243,7 @@ def config_of(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric) -
             "source": data.source,
             "class_names": list(data.class_names),
             **{part: len(rows) for part, rows in data.splits[0].parts.items()},
+            "tested": tested,
         },
         "backbone": prepared.backbone,
         "network": prepared.spec,

@@ -12,33 +12,38 @@ import numpy as np
 import pandas as pd
 
 from headstart.errors import HeadstartError
-from headstart.evaluation.label_noise import label_suspects
-from headstart.evaluation.scores import SCORES, mean_logits, with_interval
-from headstart.evaluation.statistics import accuracy_interval, macro_intervals
+from headstart.evaluation.scores import METRICS, SCORES, with_interval
+from headstart.evaluation.statistics import interval
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
+from headstart.results.doubts import Audited, suspects, without_leaks
 from headstart.results.files import json_text, read_json, write_json, write_table
+from headstart.results.passes import Pass, dropped, passes_of, tested
 from headstart.results.request import read_request
 from headstart.results.scores import evaluated
+from headstart.results.trivial import trivial_answers
 from headstart.results.verdict import FIT, LATENCY, SIZE, Verdict, decide
 
 if TYPE_CHECKING:
     from headstart import Classifier
 
 KEYS = ("candidate", "strategy", "split", "seed")  # what a row is called by; its scores follow
+SAME = ("name", "fingerprint", "class_names", "tested")  # of the data: what runs that are compared must share
 FORGETTING = ("agreement", "divergence", "weight_distance", "cka")
-MOST_SUSPECTS = 48
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Several candidates on one data set, measured alike.
 
-    dataset: name, fingerprint, source, class_names and the sizes of train, val and test. backbone: name, weights and
-    why, or None when no candidate needed one. runs: the finished runs; rows: a dict a run, in the same order, with KEYS
-    and the keys of `SCORES`, None where a run lacks that score. planned: how many runs there are to be. summary:
-    candidate -> score -> mean, std over seeds, low and high of its 95 % interval. leaked: how many test images have
-    duplicates in train or val. without_leaks: candidate -> its scores on the others, means over its seeds.
+    dataset: name, fingerprint, source, class_names and the sizes of train, val and test; with folds, of the first one's
+    train and val, of all that is tested, and how many `folds` there are. backbone: name, weights and why, or None when
+    no candidate needed one. runs: the finished runs; rows: a dict a run, in the same order, with KEYS and the keys of
+    `SCORES`, None where a run lacks that score. passes: candidate -> its runs, put together so that each pass tests
+    every image once. planned: how many runs there are to be. summary: candidate -> score -> mean over passes, std over
+    runs, low and high of its 95 % interval. leaked: how many test images have duplicates in train or val.
+    without_leaks: candidate -> its scores on the others, means over its passes. dropped: candidate -> after how many
+    folds it was clearly behind, and not trained any more.
     label_suspects: images of val and test whose label the most accurate candidate disbelieves: dicts of split, row,
     file, label, suggested and confidence (of what is suggested). forgetting: candidate -> what retraining did to its
     pre-trained network, see `forgetting_of`, means over seeds; only candidates whose runs have it.
@@ -49,6 +54,7 @@ class Comparison:
     backbone: Mapping[str, Any] | None
     runs: list[runs.Run]
     rows: list[dict[str, Any]]
+    passes: Mapping[str, Sequence[Pass]]
     summary: Mapping[str, Mapping[str, Mapping[str, float]]]
     verdict: Verdict
     planned: int
@@ -56,6 +62,7 @@ class Comparison:
     without_leaks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     label_suspects: Sequence[Mapping[str, Any]] = ()
     forgetting: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def recommended(self) -> str:
@@ -73,14 +80,35 @@ class Comparison:
         return len(self.runs) >= self.planned
 
     def table(self) -> pd.DataFrame:
-        """One row a candidate, in the order of the report: means over seeds, `accuracy_std` (0 for one seed) and
-        `seeds`."""
+        """One row a candidate, in the order of the report: means over passes, `accuracy_std` over runs (0 for one) and
+        how many these are, `runs`."""
         rows = pd.DataFrame(self.rows).astype(dict.fromkeys(SCORES, float))  # what was not measured is NaN
         groups = rows.groupby("candidate", sort=False)
         table = groups[list(SCORES)].mean()
+        if self.folds:
+            table.update(pd.DataFrame({name: _pooled(passes) for name, passes in self.passes.items()}, dtype=float).T)
         table.insert(1, "accuracy_std", groups["accuracy"].std(ddof=1).fillna(0.0))
-        table.insert(2, "seeds", groups.size())
+        table.insert(2, "runs", groups.size())
         return table
+
+    @property
+    def folds(self) -> int:
+        """How many splits are tested one after the other; 0 where there is one."""
+        return self.dataset.get("folds", 0)
+
+    @property
+    def repeats(self) -> str:
+        """What the runs of a candidate differ in: "folds" or "seeds"."""
+        return "folds" if self.folds else "seeds"
+
+    @property
+    def classifier(self) -> Path:
+        """The folder of the classifier to take home: the recommended candidate, trained once more on all images where
+        there were folds, else its first run."""
+        final = self.folder / runs.CLASSIFIER
+        if runs.has_model(final) and runs.Run(final).config["candidate"] == self.recommended:
+            return final
+        return next(run.folder for run in self.runs if run.candidate == self.recommended)
 
     def save(self) -> None:
         """Write comparison.json and comparison.csv into the folder."""
@@ -98,6 +126,7 @@ class Comparison:
             "without_leaks": self.without_leaks,
             "label_suspects": self.label_suspects,
             "forgetting": self.forgetting,
+            "dropped": self.dropped,
         }
         write_json(self.folder / runs.COMPARISON, content)
         write_table(self.folder / runs.TABLE, pd.DataFrame(self.rows))
@@ -105,59 +134,93 @@ class Comparison:
 
     @property
     def best(self) -> Classifier:
-        """The recommended candidate's classifier, of its first seed, ready to predict."""
+        """The classifier to take home, ready to predict."""
         import headstart  # by its public name: results stand below the rooms that need torch
 
-        return headstart.Classifier.load(next(run.folder for run in self.runs if run.candidate == self.recommended))
+        return headstart.Classifier.load(self.classifier)
 
 
-def compare_runs(folder: Path, prefer: str | None = None) -> Comparison:
+def compare_runs(
+    folder: Path, prefer: str | None = None, metric: str | None = None, margin: float | None = None
+) -> Comparison:
     """Read every run below `folder`, score them against each other and recommend one.
 
-    Candidates come in the order in which they were asked for, then those that nobody asked for. prefer: see `decide`;
-    by default as in the folder's comparison.json, if there is one. Raises HeadstartError when no run is finished or
-    when two were tested on different data.
+    Candidates come in the order in which they were asked for, then those that nobody asked for. prefer, metric, margin:
+    see `decide`; by default as in the folder's comparison.json, if there is one. Raises HeadstartError when no run is
+    finished or when two were tested on different data.
     """
     found = runs.find_runs(folder)
     if not found:
         raise HeadstartError(f"{folder} holds no finished run: nothing to compare")
     before = runs.checked(read_json(folder / runs.COMPARISON), folder) if (folder / runs.COMPARISON).exists() else {}
     request = read_request(folder)
-    prefer = prefer or before.get("verdict", {}).get("prefer", "accuracy")
+    asked = {"prefer": prefer, "metric": metric, "margin": margin}
+    asked |= {key: before.get("verdict", {}).get(key) for key, value in asked.items() if value is None}
     found = _in_order(found, before, request)
     configs = [run.config for run in found]
     for run, config in zip(found, configs, strict=True):
-        if config["dataset"] != configs[0]["dataset"]:
+        if any(config["dataset"].get(key) != configs[0]["dataset"].get(key) for key in SAME):
             raise HeadstartError(
                 f"{run.folder} and {found[0].folder} were not tested on the same data: compare them apart"
             )
     backbones = [config["backbone"] for config in configs]
-    rows = [_row(run) for run in found]
-    correct = _correct_by_candidate(found)
+    rows, passes = [_row(run) for run in found], passes_of(found)
+    _refuse_other_labels(passes)
+    audit = Audited.of(folder, found[0].images)
+    trials = request["trials"] if request else rows
+    gone = dropped(found, trials, audit.clean, audit.units)
+    score = SCORES[METRICS[asked["metric"] or "accuracy"]]
+    scored = {name: tested(each, score, audit.clean, audit.units) for name, each in passes.items()}
     costs = {
         name: {
             key: float(np.mean([row[key] for row in rows if row["candidate"] == name])) for key in (FIT, LATENCY, SIZE)
         }
-        for name in correct
+        for name in passes
     }
-    pretrained = {run.candidate for run in found if run.config["backbone"]}
-    audit = read_json(folder / runs.AUDIT) if (folder / runs.AUDIT).exists() else {}
-    leaked = np.array(audit.get("leaked_test_images", []), dtype=int)
-    most_accurate = max(correct, key=lambda name: correct[name].mean())
+    verdict = decide(
+        scored,
+        costs,
+        {run.candidate for run in found if run.config["backbone"]},
+        trivial=trivial_answers(folder, score, audit.clean, audit.units),
+        dropped=gone,
+        **{key: value for key, value in asked.items() if value is not None},
+    )
+    most_accurate = max((name for name in passes if name not in gone), key=lambda name: scored[name].score)
     return Comparison(
         folder=folder,
-        dataset=configs[0]["dataset"],
+        dataset=_dataset(configs, request),
         backbone=next(({key: each[key] for key in ("name", "weights", "why")} for each in backbones if each), None),
         runs=found,
         rows=rows,
-        summary=_summary(found, rows, correct),
-        verdict=decide(correct, costs, pretrained, prefer),
-        planned=_planned(rows, request),
-        leaked=len(leaked),
-        without_leaks=_without(leaked, found),
-        label_suspects=_suspects([run for run in found if run.candidate == most_accurate], audit.get("files", {})),
+        passes=passes,
+        summary=_summary(passes, rows, audit.units),
+        verdict=verdict,
+        planned=_planned(rows, trials, gone),
+        leaked=audit.leaked,
+        without_leaks=without_leaks(audit, passes),
+        label_suspects=suspects(passes[most_accurate], audit.files),
         forgetting=_forgetting(found),
+        dropped=gone,
     )
+
+
+def _dataset(configs: Sequence[Mapping[str, Any]], request: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What is said of the data."""
+    about = dict(configs[0]["dataset"])
+    splits = {trial["split"] for trial in request["trials"]} if request else {config["split"] for config in configs}
+    if len(splits) > 1:
+        about |= {"test": about["tested"], "folds": len(splits)}
+    return about
+
+
+def _refuse_other_labels(passes: Mapping[str, Sequence[Pass]]) -> None:
+    """Raise HeadstartError where two passes were tested on different labels."""
+    labels = np.full(next(iter(passes.values()))[0].images, -1)
+    for each in (each for of_candidate in passes.values() for each in of_candidate):
+        known = (labels >= 0) & (each.labels >= 0)
+        if not np.array_equal(labels[known], each.labels[known]):
+            raise HeadstartError(f"{each.runs[0].folder} was tested on other labels than the runs beside it")
+        labels = np.where(each.labels >= 0, each.labels, labels)
 
 
 def _in_order(
@@ -172,10 +235,13 @@ def _in_order(
     return sorted(found, key=lambda run: places.get(run.candidate, len(places)))
 
 
-def _planned(rows: Sequence[Mapping[str, Any]], request: Mapping[str, Any] | None) -> int:
-    """How many runs there are to be: those of the request, and what is there beside them."""
-    trials = [*rows, *(request["trials"] if request else ())]
-    return len({(each["candidate"], each["split"], each["seed"]) for each in trials})
+def _planned(
+    rows: Sequence[Mapping[str, Any]], trials: Sequence[Mapping[str, Any]], gone: Mapping[str, int]
+) -> int:
+    """How many runs there are to be: all that were asked for but those that are dropped, and what is there beside."""
+    splits = list(dict.fromkeys(trial["split"] for trial in trials))
+    left = [it for it in trials if splits.index(it["split"]) < gone.get(it["candidate"], len(splits))]
+    return len({(each["candidate"], each["split"], each["seed"]) for each in (*rows, *left)})
 
 
 def _row(run: runs.Run) -> dict[str, Any]:
@@ -212,78 +278,28 @@ def _known_mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _without(leaked: np.ndarray, found: Sequence[runs.Run]) -> dict[str, dict[str, float]]:
-    """Candidate -> its scores on the test images that are not `leaked`, means over its seeds; nothing where none is
-    leaked, or all are."""
-    if not len(leaked) or len(leaked) >= len(found[0].predictions()[1]):
-        return {}
-    kept = np.delete(np.arange(len(found[0].predictions()[1])), leaked)
-    scores: dict[str, list[dict[str, Any]]] = {}
-    for run in found:
-        scores.setdefault(run.candidate, []).append(evaluated(run, kept))
+def _pooled(passes: Sequence[Pass]) -> dict[str, float | None]:
+    """Score -> its mean over passes, of those that follow from predictions."""
     return {
-        name: {score.key: float(np.mean([each[score.key] for each in seeds])) for score in with_interval()}
-        for name, seeds in scores.items()
+        key: _known_mean([each.metrics[key] for each in passes]) for key, score in SCORES.items() if score.formula
     }
 
 
-def _suspects(seeds: Sequence[runs.Run], files: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """Rows of `label_suspects`, the likeliest MOST_SUSPECTS, by the mean probabilities of a candidate's seeds."""
-    parts = {split: [run.predictions(split) for run in seeds] for split in ("val", "test")}
-    labels = np.concatenate([predictions[0][1] for predictions in parts.values()])
-    names = parts["test"][0][2]
-    logits = np.concatenate([mean_logits([each[0] for each in predictions]) for predictions in parts.values()])
-    places = [(split, row) for split, predictions in parts.items() for row in range(len(predictions[0][1]))]
-    return [
-        {
-            "split": split,
-            "row": row,
-            "file": files[split][row] if split in files else None,
-            "label": names[labels[index]],
-            "suggested": names[int(logits[index].argmax())],
-            "confidence": float(np.exp(logits[index].max())),
-        }
-        for index in label_suspects(logits, labels)[:MOST_SUSPECTS].tolist()
-        for split, row in [places[index]]
-    ]
-
-
 def _summary(
-    found: Sequence[runs.Run], rows: Sequence[Mapping[str, Any]], correct: Mapping[str, np.ndarray]
+    passes: Mapping[str, Sequence[Pass]], rows: Sequence[Mapping[str, Any]], units: np.ndarray
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Candidate -> score -> mean over seeds, their standard deviation (0 for one), and a 95 % interval over images.
-
-    The interval of a share of images is Wilson's, at the mean; that of a macro score is bootstrapped, means over seeds.
-    """
+    """Candidate -> score -> mean over passes, standard deviation over runs (0 for one), and its 95 % interval."""
+    everywhere = np.arange(len(units))
     summary: dict[str, dict[str, dict[str, float]]] = {}
-    for name, hits in correct.items():
-        matrices = [np.array(run.metrics["confusion_matrix"]) for run in found if run.candidate == name]
-        macro = [macro_intervals(matrix) for matrix in matrices]
+    for name, of_candidate in passes.items():
         summary[name] = {}
         for score in with_interval():
             values = [row[score.key] for row in rows if row["candidate"] == name]
-            if score.interval == "wilson":  # of accuracy the mean with all its figures
-                share = hits.mean() if score.key == "accuracy" else np.mean(values)
-                bounds = [accuracy_interval(round(share * hits.shape[1]), hits.shape[1])]
-            else:
-                bounds = [each[score.key] for each in macro]
+            found = interval(tested(of_candidate, score, everywhere, units))
             summary[name][score.key] = {
-                "mean": float(np.mean(values)),
+                "mean": found.value,
                 "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
-                "low": float(np.mean([each.low for each in bounds])),
-                "high": float(np.mean([each.high for each in bounds])),
+                "low": found.low,
+                "high": found.high,
             }
     return summary
-
-
-def _correct_by_candidate(found: Sequence[runs.Run]) -> dict[str, np.ndarray]:
-    """Candidate -> (S, N), whether each of its seeds classified each test image rightly."""
-    correct: dict[str, list[np.ndarray]] = {}
-    labels_of_all = None
-    for run in found:
-        logits, labels, _ = run.predictions()
-        if labels_of_all is not None and not np.array_equal(labels, labels_of_all):
-            raise HeadstartError(f"{run.folder} was tested on other labels than the runs beside it")
-        labels_of_all = labels
-        correct.setdefault(run.candidate, []).append(logits.argmax(axis=1) == labels)
-    return {name: np.stack(hits) for name, hits in correct.items()}

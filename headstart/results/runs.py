@@ -1,10 +1,12 @@
 """The run folder: the only seam after training, and the only file that knows its file names.
 
     runs/cifar10-1/
-      request.json  comparison.json  comparison.csv  audit.json  examples.npz  report.html  slides.pdf  SHA256SUMS
+      request.json  comparison.json  comparison.csv  audit.json  trivial.npz  examples.npz  report.html  slides.pdf
+      SHA256SUMS
       <candidate>/<split>-seed<n>/   config.json history.csv metrics.json predictions.npz model.safetensors
                                      environment.json
       figures/                       *.png
+      classifier/                    config.json history.csv environment.json model.safetensors, after folds
 
     runs/cifar10-curve-1/
       request.json  curve.json  curve.csv  curve.png  SHA256SUMS
@@ -40,6 +42,8 @@ AUDIT = "audit.json"
 REPORT = "report.html"
 SLIDES = "slides.pdf"
 EXAMPLES = "examples.npz"
+TRIVIAL = "trivial.npz"
+CLASSIFIER = "classifier"
 CHECKSUMS = "SHA256SUMS"
 FIGURES = "figures"
 CONFIG = "config.json"
@@ -109,6 +113,18 @@ class Run:
         prefix = "" if part == "test" else f"{part}_"
         saved = self._predictions
         return saved[f"{prefix}logits"], saved[f"{prefix}labels"], [str(name) for name in saved["class_names"]]
+
+    @property
+    def places(self) -> np.ndarray:
+        """(n,) where its test images are among all that any split of the data tests, ascending."""
+        saved = self._predictions
+        return saved["places"] if "places" in saved else np.arange(len(saved["labels"]))
+
+    @property
+    def images(self) -> int:
+        """How many images any split of the data tests."""
+        about = self.config["dataset"]
+        return about.get("tested", about["test"])
 
     def averaged_logits(self) -> np.ndarray | None:
         """(N, C) float32: the mean of the logits of each test image over the recipe's test views; None where the run is
@@ -200,6 +216,11 @@ def is_run(place: Path) -> bool:
     return (place / METRICS).is_file()
 
 
+def has_model(place: Path) -> bool:
+    """Whether a folder holds a trained network: it gets to its place whole."""
+    return (place / MODEL).is_file()
+
+
 def find_runs(comparison: Path) -> list[Run]:
     """Every finished run below a comparison's folder, by candidate, split and seed."""
     return [Run(path.parent) for path in sorted(comparison.glob(f"*/*/{METRICS}"), key=_natural)]
@@ -231,10 +252,12 @@ def write_predictions(
     test: tuple[np.ndarray, np.ndarray],
     val: tuple[np.ndarray, np.ndarray],
     averaged: np.ndarray | None = None,
+    places: np.ndarray | None = None,
 ) -> None:
     """Keep logits (N, C) and labels (N,) of test and val, and class names: all that a score can be recomputed from.
 
-    averaged: (N, C) the mean of test's logits over several views; where there is one view, it is those of test.
+    averaged: (N, C) the mean of test's logits over several views; where there is one view, it is those of test. places:
+    (N,) where test's images are among all that any split tests (None: they are all).
     """
     np.savez(
         folder / PREDICTIONS,
@@ -244,6 +267,7 @@ def write_predictions(
         val_logits=val[0].astype(np.float32),
         val_labels=val[1].astype(np.int64),
         class_names=np.array(class_names, dtype=np.str_),
+        places=np.arange(len(test[1])) if places is None else places,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from headstart.evaluation.calibration import fit_temperature
-from headstart.evaluation.scores import evaluate
+from headstart.evaluation.scores import Predictions, evaluate
 from headstart.results import runs
 
 LEAST_AGREEMENT = 0.995  # of a saved network with what was measured: below it, screen and page say so
@@ -24,13 +24,19 @@ def scores_of(run: runs.Run) -> dict[str, Any]:
     }
 
 
-def evaluated(run: runs.Run, rows: np.ndarray | slice = slice(None)) -> dict[str, Any]:
-    """Every score that follows from a run's predictions, on test or on some `rows` of it.
+def evaluated(run: runs.Run) -> dict[str, Any]:
+    """Every score that follows from a run's predictions on test.
 
     Probabilities are calibrated by a temperature fitted on val. `accuracy_tta` is that of the mean logits over the
     recipe's test views; all other scores are of the images as they are.
     """
-    logits, labels, names = run.predictions()
-    averaged = run.averaged_logits()
+    said = predictions_of(run)
+    return evaluate(said.logits, said.labels, said.class_names, said.temperature, said.averaged)
+
+
+def predictions_of(run: runs.Run, rows: np.ndarray | slice = slice(None), part: str = "test") -> Predictions:
+    """What a run says of test or val, or of some `rows` of it, with the temperature that val gives it."""
+    logits, labels, names = run.predictions(part)
+    averaged = run.averaged_logits() if part == "test" else None
     temperature = fit_temperature(*run.predictions("val")[:2])
-    return evaluate(logits[rows], labels[rows], names, temperature, None if averaged is None else averaged[rows])
+    return Predictions(logits[rows], labels[rows], names, temperature, None if averaged is None else averaged[rows])

@@ -64,7 +64,8 @@ class Fitted:
 def fit(
     model: nn.Module, samples: TrainVal, recipe: Recipe, fabric: Fabric, seed: int, watch: Watch | None = None
 ) -> Fitted:
-    """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val.
+    """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val, or the
+    last one where val is empty and nothing can be chosen; its loss and accuracy are then NaN.
 
     The history has a row a validation, mostly one an epoch: epoch (how many are over, to three decimals), then, since
     the row before: seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the recipe's last
@@ -91,9 +92,11 @@ def fit(
             wrapped, _told(some, watch), schedule, recipe.mixup, loss_of, fabric
         )
         train_seconds = time.perf_counter() - started
-        val_loss, val_accuracy = score(predict(wrapped, val, fabric), val.labels, loss_of)
+        val_loss, val_accuracy = math.nan, math.nan
+        if len(val):
+            val_loss, val_accuracy = score(predict(wrapped, val, fabric), val.labels, loss_of)
         done = epochs_of(schedule.done, epoch)
-        if not math.isfinite(train_loss + val_loss):
+        if not math.isfinite(train_loss + (val_loss if len(val) else 0)):
             if best is None:
                 raise HeadstartError(f"the loss is not finite by epoch {done}: the learning rate is too high here")
             kept = min(history, key=lambda row: row["val_loss"])["epoch"]

@@ -1,0 +1,77 @@
+"""The classifier that one takes home after cross-validation: the recommended candidate, trained once more on all images."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from headstart.data.dataset import Dataset
+from headstart.evaluation.calibration import fit_temperature
+from headstart.experiments.trial import Trial, config_of, pretrained, sides_of, train
+from headstart.inference.classifier import Classifier
+from headstart.plan import Plan
+from headstart.results import runs
+from headstart.results.files import write_json
+from headstart.results.passes import Pass
+from headstart.runtime.cache import temporary_folder
+from headstart.runtime.console import say
+from headstart.runtime.device import environment, make_fabric, seed_all
+from headstart.strategies import with_epochs
+from headstart.training.fit import Watch
+from headstart.training.preparation import prepare
+
+
+def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path:
+    """Train a candidate on all images, and leave it in its comparison's folder; returns where.
+
+    trial: one of its runs. passes: all of them. It is trained for as many epochs as the folds chose on their val,
+    the median, and its temperature is the one that suits what the folds' networks said of the images that each had not
+    seen: nothing is left over to choose either by, nor to test it on. What it scores is what the folds scored, at
+    least: each of their networks had fewer images.
+    """
+    epochs = float(median(best_epoch(run) for each in passes for run in each.runs))
+    strategy = with_epochs(trial.candidate.strategy, epochs)
+    strategy = replace(strategy, recipe=replace(strategy.recipe, patience=None))
+    candidate = replace(trial.candidate, strategy=strategy)
+    size = None if trial.plan is None else trial.plan.image_size
+    views = None if trial.plan is None else trial.plan.views
+    trial = replace(
+        trial, candidate=candidate, split=dataset.whole.splits[0].name, plan=Plan(candidate.name, epochs, (), size, views)
+    )
+    data = dataset.whole
+    say(f"{candidate.name}, once more on all {len(data):,} images, for {epochs:g} epochs")
+    fabric = make_fabric(trial.setting.device)
+    shared = None
+    if candidate.weights is not None:
+        shared = pretrained(candidate.weights, trial.setting.shares, data.image_shape, fabric.device)
+    seed_all(trial.seed)
+    prepared = prepare(candidate.strategy, data, shared, trial.setting.image_size, fabric.device)
+    prepared.network.to(fabric.device)
+    fitted, _, _ = train(trial, prepared, data, fabric, Watch())
+    logits, labels = (
+        np.concatenate([getattr(each, what)[each.tested] for each in passes]) for what in ("logits", "labels")
+    )
+    classifier = Classifier(
+        prepared.network, data.class_names, sides_of(prepared, data), fit_temperature(logits, labels)
+    )
+    place = trial.setting.folder / runs.CLASSIFIER
+    with temporary_folder(place.parent) as folder:
+        classifier.save(folder / runs.MODEL)
+        write_json(folder / runs.CONFIG, config_of(trial, prepared, data, 0, fabric))
+        write_json(folder / runs.ENVIRONMENT, environment())
+        runs.write_history(folder, fitted.history)
+        folder.chmod(0o755)
+        shutil.rmtree(place, ignore_errors=True)  # that of a candidate that was recommended before
+        folder.rename(place)
+    return place
+
+
+def best_epoch(run: runs.Run) -> float:
+    """The epoch whose weights a run has: the lowest loss on val."""
+    history = run.history
+    return float(history["epoch"][history["val_loss"].idxmin()])
