@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp, softmax
-from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
 from headstart.evaluation.calibration import calibration_error
 
 # Where a score can be shown: in a table of page and slides, in the figure of scores (shares, on one axis), on screen.
 QUALITY, COST, FIGURE, SCREEN = "quality", "cost", "figure", "screen"
+MANY_CLASSES = 10  # with more of them, whether the right one is among the TOP likeliest says something
+TOP = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,19 +45,94 @@ class Predictions:
         return softmax(self.logits.astype(np.float64) / self.temperature, axis=1)
 
     @cached_property
+    def correct(self) -> np.ndarray:
+        """(N,) bool."""
+        return self.predicted == self.labels
+
+    @cached_property
     def by_class(self) -> dict[str, np.ndarray]:
-        """precision, recall, f1 and support of each class, (C,); a class that is absent or never predicted scores 0."""
+        """precision, recall, f1, support (images that are it) and predicted (images called it) of each class, (C,);
+        nothing out of nothing is 0."""
         classes = np.arange(len(self.class_names))
         found = precision_recall_fscore_support(self.labels, self.predicted, labels=classes, zero_division=0)
-        return dict(zip(("precision", "recall", "f1", "support"), found, strict=True))
+        named = dict(zip(("precision", "recall", "f1", "support"), found, strict=True))
+        return named | {"predicted": np.bincount(self.predicted, minlength=len(classes))}
+
+    @cached_property
+    def chance(self) -> float:
+        """The share that would agree if labels and predictions were as frequent as they are and unrelated."""
+        return float(self.by_class["support"] @ self.by_class["predicted"]) / len(self.labels) ** 2
+
+
+def balance(labels: np.ndarray) -> np.ndarray:
+    """(N,) how much an image weighs where classes weigh alike, N / (C n_c): mean 1."""
+    _, place, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    return len(labels) / (len(sizes) * sizes[place])
+
+
+def _recalls(found: Predictions) -> np.ndarray:
+    """(N,) what each image contributes to the mean recall of the classes that test has, scikit-learn's
+    `balanced_accuracy_score`.
+
+    n images of a class lie closer to their own mean than to the true one, by a factor of (n - 1) / n of the variance,
+    which matters in small classes and is given back here.
+    """
+    recall, support = found.by_class["recall"], found.by_class["support"]
+    given_back = np.sqrt(support / np.maximum(support - 1, 1))
+    deviations = given_back[found.labels] * (found.correct - recall[found.labels])
+    return recall[support > 0].mean() + balance(found.labels) * deviations
+
+
+def _precisions(found: Predictions) -> np.ndarray:
+    """(N,) what each image contributes to the mean precision of the classes that are true or predicted."""
+    by_class, predicted = found.by_class, found.predicted
+    present = by_class["support"] + by_class["predicted"] > 0
+    share = len(predicted) / (present.sum() * by_class["predicted"][predicted])
+    return by_class["precision"][present].mean() + share * (found.correct - by_class["precision"][predicted])
+
+
+def _f1s(found: Predictions) -> np.ndarray:
+    """(N,) what each image contributes to the mean F1 of the classes that are true or predicted.
+
+    F1 of a class is twice its hits over its images that are it or called it; an image counts as either, or both.
+    """
+    f1 = found.by_class["f1"]
+    counted = found.by_class["support"] + found.by_class["predicted"]
+    present = counted > 0
+    share = len(found.labels) / (present.sum() * np.maximum(counted, 1))
+    missed = share * f1
+    of_image = 2 * share[found.labels] * found.correct - missed[found.labels] - missed[found.predicted]
+    return f1[present].mean() + of_image
+
+
+def _top(found: Predictions) -> float | None:
+    if len(found.class_names) <= MANY_CLASSES:
+        return None
+    likeliest = np.argpartition(-found.logits, TOP, axis=1)[:, :TOP]
+    return float((likeliest == found.labels[:, None]).any(axis=1).mean())
+
+
+def _kappa(found: Predictions) -> float:
+    """Cohen 1960, "A Coefficient of Agreement for Nominal Scales"; 0 where there is one class only."""
+    return (float(found.correct.mean()) - found.chance) / (1 - found.chance) if found.chance < 1 else 0.0
+
+
+def _mcc(found: Predictions) -> float:
+    """Gorodkin 2004, "Comparing two K-category assignments by a K-category correlation coefficient"; 0 where labels or
+    predictions are of one class only."""
+    counts = found.by_class["support"], found.by_class["predicted"]
+    spread = [1 - float(each @ each) / len(found.labels) ** 2 for each in counts]
+    return (float(found.correct.mean()) - found.chance) / math.sqrt(math.prod(spread)) if all(spread) else 0.0
 
 
 @dataclass(frozen=True)
 class Score:
     """One number of a run. title, meaning: as a table heads and explains it. written: how its values are written, a key
     of `report.WRITERS`. better: which end of it is: "higher", "lower" or neither. formula: None for what is measured
-    while a run goes on. interval: how sure it is over test images: "wilson", of a share of them, "bootstrap", of what
-    `statistics.macro_intervals` draws, or not asked. shown: where. short: its title on the screen and in figures.
+    while a run goes on; it gives None where the score means nothing. contributions: (N,) whose mean is the score, None
+    where no interval is asked: the score plus the influence of each image on it, the first term of its expansion in the
+    shares of images (Hampel 1974, "The Influence Curve and Its Role in Robust Estimation"). weights: labels (N,) ->
+    (N,) how much an image weighs in it, mean 1. shown: where. short: its title on the screen and in figures.
     """
 
     key: str
@@ -62,8 +140,9 @@ class Score:
     meaning: str
     written: str
     better: str = ""
-    formula: Callable[[Predictions], float] | None = None
-    interval: str = ""
+    formula: Callable[[Predictions], float | None] | None = None
+    contributions: Callable[[Predictions], np.ndarray] | None = None
+    weights: Callable[[np.ndarray], np.ndarray] = field(default=lambda labels: np.ones(len(labels)))
     shown: tuple[str, ...] = ()
     short: str = ""
 
@@ -77,10 +156,10 @@ SCORES: dict[str, Score] = {
             "share of the test images classified rightly",
             "percent",
             "higher",
-            lambda p: float(accuracy_score(p.labels, p.predicted)),
-            "wilson",
-            (QUALITY, FIGURE, SCREEN),
-            "accuracy",
+            lambda p: float(p.correct.mean()),
+            lambda p: p.correct.astype(float),
+            shown=(QUALITY, FIGURE, SCREEN),
+            short="accuracy",
         ),
         Score(
             "accuracy_tta",
@@ -88,10 +167,18 @@ SCORES: dict[str, Score] = {
             "test-time augmentation: accuracy when the logits of several views are averaged",
             "percent",
             "higher",
-            lambda p: float(accuracy_score(p.labels, (p.logits if p.averaged is None else p.averaged).argmax(axis=1))),
-            "",
-            (QUALITY, SCREEN),
-            "with TTA",
+            lambda p: float(((p.logits if p.averaged is None else p.averaged).argmax(axis=1) == p.labels).mean()),
+            shown=(QUALITY, SCREEN),
+            short="with TTA",
+        ),
+        Score(
+            "top5",
+            "Top 5",
+            f"share whose class is among the {TOP} likeliest; of more than {MANY_CLASSES} classes",
+            "percent",
+            "higher",
+            _top,
+            shown=(QUALITY,),
         ),
         Score(
             "precision_macro",
@@ -99,8 +186,9 @@ SCORES: dict[str, Score] = {
             "of those called a class, the share that is; mean of classes",
             "percent",
             "higher",
-            lambda p: float(p.by_class["precision"].mean()),
-            "bootstrap",
+            lambda p: float(_precisions(p).mean()),
+            _precisions,
+            balance,
             (QUALITY, FIGURE),
             "precision",
         ),
@@ -110,8 +198,9 @@ SCORES: dict[str, Score] = {
             "of those that are a class, the share called it; mean of classes, also called balanced accuracy",
             "percent",
             "higher",
-            lambda p: float(p.by_class["recall"].mean()),
-            "bootstrap",
+            lambda p: float(_recalls(p).mean()),
+            _recalls,
+            balance,
             (QUALITY, FIGURE),
             "recall",
         ),
@@ -121,10 +210,29 @@ SCORES: dict[str, Score] = {
             "harmonic mean of precision and recall; mean of classes",
             "percent",
             "higher",
-            lambda p: float(p.by_class["f1"].mean()),
-            "bootstrap",
+            lambda p: float(_f1s(p).mean()),
+            _f1s,
+            balance,
             (QUALITY, FIGURE, SCREEN),
             "F1",
+        ),
+        Score(
+            "mcc",
+            "MCC",
+            "Matthews' correlation of classes and predictions: 1 is perfect, 0 no better than chance",
+            "decimal",
+            "higher",
+            _mcc,
+            shown=(QUALITY,),
+        ),
+        Score(
+            "kappa",
+            "Kappa",
+            "Cohen's: the share of what chance would get wrong that is right; 0 is no better than chance",
+            "decimal",
+            "higher",
+            _kappa,
+            shown=(QUALITY,),
         ),
         Score(
             "log_loss",
@@ -133,8 +241,7 @@ SCORES: dict[str, Score] = {
             "decimal",
             "lower",
             lambda p: float(log_loss(p.labels, p.probabilities, labels=np.arange(len(p.class_names)))),
-            "",
-            (QUALITY,),
+            shown=(QUALITY,),
         ),
         Score(
             "calibration_error",
@@ -143,8 +250,7 @@ SCORES: dict[str, Score] = {
             "percent",
             "lower",
             lambda p: calibration_error(p.probabilities, p.labels),
-            "",
-            (QUALITY,),
+            shown=(QUALITY,),
         ),
         Score(
             "fit_seconds",
@@ -200,6 +306,8 @@ SCORES: dict[str, Score] = {
     )
 }
 
+METRICS = {"accuracy": "accuracy", "balanced-accuracy": "recall_macro", "f1": "f1_macro"}  # --metric -> key
+
 
 def shown_in(place: str) -> list[Score]:
     """The scores that are shown there, in the table's order."""
@@ -208,7 +316,7 @@ def shown_in(place: str) -> list[Score]:
 
 def with_interval() -> list[Score]:
     """The scores that have an interval over test images, in the table's order."""
-    return [score for score in SCORES.values() if score.interval]
+    return [score for score in SCORES.values() if score.contributions]
 
 
 def evaluate(
@@ -222,12 +330,12 @@ def evaluate(
 
     Returns every score that has a formula, calibration_error_raw (of the probabilities without the temperature),
     temperature, `per_class` (a dict a class: class, precision, recall, f1, support) and `confusion_matrix` (C lists of
-    C counts, a row a true class). A class that is absent from `labels` or never predicted scores 0 and still counts in
-    the macro averages.
+    C counts, a row a true class). Macro scores are scikit-learn's: means over the classes that are true or predicted,
+    of recall over those that are true. Others score 0 in `per_class`.
     """
     found = Predictions(logits, labels, class_names, temperature, averaged)
     raw = Predictions(logits, labels, class_names)
-    columns = (class_names, *found.by_class.values())
+    columns = (class_names, *(found.by_class[key] for key in ("precision", "recall", "f1", "support")))
     return {
         **{score.key: score.formula(found) for score in SCORES.values() if score.formula},
         "calibration_error_raw": calibration_error(raw.probabilities, labels),
