@@ -206,9 +206,7 @@ class _Estimate:
         distance = abs(self.center)
         if self.half_width(SMALLEST_P) <= distance:
             return SMALLEST_P
-        return float(
-            np.exp(brentq(lambda log_p: self.half_width(math.exp(log_p)) - distance, math.log(SMALLEST_P), 0))
-        )
+        return float(np.exp(brentq(lambda log_p: self.half_width(math.exp(log_p)) - distance, math.log(SMALLEST_P), 0)))
 
 
 def _estimate(tested: Tested, added: Sequence[float], seeds: Sequence[Tested]) -> _Estimate:
