@@ -30,7 +30,7 @@ def chosen_interval(tested: Mapping[str, Tested], choice: Callable[[Mapping[str,
 
 
 def optimism(tested: Mapping[str, Tested], choice: Callable[[Mapping[str, float]], str], chosen: str) -> float:
-    """How much too good the score of `chosen` is, which `choice` took by all scores; all are tested on the same images.
+    """How much too good the score of `chosen` is, which `choice` took by all scores, on images that all were tested on.
 
     The bootstrap bias correction of Tsamardinos, Greasidou and Borboudakis 2018, "Bootstrapping the Out-of-sample
     Predictions for Efficient and Accurate Cross-Validation": units are drawn with replacement, one candidate is chosen
@@ -38,9 +38,11 @@ def optimism(tested: Mapping[str, Tested], choice: Callable[[Mapping[str, float]
     the mean difference is what remains of its lead where luck cannot help, and none where always the same is chosen.
     """
     names = list(tested)
-    _, unit = np.unique(tested[chosen].units, return_inverse=True)
+    values = np.stack([each.by_image for each in tested.values()])
+    shared = ~np.isnan(values).any(axis=0)
+    _, unit = np.unique(tested[chosen].units[shared], return_inverse=True)
     images = np.bincount(unit)
-    sums = np.stack([np.bincount(unit, tested[name].by_image) for name in names], axis=1)  # (U, candidates)
+    sums = np.stack([np.bincount(unit, each) for each in values[:, shared]], axis=1)  # (U, candidates)
     rng = np.random.default_rng(0)
     found = []
     for _ in range(RESAMPLES):
