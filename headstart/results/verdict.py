@@ -244,8 +244,8 @@ def _doubt(take: str, alternatives: Sequence[Alternative], margin: float) -> str
         rest = f" and than {_listed(more)}" if more else ""
         said.append(
             {
-                "better": f"{_listed([first, *more])} {'are' if more else 'is'} surely better than {it}, {first} by "
-                f"{points(difference.turned())}.",
+                "better": f"{_listed([first, *more])} {'are' if more else 'is'} surely better than {it}, "
+                f"{f'{first} ' * bool(more)}by {points(difference.turned())}.",
                 "worse": f"{it} is surely better than {first}, by {points(difference)}{',' * bool(more)}{rest}.",
                 "open": f"These images do not tell {it} from {_listed([first, *more])}: it is "
                 f"{_apart(difference, 'above', 'below')} {first}.",
