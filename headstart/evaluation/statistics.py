@@ -256,7 +256,7 @@ def _over_folds(tested: Tested, by_images: float) -> tuple[float, float]:
         repetition, image = np.nonzero(tested.networks == network)
         values = _by_unit(tested.values[repetition, image], tested.units[image])
         means.append(values.mean())
-        explained.append(values.var(ddof=1) / len(values))
+        explained.append(values.var(ddof=1) / len(values) if len(values) > 1 else 0.0)
     between = (np.var(means, ddof=1) - np.mean(explained)) / len(means)
     return float(max(between, LEAST_BETWEEN * by_images)), float(max(len(means) - 1, FREEDOM_OF_LEAST))
 
