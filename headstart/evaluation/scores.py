@@ -3,58 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp, softmax
-from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
+from scipy.special import log_softmax, logsumexp
+from sklearn.metrics import confusion_matrix, log_loss
 
 from headstart.evaluation.calibration import calibration_error
+from headstart.evaluation.predictions import (
+    MANY_CLASSES,
+    TOP,
+    Predictions,
+    balance,
+    f1s,
+    kappa,
+    mcc,
+    precisions,
+    recalls,
+    top5,
+)
 
 # Where a score can be shown: in a table of page and slides, in the figure of scores (shares, on one axis), on screen.
 QUALITY, COST, FIGURE, SCREEN = "quality", "cost", "figure", "screen"
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What a classifier said of one test set: all that a score can be computed from.
-
-    logits: (N, C). labels: (N,) int64. temperature: what logits are divided by for probabilities, from val. averaged:
-    (N, C), the mean of the logits over the recipe's test views.
-    """
-
-    logits: np.ndarray
-    labels: np.ndarray
-    class_names: Sequence[str]
-    temperature: float = 1.0
-    averaged: np.ndarray | None = None
-
-    @cached_property
-    def predicted(self) -> np.ndarray:
-        """(N,) the most likely class, which no temperature changes."""
-        return self.logits.argmax(axis=1)
-
-    @cached_property
-    def probabilities(self) -> np.ndarray:
-        """(N, C) calibrated."""
-        return softmax(self.logits.astype(np.float64) / self.temperature, axis=1)
-
-    @cached_property
-    def by_class(self) -> dict[str, np.ndarray]:
-        """precision, recall, f1 and support of each class, (C,); a class that is absent or never predicted scores 0."""
-        classes = np.arange(len(self.class_names))
-        found = precision_recall_fscore_support(self.labels, self.predicted, labels=classes, zero_division=0)
-        return dict(zip(("precision", "recall", "f1", "support"), found, strict=True))
 
 
 @dataclass(frozen=True)
 class Score:
     """One number of a run. title, meaning: as a table heads and explains it. written: how its values are written, a key
     of `report.WRITERS`. better: which end of it is: "higher", "lower" or neither. formula: None for what is measured
-    while a run goes on. interval: how sure it is over test images: "wilson", of a share of them, "bootstrap", of what
-    `statistics.macro_intervals` draws, or not asked. shown: where. short: its title on the screen and in figures.
+    while a run goes on; it gives None where the score means nothing. contributions: (N,) whose mean is the score, None
+    where no interval is asked: the score plus the influence of each image on it, the first term of its expansion in the
+    shares of images (Hampel 1974, "The Influence Curve and Its Role in Robust Estimation"). weights: labels (N,) ->
+    (N,) how much an image weighs in it, mean 1. shown: where. short: its title on the screen and in figures.
     """
 
     key: str
@@ -62,8 +43,9 @@ class Score:
     meaning: str
     written: str
     better: str = ""
-    formula: Callable[[Predictions], float] | None = None
-    interval: str = ""
+    formula: Callable[[Predictions], float | None] | None = None
+    contributions: Callable[[Predictions], np.ndarray] | None = None
+    weights: Callable[[np.ndarray], np.ndarray] = field(default=lambda labels: np.ones(len(labels)))
     shown: tuple[str, ...] = ()
     short: str = ""
 
@@ -77,10 +59,10 @@ SCORES: dict[str, Score] = {
             "share of the test images classified rightly",
             "percent",
             "higher",
-            lambda p: float(accuracy_score(p.labels, p.predicted)),
-            "wilson",
-            (QUALITY, FIGURE, SCREEN),
-            "accuracy",
+            lambda p: float(p.correct.mean()),
+            lambda p: p.correct.astype(float),
+            shown=(QUALITY, FIGURE, SCREEN),
+            short="accuracy",
         ),
         Score(
             "accuracy_tta",
@@ -88,10 +70,18 @@ SCORES: dict[str, Score] = {
             "test-time augmentation: accuracy when the logits of several views are averaged",
             "percent",
             "higher",
-            lambda p: float(accuracy_score(p.labels, (p.logits if p.averaged is None else p.averaged).argmax(axis=1))),
-            "",
-            (QUALITY, SCREEN),
-            "with TTA",
+            lambda p: float(((p.logits if p.averaged is None else p.averaged).argmax(axis=1) == p.labels).mean()),
+            shown=(QUALITY, SCREEN),
+            short="with TTA",
+        ),
+        Score(
+            "top5",
+            "Top 5",
+            f"share whose class is among the {TOP} likeliest; of more than {MANY_CLASSES} classes",
+            "percent",
+            "higher",
+            top5,
+            shown=(QUALITY,),
         ),
         Score(
             "precision_macro",
@@ -99,8 +89,9 @@ SCORES: dict[str, Score] = {
             "of those called a class, the share that is; mean of classes",
             "percent",
             "higher",
-            lambda p: float(p.by_class["precision"].mean()),
-            "bootstrap",
+            lambda p: float(precisions(p).mean()),
+            precisions,
+            balance,
             (QUALITY, FIGURE),
             "precision",
         ),
@@ -110,8 +101,9 @@ SCORES: dict[str, Score] = {
             "of those that are a class, the share called it; mean of classes, also called balanced accuracy",
             "percent",
             "higher",
-            lambda p: float(p.by_class["recall"].mean()),
-            "bootstrap",
+            lambda p: float(recalls(p).mean()),
+            recalls,
+            balance,
             (QUALITY, FIGURE),
             "recall",
         ),
@@ -121,10 +113,29 @@ SCORES: dict[str, Score] = {
             "harmonic mean of precision and recall; mean of classes",
             "percent",
             "higher",
-            lambda p: float(p.by_class["f1"].mean()),
-            "bootstrap",
+            lambda p: float(f1s(p).mean()),
+            f1s,
+            balance,
             (QUALITY, FIGURE, SCREEN),
             "F1",
+        ),
+        Score(
+            "mcc",
+            "MCC",
+            "Matthews' correlation of classes and predictions: 1 is perfect, 0 no better than chance",
+            "decimal",
+            "higher",
+            mcc,
+            shown=(QUALITY,),
+        ),
+        Score(
+            "kappa",
+            "Kappa",
+            "Cohen's: the share of what chance would get wrong that is right; 0 is no better than chance",
+            "decimal",
+            "higher",
+            kappa,
+            shown=(QUALITY,),
         ),
         Score(
             "log_loss",
@@ -133,8 +144,7 @@ SCORES: dict[str, Score] = {
             "decimal",
             "lower",
             lambda p: float(log_loss(p.labels, p.probabilities, labels=np.arange(len(p.class_names)))),
-            "",
-            (QUALITY,),
+            shown=(QUALITY,),
         ),
         Score(
             "calibration_error",
@@ -143,8 +153,7 @@ SCORES: dict[str, Score] = {
             "percent",
             "lower",
             lambda p: calibration_error(p.probabilities, p.labels),
-            "",
-            (QUALITY,),
+            shown=(QUALITY,),
         ),
         Score(
             "fit_seconds",
@@ -200,6 +209,8 @@ SCORES: dict[str, Score] = {
     )
 }
 
+METRICS = {"accuracy": "accuracy", "balanced-accuracy": "recall_macro", "f1": "f1_macro"}  # --metric -> key
+
 
 def shown_in(place: str) -> list[Score]:
     """The scores that are shown there, in the table's order."""
@@ -208,7 +219,7 @@ def shown_in(place: str) -> list[Score]:
 
 def with_interval() -> list[Score]:
     """The scores that have an interval over test images, in the table's order."""
-    return [score for score in SCORES.values() if score.interval]
+    return [score for score in SCORES.values() if score.contributions]
 
 
 def evaluate(
@@ -222,12 +233,12 @@ def evaluate(
 
     Returns every score that has a formula, calibration_error_raw (of the probabilities without the temperature),
     temperature, `per_class` (a dict a class: class, precision, recall, f1, support) and `confusion_matrix` (C lists of
-    C counts, a row a true class). A class that is absent from `labels` or never predicted scores 0 and still counts in
-    the macro averages.
+    C counts, a row a true class). Macro scores are scikit-learn's: means over the classes that are true or predicted,
+    of recall over those that are true. Others score 0 in `per_class`.
     """
     found = Predictions(logits, labels, class_names, temperature, averaged)
     raw = Predictions(logits, labels, class_names)
-    columns = (class_names, *found.by_class.values())
+    columns = (class_names, *(found.by_class[key] for key in ("precision", "recall", "f1", "support")))
     return {
         **{score.key: score.formula(found) for score in SCORES.values() if score.formula},
         "calibration_error_raw": calibration_error(raw.probabilities, labels),

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
+from headstart.evaluation.choice import choose, chosen_interval
+from headstart.evaluation.statistics import (
+    NETWORKS,
+    Difference,
+    Interval,
+    Pair,
+    Tested,
+    all_differences,
+    paired_difference,
+)
 
-from headstart.evaluation.statistics import Difference, Pair, all_differences, paired_difference
-
-SIGNIFICANCE = 0.05  # of a difference, by its p-value after Holm's correction: above it, two cannot be told apart
-CLOSE = 0.02  # of accuracy that a preference for a cost may give up
+CLOSE = 0.02  # of the score that a preference for a cost may give up
+HALF = 0.5  # of the time to fit of the best: what one that scores a little less may take to be taken for it
+ERROR = 0.05  # how often "better than a trivial answer" may be said of some candidate that is not
+LUCK = 0.0005  # of the score: what was taken off it is said where it is more
 FIT, LATENCY, SIZE = "fit_seconds", "latency_ms", "size_mb"
 COSTS = {  # the other PREFERENCES (strategies.py) -> key of a row, unit, digits, what it is, how the smallest is called
     "fit-time": (FIT, "s", 0, "the time to fit", "quickest to fit"),
     "latency": (LATENCY, "ms", 1, "the time an image", "quickest to classify an image"),
     "size": (SIZE, "MB", 1, "the size", "smallest"),
 }
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Alternative:
     """What taking another candidate, `strategy`, would mean.
 
-    difference: accuracy of what is recommended minus its own. ratios: each cost of what is recommended over its own.
-    told_apart: whether the difference is significant (Holm).
+    difference: score of what is recommended minus its own, corrected for the number of pairs. relation: what it is
+    beside the recommended one: "better", "worse", "tie" (surely less than the margin apart) or "open". ratios: each
+    cost of what is recommended over its own.
     """
 
     strategy: str
     difference: Difference
-    adjusted_p: float
-    told_apart: bool
+    relation: str
     ratios: Mapping[str, float]
     said: str
 
@@ -40,13 +52,20 @@ class Alternative:
 class Verdict:
     """What to take, why, and what the others would cost or gain.
 
-    front: the Pareto front of accuracy, time to fit, latency and size. pairs: every two, compared.
+    said: the choice and its reason; doubt: how sure it is; learned: who is not surely better than a trivial answer, or
+    empty (where that holds of what is taken, `said` begins with it). score: of what is taken, corrected for having been
+    chosen. front: the Pareto front of score, time to fit, latency and size. pairs: every two, compared.
     """
 
     take: str
     prefer: str
+    metric: str
+    margin: float
     said: str
+    doubt: str
+    learned: str
     head_start: str
+    score: Interval
     front: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
     pairs: tuple[Pair, ...]
@@ -57,50 +76,59 @@ class Verdict:
 
 
 def decide(
-    correct: Mapping[str, np.ndarray],
+    tested: Mapping[str, Tested],
     costs: Mapping[str, Mapping[str, float]],
     pretrained: Collection[str],
+    *,
     prefer: str = "accuracy",
+    metric: str = "accuracy",
+    margin: float = 0.01,
+    trivial: Mapping[str, Tested] = NONE,
+    dropped: Mapping[str, int] = NONE,
 ) -> Verdict:
-    """Choose a candidate.
+    """Choose a candidate by its score alone; how sure that is, is said beside it.
 
-    correct: candidate -> (S, N), whether each seed classified each test image rightly. costs: candidate -> fit_seconds,
-    latency_ms and size_mb. pretrained: the candidates that start from pre-trained weights. prefer: "accuracy": the
-    most accurate or, of those that cannot be told from it, the quickest to fit; "fit-time", "latency", "size": the
-    cheapest in that of those that are at most CLOSE less accurate, or cannot be told from the most accurate.
+    tested: candidate -> the score by `metric`, image by image, without images that leaked. costs: candidate ->
+    fit_seconds, latency_ms and size_mb. pretrained: the candidates that start from pre-trained weights. prefer:
+    "accuracy": the highest score or, of those at most `margin` below it that take HALF the time to fit or less, the
+    quickest to fit; "fit-time", "latency", "size": the cheapest in that of those at most CLOSE below. trivial: answers
+    that need no training, by a name that fits into a sentence. dropped: candidate -> the folds after which it was given
+    up; it is not taken.
     """
-    accuracy, best = _accuracies(correct)
-    pairs = tuple(all_differences(correct))
-    adjusted = {frozenset((pair.better, pair.other)): pair.adjusted_p for pair in pairs}
-    tied = [name for name in correct if name != best and adjusted[frozenset((name, best))] >= SIGNIFICANCE]
-    close = [name for name in correct if prefer != "accuracy" and accuracy[best] - accuracy[name] <= CLOSE]
+    scores = {name: each.score for name, each in tested.items()}
+    running = {name: each for name, each in tested.items() if name not in dropped}
     key = COSTS["fit-time" if prefer == "accuracy" else prefer][0]
-    take = min({best, *tied, *close}, key=lambda name: (costs[name][key], -accuracy[name]))
+    within, at_most = (margin, HALF) if prefer == "accuracy" else (CLOSE, 1.0)
+    choice = partial(choose, cost={name: each[key] for name, each in costs.items()}, within=within, at_most=at_most)
+    take = choice({name: scores[name] for name in running})
+    pairs = tuple(all_differences(tested))
     alternatives = tuple(
-        _alternative(take, name, correct, costs, adjusted[frozenset((name, take))])
-        for name in sorted(correct, key=lambda name: -accuracy[name])
+        _alternative(take, name, pairs, costs, margin, dropped.get(name, 0))
+        for name in sorted(scores, key=scores.__getitem__, reverse=True)
         if name != take
     )
+    score = chosen_interval(running, choice)
+    reason = _reason(take, prefer, metric.replace("-", " ").replace("f1", "F1"), score, scores, costs, alternatives)
+    nothing, learned = _learned(tested, trivial)
     return Verdict(
         take,
         prefer,
-        _reason(take, tied, prefer, correct, costs, alternatives),
-        head_start(correct, pretrained, adjusted),
-        front(accuracy, costs),
+        metric,
+        margin,
+        f"{learned} {reason}" if take in nothing else reason,
+        _doubt(take, alternatives, margin),
+        "" if take in nothing else learned,
+        head_start(scores, pretrained, pairs),
+        score,
+        front(scores, costs),
         alternatives,
         pairs,
     )
 
 
-def _accuracies(correct: Mapping[str, np.ndarray]) -> tuple[dict[str, float], str]:
-    """Candidate -> its accuracy, mean over seeds; and the most accurate."""
-    accuracy = {name: float(np.mean(hits)) for name, hits in correct.items()}
-    return accuracy, max(accuracy, key=accuracy.__getitem__)
-
-
-def front(accuracy: Mapping[str, float], costs: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
+def front(scores: Mapping[str, float], costs: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
     """The Pareto front: candidates that no other is as good as in everything and better in something."""
-    values = {name: (-accuracy[name], *(costs[name][cost[0]] for cost in COSTS.values())) for name in accuracy}
+    values = {name: (-scores[name], *(costs[name][cost[0]] for cost in COSTS.values())) for name in scores}
 
     def beats(a: str, b: str) -> bool:
         return values[a] != values[b] and all(x <= y for x, y in zip(values[a], values[b], strict=True))
@@ -108,92 +136,170 @@ def front(accuracy: Mapping[str, float], costs: Mapping[str, Mapping[str, float]
     return tuple(name for name in values if not any(beats(other, name) for other in values))
 
 
-def head_start(
-    correct: Mapping[str, np.ndarray], pretrained: Collection[str], adjusted: Mapping[frozenset[str], float]
-) -> str:
-    """The project's question, answered in a sentence where both kinds of candidate ran; else empty.
-
-    adjusted: two candidates -> the p-value of their difference after correction for the number of pairs.
-    """
-    kinds = [[name for name in correct if (name in pretrained) == kind] for kind in (True, False)]
+def head_start(scores: Mapping[str, float], pretrained: Collection[str], pairs: Sequence[Pair]) -> str:
+    """The project's question, answered in a sentence where both kinds of candidate ran; else empty."""
+    kinds = [[name for name in scores if (name in pretrained) == kind] for kind in (True, False)]
     if not all(kinds):
         return ""
-    transfer, scratch = (max(names, key=lambda name: np.mean(correct[name])) for names in kinds)
-    difference = paired_difference(correct[transfer], correct[scratch])
-    if adjusted[frozenset((transfer, scratch))] >= SIGNIFICANCE:
-        unclear = f"{points(difference)}{_doubt(difference)}"
-        return f"The pre-trained network gives no clear head start over {scratch}: {unclear}."
+    transfer, scratch = (max(names, key=scores.__getitem__) for names in kinds)
+    difference = _between(transfer, scratch, pairs)
+    other = _named(scratch, difference)
+    if difference.is_tie:
+        return f"The pre-trained network gives no clear head start over {other}: {points(difference)}."
     if difference.mean < 0:
-        return f"The pre-trained network gives no head start: {scratch} is better by {points(difference, -1)}."
-    return f"The pre-trained network gives a head start of {points(difference)} over {scratch}."
+        return f"The pre-trained network gives no head start: {other} is better by {points(difference.turned())}."
+    return f"The pre-trained network gives a head start of {points(difference)} over {other}."
 
 
-def points(difference: Difference, sign: int = 1) -> str:
-    """A difference in points of a percent, with its interval."""
-    low, high = sorted((100 * sign * difference.low, 100 * sign * difference.high))
-    return f"{100 * sign * difference.mean:.2f} points (95 % interval {low:.2f} to {high:.2f})"
+def points(difference: Difference) -> str:
+    """A difference in points of a percent, with its interval; hundredths only where they mean something."""
+    digits = 2 if difference.high - difference.low < 0.02 else 1
+    mean, low, high = (f"{100 * each:.{digits}f}" for each in (difference.mean, difference.low, difference.high))
+    return f"{mean} points (95 % interval {low} to {high})"
 
 
-def _doubt(difference: Difference) -> str:
-    """Why a difference does not count although its own interval leaves zero out, where that is so."""
-    return "" if difference.is_tie else "; too little where so many pairs are compared"
+def _apart(difference: Difference, over: str, under: str) -> str:
+    """The same without a sign: which of two words says where the first of the two is, or how the second."""
+    return f"{points(difference)} {over}" if difference.mean >= 0 else f"{points(difference.turned())} {under}"
+
+
+def _between(a: str, b: str, pairs: Sequence[Pair]) -> Difference:
+    """Score of A minus score of B."""
+    pair = next(pair for pair in pairs if {pair.better, pair.other} == {a, b})
+    return pair.difference if pair.better == a else pair.difference.turned()
+
+
+def _relation(difference: Difference, margin: float) -> str:
+    """What the second of two is beside the first."""
+    if difference.within(margin):
+        return "tie"
+    if difference.is_tie:
+        return "open"
+    return "worse" if difference.mean > 0 else "better"
 
 
 def _alternative(
     take: str,
     other: str,
-    correct: Mapping[str, np.ndarray],
+    pairs: Sequence[Pair],
     costs: Mapping[str, Mapping[str, float]],
-    adjusted_p: float,
+    margin: float,
+    dropped: int,
 ) -> Alternative:
-    difference = paired_difference(correct[take], correct[other])
+    difference = _between(take, other, pairs)
+    relation = _relation(difference, margin)
     ratios = {cost[0]: costs[take][cost[0]] / max(costs[other][cost[0]], 1e-9) for cost in COSTS.values()}
-    told_apart = adjusted_p < SIGNIFICANCE
-    if not told_apart:
-        how = f"cannot be told from {take} ({points(difference, -1)}{_doubt(difference)})"
-    elif difference.mean > 0:
-        how = f"{points(difference)} less accurate"
-    else:
-        how = f"{points(difference, -1)} more accurate"
-    said = f"{other}: {how}, {', '.join(_ratio(1 / ratios[key], what) for key, _, _, what, _ in COSTS.values())}."
-    return Alternative(other, difference, adjusted_p, told_apart, ratios, said)
+    how = {
+        "better": f"better by {points(difference.turned())}",
+        "worse": f"worse by {points(difference)}",
+        "tie": f"equal within {_margin(margin)}, {_apart(difference, 'lower', 'higher')}",
+        "open": f"not told apart, {_apart(difference, 'lower', 'higher')}",
+    }[relation]
+    compared = ", ".join(_ratio(1 / ratios[key], what) for key, _, _, what, _ in COSTS.values())
+    given_up = f"; clearly behind after {dropped} folds, and given up" if dropped else ""
+    said = f"{_named(other, difference)}: {how}, {compared}{given_up}."
+    return Alternative(other, difference, relation, ratios, said)
 
 
 def _reason(
     take: str,
-    tied: Collection[str],
     prefer: str,
-    correct: Mapping[str, np.ndarray],
+    metric: str,
+    score: Interval,
+    scores: Mapping[str, float],
     costs: Mapping[str, Mapping[str, float]],
-    alternatives: tuple[Alternative, ...],
+    alternatives: Sequence[Alternative],
 ) -> str:
-    """The choice in a sentence or two; tied: the candidates that cannot be told from the most accurate."""
-    accuracy, best = _accuracies(correct)
+    """The choice and why it is made, in a sentence or two."""
+    told = _score(score, scores[take])
     if not alternatives:
-        return f"{take} is the only strategy that ran: {100 * accuracy[take]:.2f} % on test."
+        return f"{take} is the only strategy that ran: {metric} {told}."
     against = {each.strategy: each for each in alternatives}
+    best = max([take, *against], key=scores.__getitem__)
     if prefer != "accuracy":
         key, unit, digits, _, called = COSTS[prefer]
-        reason = (
-            f"{take} is the {called} ({costs[take][key]:.{digits}f} {unit}) of those within {100 * CLOSE:.0f} points "
-            f"of the most accurate, {best} with {100 * accuracy[best]:.2f} %"
-        )
-        return f"{reason}." if take == best else f"{reason}: {points(against[best].difference, -1)} less."
-    if tied:
-        others = " and ".join(name for name in (best, *tied) if name != take)
-        difference = against[best if take != best else next(iter(tied))].difference
-        between, images = points(difference, 1 if take == best else -1), np.shape(correct[best])[-1]
+        highest = f"{best} has it, {_percent(scores[best])}"
         return (
-            f"{take} and {others} cannot be told apart by {images:,} test images ({between} between "
-            f"them{_doubt(difference)}): take the cheaper, {take}, at {costs[take][FIT]:.0f} s to fit."
+            f"{take} is the {called} ({costs[take][key]:.{digits}f} {unit}) of those within {_margin(CLOSE)} of the "
+            f"highest {metric}{f' ({highest})' if take != best else ''}: {told}."
         )
-    cheaper = [each for each in alternatives[1:] if costs[each.strategy][FIT] < costs[take][FIT]]
-    named = [alternatives[0], *cheaper[:1]]
-    beats = ", and ".join(
-        f"{each.strategy} by {points(each.difference)} at {_ratio(each.ratios[FIT], 'the time to fit')}"
-        for each in named
-    )
-    return f"{take} is the most accurate on test: {100 * accuracy[take]:.2f} %. It beats {beats}."
+    if take != best:
+        below = f"{100 * (scores[best] - scores[take]):.1f} points"
+        return (
+            f"{best} has the highest {metric}, {_percent(scores[best])}. {take} is only {below} below and takes "
+            f"{_ratio(against[best].ratios[FIT], 'the time to fit')}: take {take}, {told}."
+        )
+    return f"{take} has the highest {metric}: {told}."
+
+
+def _doubt(take: str, alternatives: Sequence[Alternative], margin: float) -> str:
+    """How sure it is that nothing is better than what is taken, and of what that speaks."""
+    said = []
+    for relation in ("better", "worse", "open", "tie"):
+        found = [each for each in alternatives if each.relation == relation]
+        if not found:
+            continue
+        difference = found[0].difference
+        it, first, *more = (_named(name, difference) for name in (take, *(each.strategy for each in found)))
+        rest = f" and than {_listed(more)}" if more else ""
+        said.append(
+            {
+                "better": f"{_listed([first, *more])} {'are' if more else 'is'} surely better than {it}, "
+                f"{f'{first} ' * bool(more)}by {points(difference.turned())}.",
+                "worse": f"{it} is surely better than {first}, by {points(difference)}{',' * bool(more)}{rest}.",
+                "open": f"These images do not tell {it} from {_listed([first, *more])}: it is "
+                f"{_apart(difference, 'above', 'below')} {first}.",
+                "tie": f"{it} and {_listed([first, *more])} are equal within {_margin(margin)}: it is "
+                f"{_apart(difference, 'above', 'below')} {first}.",
+            }[relation]
+        )
+    if any(each.difference.speaks_of == NETWORKS for each in alternatives):
+        said.append("That is said of these networks, each trained once; folds or more seeds tell of the strategies.")
+    return " ".join(said)
+
+
+def _learned(tested: Mapping[str, Tested], trivial: Mapping[str, Tested]) -> tuple[Collection[str], str]:
+    """The candidates that are not surely better than each trivial answer, and the sentence that says so."""
+    confidence = 1 - ERROR / len(tested)
+    unbeaten = {
+        name: answer
+        for name, each in tested.items()
+        for answer in sorted(trivial, key=lambda answer: trivial[answer].score)
+        if paired_difference(each, trivial[answer], confidence).low <= 0
+    }
+    if not unbeaten:
+        return (), ""
+    answer = max(unbeaten.values(), key=lambda answer: trivial[answer].score)
+    beside = f"surely better than {answer}, {_percent(trivial[answer].score)}."
+    if 1 < len(unbeaten) == len(tested):
+        return unbeaten, f"No strategy has learned anything that shows: none is {beside}"
+    have, are = ("have", "they are") if len(unbeaten) > 1 else ("has", "it is")
+    return unbeaten, f"{_listed(list(unbeaten))} {have} learned nothing that shows: {are} not {beside}"
+
+
+def _named(candidate: str, difference: Difference) -> str:
+    """The candidate, or its one network where that is all that a difference speaks of."""
+    return f"{candidate}'s network" if difference.speaks_of == NETWORKS else candidate
+
+
+def _score(score: Interval, measured: float) -> str:
+    """A score with its interval, and what it is without what was taken off for having been chosen."""
+    lucky = f"; measured {_percent(measured)}, but the best of several is partly lucky"
+    off = lucky if measured - score.value > LUCK else ""
+    return f"{_percent(score.value)} (95 % interval {100 * score.low:.1f} to {100 * score.high:.1f}{off})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _margin(margin: float) -> str:
+    return f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """a; a and b; a, b and c."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _ratio(ratio: float, what: str) -> str:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headstart.evaluation.scores import COST, FIGURE, QUALITY, SCORES, SCREEN, evaluate, with_interval
-from headstart.evaluation.statistics import macro_intervals
+from headstart.evaluation.predictions import Predictions
+from headstart.evaluation.scores import COST, FIGURE, METRICS, QUALITY, SCORES, SCREEN, evaluate, with_interval
 from headstart.report import WRITERS
 
 NAMES = ("cat", "dog", "eel")
@@ -28,11 +28,16 @@ def test_scores_of_a_small_example_done_by_hand():
     assert scores["recall_macro"] == pytest.approx((2 / 3 + 1 + 0) / 3)
 
 
-def test_a_class_absent_from_test_still_counts_in_the_macro_average():
+def test_a_class_that_is_neither_true_nor_predicted_has_no_part_in_a_mean():
     scores = evaluate(logits_for([0, 1]), np.array([0, 1]), NAMES)
-    assert scores["accuracy"] == 1
-    assert scores["f1_macro"] == pytest.approx(2 / 3)
+    assert scores["accuracy"] == scores["f1_macro"] == scores["recall_macro"] == scores["precision_macro"] == 1
     assert len(scores["per_class"]) == len(scores["confusion_matrix"]) == 3
+
+
+def test_a_class_that_is_only_predicted_counts_against_precision_and_f1_and_not_recall():
+    scores = evaluate(logits_for([0, 1, 2]), np.array([0, 1, 1]), NAMES)
+    assert scores["precision_macro"] == pytest.approx(2 / 3)
+    assert scores["recall_macro"] == pytest.approx((1 + 1 / 2) / 2)
 
 
 def test_log_loss_is_the_mean_negative_log_probability():
@@ -61,13 +66,21 @@ def test_a_row_can_be_written_shown_and_made(key):
     assert set(score.shown) <= {QUALITY, COST, FIGURE, SCREEN}
     assert score.short or not {FIGURE, SCREEN} & set(score.shown)
     assert score.written == "percent" or FIGURE not in score.shown  # it has one axis
-    assert score.formula or not score.interval
+    assert score.formula or not score.contributions
 
 
-def test_what_has_an_interval_is_a_share_of_images_or_drawn_by_the_bootstrap():
-    drawn = macro_intervals(np.array([[3, 1], [0, 4]]))
-    for score in with_interval():
-        assert score.interval == "wilson" or (score.interval == "bootstrap" and score.key in drawn)
+@pytest.mark.parametrize("score", with_interval(), ids=lambda score: score.key)
+def test_what_has_an_interval_is_the_mean_of_what_images_contribute(score):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, 50)
+    found = Predictions(rng.standard_normal((50, 3)), labels, NAMES)
+    assert score.contributions(found).mean() == pytest.approx(score.formula(found))
+    assert score.contributions(found).shape == score.weights(labels).shape == (50,)
+    assert score.weights(labels).mean() == pytest.approx(1)
+
+
+def test_what_candidates_can_be_chosen_by_has_an_interval():
+    assert {SCORES[key] for key in METRICS.values()} <= set(with_interval())
 
 
 def test_a_row_with_a_formula_is_evaluated(monkeypatch):

@@ -5,15 +5,27 @@ import pytest
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
-from headstart.evaluation.scores import evaluate
 from headstart.evaluation.statistics import (
+    FOLDS,
+    NETWORKS,
+    SEEDS,
+    Tested,
     accuracy_interval,
     all_differences,
-    holm,
-    macro_intervals,
-    mcnemar,
+    interval,
     paired_difference,
 )
+
+alone = Tested.on_one_split
+
+
+def folded(values, folds=5, units=None, weights=None):
+    """(P, N) or (N,): images dealt out to the folds of each pass, by unit."""
+    values = np.atleast_2d(np.asarray(values, dtype=float))
+    passes, images = values.shape
+    units = np.arange(images) if units is None else units
+    networks = units % folds + folds * np.arange(passes)[:, None]
+    return Tested(values, networks, units, np.ones(images) if weights is None else weights)
 
 
 def two_runs(both, only_a, only_b, neither):
@@ -54,7 +66,7 @@ def simulated(comparisons, images, accuracies, seeds=1, seed_spread=(0.0, 0.0), 
 
 
 def coverage(runs, truth):
-    differences = [paired_difference(a, b) for a, b in runs]
+    differences = [paired_difference(alone(a), alone(b)) for a, b in runs]
     return np.mean([difference.low <= truth <= difference.high for difference in differences])
 
 
@@ -69,41 +81,16 @@ def test_wilsons_interval_of_published_examples(right, images, low, high):
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_mcnemars_exact_test_of_a_published_example():
-    result = mcnemar(*CHILDREN)
-    assert (result.only_a, result.only_b) == (1, 7)
-    assert result.p_value == pytest.approx(2 * (1 + 8) / 2**8)  # 0.0703, as published
-
-
-def test_two_that_err_on_the_same_images_are_no_evidence_of_a_difference():
-    assert mcnemar([1, 0, 1], [1, 0, 1]).p_value == 1
-    assert mcnemar(*two_runs(5, 3, 3, 5)).p_value == 1
-
-
-@pytest.mark.parametrize("discordant", [6, 14, 35])
-def test_mcnemars_false_alarms_are_no_more_than_promised(discordant):
-    alarms = [mcnemar(*two_runs(0, a, discordant - a, 0)).p_value <= 0.05 for a in range(discordant + 1)]
-    assert 0 < binom.pmf(np.flatnonzero(alarms), discordant, 0.5).sum() <= 0.05
-
-
-def test_holms_correction_of_a_textbook_example():
-    # four p-values whose smallest two are called different at 0.05; by hand: 0.005 * 4, 0.01 * 3, 0.03 * 2, and 0.04
-    # is not let below the one before it
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.6]) == pytest.approx([1, 1])
-    assert holm([0.02]) == pytest.approx([0.02])
-
-
 def test_the_interval_of_a_single_run_by_hand():
     # Bonett and Price 2012: one image more for each side, so 2 and 8 of 23; variance (10 / 23 - (6 / 23) ** 2) / 23
-    difference = paired_difference(*CHILDREN)
+    difference = paired_difference(*map(alone, CHILDREN))
     half = 2.08596 * np.sqrt((10 / 23 - (6 / 23) ** 2) / 23)  # Student's t of 20 degrees of freedom
     assert difference.mean == pytest.approx(-6 / 21)
     assert (difference.low, difference.high) == pytest.approx((-6 / 23 - half, -6 / 23 + half), abs=1e-5)
 
 
 def test_two_that_agree_everywhere_are_a_tie_but_not_beyond_doubt():
-    few, many = (paired_difference(np.ones(images), np.ones(images)) for images in (100, 10_000))
+    few, many = (paired_difference(alone(np.ones(images)), alone(np.ones(images))) for images in (100, 10_000))
     assert (few.mean, few.p_value) == (0, 1)
     assert few.is_tie
     assert few.low == -few.high
@@ -113,24 +100,26 @@ def test_two_that_agree_everywhere_are_a_tie_but_not_beyond_doubt():
 def test_a_clear_difference_is_none():
     rng = np.random.default_rng(0)
     better, worse = rng.random(2000) < 0.95, rng.random(2000) < 0.85
-    difference = paired_difference(better, worse)
+    difference = paired_difference(alone(better), alone(worse))
     assert not difference.is_tie
     assert difference.mean == pytest.approx(better.mean() - worse.mean())
     assert difference.low < difference.mean < difference.high
-    assert paired_difference(worse, better).high < 0
+    assert paired_difference(alone(worse), alone(better)).high < 0
+    assert paired_difference(alone(worse), alone(better)) == difference.turned()
 
 
 def test_pairing_narrows_the_interval():
     rng = np.random.default_rng(2)
     hard = rng.random(1000)
     a, b = hard < 0.9, hard < 0.88
-    paired, shuffled = paired_difference(a, b), paired_difference(a, rng.permutation(b))
+    paired, shuffled = (paired_difference(alone(a), alone(each)) for each in (b, rng.permutation(b)))
     assert paired.high - paired.low < 0.6 * (shuffled.high - shuffled.low)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_p_value_says_at_which_confidence_the_interval_ends_at_zero(seeds):
     (pair,), _ = simulated(1, 400, (0.9, 0.86), seeds, (0.05, 0.05))
+    pair = [alone(each) for each in pair]
     p = paired_difference(*pair).p_value
     assert 1e-6 < p < 0.9
     difference = paired_difference(*pair, confidence=1 - p)
@@ -138,16 +127,25 @@ def test_the_p_value_says_at_which_confidence_the_interval_ends_at_zero(seeds):
 
 
 def test_a_p_value_too_small_to_matter_is_still_a_number():
-    assert 0 < paired_difference(np.ones(5000), np.zeros(5000)).p_value <= 1e-12
+    assert 0 < paired_difference(alone(np.ones(5000)), alone(np.zeros(5000))).p_value <= 1e-12
 
 
-def test_one_seed_speaks_of_images_only():
+def test_a_difference_says_what_it_speaks_of():
     rng = np.random.default_rng(3)
-    runs = rng.random((3, 500)) < 0.9
-    assert paired_difference(runs, ~runs).over_seeds
-    assert not paired_difference(runs[:1], runs[1:]).over_seeds
-    assert not paired_difference(runs[0], runs[1]).over_seeds
-    assert paired_difference(runs[:1], runs[1:]) == paired_difference(runs[0], runs[1:].mean(axis=0))
+    runs, other = rng.random((3, 500)) < 0.9, rng.random((3, 500)) < 0.8
+    assert paired_difference(alone(runs), alone(other)).speaks_of == SEEDS
+    assert paired_difference(alone(runs[:1]), alone(other)).speaks_of == NETWORKS
+    assert paired_difference(alone(runs[0]), alone(other[0])).speaks_of == NETWORKS
+    assert paired_difference(folded(runs), folded(other)).speaks_of == FOLDS
+
+
+def test_where_only_one_has_several_seeds_their_spread_is_not_forgotten():
+    rng = np.random.default_rng(3)
+    runs = np.stack([rng.random(500) < share for share in (0.85, 0.9, 0.95)])
+    other = alone(rng.random(500) < 0.9)
+    both, images_only = paired_difference(alone(runs), other), paired_difference(alone(runs.mean(axis=0)), other)
+    assert both.mean == pytest.approx(images_only.mean)
+    assert both.high - both.low > 1.5 * (images_only.high - images_only.low)
 
 
 def test_seeds_that_really_differ_widen_the_interval_and_luck_on_images_does_not():
@@ -156,8 +154,8 @@ def test_seeds_that_really_differ_widen_the_interval_and_luck_on_images_does_not
     lucky = (1790, 1800, 1812)  # 2,000 draws of 0.9 spread by 13: no more than images explain
     for rights, widened in ((lucky, False), ((1700, 1800, 1900), True)):
         runs = np.stack([rng.permutation(2000) < right for right in rights])
-        both = paired_difference(runs, reference)
-        images_only = paired_difference(runs.mean(axis=0), reference[0])
+        both = paired_difference(alone(runs), alone(reference))
+        images_only = paired_difference(alone(runs.mean(axis=0)), alone(reference[0]))
         assert (both.high - both.low > 2 * (images_only.high - images_only.low)) == widened
         if not widened:
             assert (both.low, both.high) == pytest.approx((images_only.low, images_only.high))
@@ -189,7 +187,7 @@ def test_single_runs_of_equal_strategies_are_called_different_5_times_in_100_at_
     for discordant in range(int(binom.ppf(1 - 1e-6, images, discordant_share)) + 1):  # each outcome, with its weight
         fewer = np.arange(discordant // 2 + 1)  # only A's, then as often only B's
         runs = [two_runs(images - discordant, only_a, discordant - only_a, 0) for only_a in fewer]
-        different = fewer[[not paired_difference(*each).is_tie for each in runs]]
+        different = fewer[[not paired_difference(*map(alone, each)).is_tie for each in runs]]
         tails = 2 * binom.pmf(different, discordant, 0.5).sum()
         false_alarms += tails * binom.pmf(discordant, images, discordant_share)
     assert 0 < false_alarms <= 0.05
@@ -197,53 +195,129 @@ def test_single_runs_of_equal_strategies_are_called_different_5_times_in_100_at_
 
 def test_every_pair_is_compared_the_better_one_first_and_corrected_for_their_number():
     hard = np.random.default_rng(5).random((3, 1000))
-    pairs = all_differences({"low": hard < 0.8, "high": hard < 0.9, "middle": hard < 0.81})
+    tested = {"low": alone(hard[0] < 0.8), "high": alone(hard[1] < 0.9), "middle": alone(hard[2] < 0.81)}
+    pairs = all_differences(tested)
     assert [(pair.better, pair.other) for pair in pairs] == [("high", "low"), ("middle", "low"), ("high", "middle")]
-    assert all(pair.difference.mean > 0 for pair in pairs)
-    raw = [pair.difference.p_value for pair in pairs]
-    assert [pair.adjusted_p for pair in pairs] == pytest.approx(list(holm(raw)))
-    assert pairs[0].difference == paired_difference(hard < 0.9, hard < 0.8)
-    assert all_differences({"alone": hard < 0.9}) == []
+    plain = [paired_difference(tested[pair.better], tested[pair.other]) for pair in pairs]
+    assert [pair.difference.mean for pair in pairs] == pytest.approx([each.mean for each in plain])
+    assert [pair.difference.p_value for pair in pairs] == pytest.approx([min(1, 3 * each.p_value) for each in plain])
+    assert all(pair.difference.high > each.high for pair, each in zip(pairs, plain, strict=True))
+    assert all_differences({"alone": tested["low"]}) == []
 
 
-def small_test_set(rng, images, classes=3, right=0.8):
-    labels = rng.integers(0, classes, images)
-    return labels, np.where(rng.random(images) < right, labels, rng.integers(0, classes, images))
+@pytest.mark.parametrize("lead", [0.02, 0.028, 0.03, 0.04])
+def test_an_interval_leaves_zero_out_just_where_its_p_value_is_small_however_many_pairs(lead):
+    hard = np.random.default_rng(5).random((4, 1000))
+    tested = {str(place): alone(hard[place] < 0.8 + lead * place) for place in range(4)}
+    for pair in all_differences(tested):
+        assert pair.difference.is_tie == (pair.difference.p_value >= 0.05)
 
 
-def counted(labels, predicted, classes=3):
-    confusion = np.zeros((classes, classes), int)
-    np.add.at(confusion, (labels, predicted), 1)
-    return confusion
+def test_one_of_six_pairs_of_equals_is_called_different_5_times_in_100_at_most():
+    rng, alarms = np.random.default_rng(6), 0
+    for _ in range(400):
+        hard, luck = rng.standard_normal(300), rng.standard_normal((4, 300))
+        tested = {str(place): alone(hard + each < 1) for place, each in enumerate(luck)}
+        alarms += any(not pair.difference.is_tie for pair in all_differences(tested))
+    assert alarms / 400 <= 0.05
 
 
-def test_macro_scores_are_those_of_the_evaluation_inside_their_intervals():
-    labels, predicted = small_test_set(np.random.default_rng(6), 60, classes=4)
-    predicted[predicted == 2] = 1  # a class that is never predicted
-    scores = evaluate(5.0 * np.eye(4)[predicted], labels, "abcd")
-    for name, interval in macro_intervals(np.array(scores["confusion_matrix"])).items():
-        assert interval.value == pytest.approx(scores[name])
-        assert 0 <= interval.low < interval.value < interval.high <= 1
+def test_a_difference_within_the_margin_is_surely_smaller():
+    few, many = (paired_difference(alone(np.ones(images)), alone(np.ones(images))) for images in (100, 10_000))
+    assert many.within(0.01)
+    assert not few.within(0.01)
 
 
-def test_95_of_100_intervals_hold_the_macro_f1_of_other_test_sets_of_the_same_size():
+def test_the_interval_of_a_share_by_hand():
+    # Agresti and Coull 1998: two right and two wrong images more; of 30 right of 40 it is 32 / 44
+    found = interval(alone(np.repeat([1, 0], [30, 10])))
+    half = 2.02269 * np.sqrt(32 * 12 / 44**3)  # Student's t of 39 degrees of freedom
+    assert found.value == 0.75
+    assert (found.low, found.high) == pytest.approx((32 / 44 - half, 32 / 44 + half), abs=1e-5)
+
+
+def test_a_score_stays_between_0_and_1_and_all_right_is_not_beyond_doubt():
+    found = interval(alone(np.ones(20)))
+    assert found.value == found.high == 1
+    assert 0.7 < found.low < 0.95
+
+
+def test_copies_of_a_picture_count_once():
     rng = np.random.default_rng(7)
-    sets = [counted(*small_test_set(rng, 200)) for _ in range(500)]
-    intervals = [macro_intervals(confusion, resamples=400)["f1_macro"] for confusion in sets]
-    truth = np.mean([interval.value for interval in intervals])
-    assert 0.92 <= np.mean([interval.low <= truth <= interval.high for interval in intervals]) <= 0.98
+    a, b = rng.random((2, 200)) < 0.8
+    once = paired_difference(folded(a), folded(b))
+    units = np.repeat(np.arange(200), 5)
+    copies = [folded(np.repeat(each, 5), units=units) for each in (a, b)]
+    found = paired_difference(*copies)
+    assert (found.mean, found.low, found.high) == pytest.approx((once.mean, once.low, once.high))
+    assert found.p_value == pytest.approx(once.p_value)
+    assert interval(copies[0]).low == pytest.approx(interval(folded(a)).low)
 
 
-def test_the_interval_holds_the_score_also_where_classes_have_few_images():
-    labels, predicted = small_test_set(np.random.default_rng(8), 900, classes=300)
-    interval = macro_intervals(counted(labels, predicted, classes=300))["f1_macro"]
-    assert interval.low < interval.value < interval.high
+def test_folds_widen_an_interval_though_they_agree_and_more_where_they_do_not():
+    rng = np.random.default_rng(8)
+    a, b = rng.random((2, 500)) < 0.8
+    split, folds = paired_difference(alone(a), alone(b)), paired_difference(folded(a), folded(b))
+    assert folds.mean == split.mean
+    assert 1.1 < (folds.high - folds.low) / (split.high - split.low) < 1.4
+    failed = np.where(np.arange(500) % 5 == 0, False, a)  # one of five networks learned nothing
+    wider = paired_difference(folded(failed), folded(b))
+    assert wider.high - wider.low > 1.5 * (folds.high - folds.low)
 
 
-def test_intervals_are_the_same_each_time_and_narrow_with_the_test_set():
-    confusion = counted(*small_test_set(np.random.default_rng(9), 100))
-    once, again, larger = macro_intervals(confusion), macro_intervals(confusion), macro_intervals(100 * confusion)
-    assert once == again
-    assert larger["f1_macro"].value == once["f1_macro"].value
-    wide, narrow = (each["f1_macro"].high - each["f1_macro"].low for each in (once, larger))
-    assert 8 < wide / narrow < 12
+def test_only_what_both_were_tested_on_counts():
+    rng = np.random.default_rng(9)
+    a, b = rng.random((2, 500)) < 0.8
+    whole, part = folded(a), folded(b)
+    seen = part.networks[0] < 2
+    dropped = Tested(np.where(seen, part.values, np.nan), np.where(seen, part.networks, -1), part.units, part.weights)
+    assert dropped.score == pytest.approx(b[seen].mean())
+    found = paired_difference(whole, dropped)
+    assert found.mean == pytest.approx(a[seen].mean() - b[seen].mean())
+    assert found == paired_difference(dropped, whole).turned()
+    assert interval(dropped).value == dropped.score
+
+
+def test_passes_are_averaged_and_an_answer_of_one_pass_goes_with_each():
+    rng = np.random.default_rng(10)
+    hard = rng.random(400)
+    runs = [(hard + 0.2 * rng.standard_normal((3, 400))) < share for share in (0.8, 0.7)]
+    found = paired_difference(*map(folded, runs))
+    assert found.mean == pytest.approx(runs[0].mean() - runs[1].mean())
+    one = paired_difference(folded(runs[0][0]), folded(runs[1][0]))
+    assert found.high - found.low < one.high - one.low
+    fixed = alone(hard < 0.5)
+    assert paired_difference(folded(runs[0]), fixed).speaks_of == FOLDS
+    assert paired_difference(folded(runs[0]), fixed).mean == pytest.approx(runs[0].mean() - fixed.score)
+
+
+def grouped(rng, groups, each, accuracy=0.8):
+    """Two strategies, equally good, whose images of a group go wrong together."""
+    units = np.repeat(np.arange(groups), each)
+    hard = rng.standard_normal(groups)[units] + 0.3 * rng.standard_normal(groups * each)
+    luck = rng.standard_normal((2, groups))[:, units]
+    return [
+        Tested(np.atleast_2d(each), np.zeros((1, len(units)), int), units, np.ones(len(units)))
+        for each in (hard + luck < ndtri(accuracy) * np.sqrt(2.09)).astype(float)
+    ]
+
+
+def test_95_of_100_intervals_hold_where_images_come_in_groups_and_far_fewer_if_that_is_not_known():
+    rng = np.random.default_rng(11)
+    held, by_image = [], []
+    for _ in range(600):
+        pair = grouped(rng, 60, 4)
+        held.append(paired_difference(*pair).is_tie)
+        by_image.append(paired_difference(*(alone(each.values) for each in pair)).is_tie)
+    assert np.mean(held) >= 0.93
+    assert np.mean(by_image) < 0.8
+
+
+def test_the_interval_of_unequal_weights_rests_on_the_few_that_weigh_most():
+    right = np.ones(210)
+    right[[0, 205]] = 0
+    weights = np.repeat([0.525, 10.5], [200, 10])  # 200 of one class, 10 of another, each worth a half
+    values = 1 + weights * (right - np.repeat([0.995, 0.9], [200, 10]))
+    balanced = Tested(values[None], np.zeros((1, 210), int), np.arange(210), weights)
+    found, plain = interval(balanced), interval(alone(right))
+    assert found.high - found.low > 4 * (plain.high - plain.low)

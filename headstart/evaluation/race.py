@@ -1,0 +1,25 @@
+"""Which candidates need not be trained on the folds that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from headstart.evaluation.statistics import Tested, paired_difference
+
+BEHIND = 0.03  # of the score
+DOUBT = 0.01  # how often one that is as good as the best may seem worse
+
+
+def clearly_behind(tested: Mapping[str, Tested]) -> list[str]:
+    """Candidates that score more than BEHIND less than the best, on what both were tested on, at p < DOUBT.
+
+    To be asked once two folds are done, and after each further one. Even-Dar, Mannor and Mansour 2006, "Action
+    Elimination and Stopping Conditions"; bench/few_images.py measures how often the best is kept and what is saved.
+    """
+    best = max(tested, key=lambda name: tested[name].score)
+    found = []
+    for name in tested:
+        difference = paired_difference(tested[best], tested[name])
+        if name != best and difference.mean > BEHIND and difference.p_value < DOUBT:
+            found.append(name)
+    return found
