@@ -11,8 +11,8 @@ import numpy as np
 from headstart.errors import HeadstartError
 from headstart.evaluation.statistics import Interval
 
-FARTHEST = 3  # no answer beyond so many times the largest size that was measured
-SIZES_FOR_A_FLOOR = 4  # with fewer, three numbers would be read out of three points
+FARTHEST = 2  # no answer beyond so many times the largest size that was measured
+SIZES_OF_A_LAW = 4  # the largest ones: three numbers are read out of them, and one is left to tell how far off they are
 EXPONENTS = (0.01, 3.0)  # the flattest and the steepest curve that is tried
 RESAMPLES = 1000
 
@@ -22,9 +22,8 @@ class LearningCurve:
     """error(n) = drop * (n / largest) ** -exponent + floor, fitted to measured accuracies.
 
     That is a * n ** -b + c with a = drop * largest ** exponent. largest: the largest number of training images
-    measured. drop: the part of the error there that more images can remove; floor: the part that they cannot, 0 where
-    fewer than four sizes were measured. draws: (R, 3) the three numbers refitted to resampled accuracies: their
-    uncertainty.
+    measured. drop: the part of the error there that more images can remove; floor: the part that they cannot. draws:
+    (R, 3) the three numbers refitted to resampled accuracies: their uncertainty.
     """
 
     largest: int
@@ -96,39 +95,40 @@ class Crossing:
 def fit_learning_curve(
     sizes: Sequence[int], accuracies: Sequence[float], test_images: int, seed: int = 0
 ) -> LearningCurve:
-    """Fit a power law to accuracies measured with several numbers of training images.
+    """Fit a power law to the accuracies measured with the four largest numbers of training images.
 
     sizes, accuracies: (P,), a run each; a size with several seeds occurs several times. test_images: how many each
-    accuracy was measured on. Raises HeadstartError for fewer than two sizes.
+    accuracy was measured on. Raises HeadstartError for fewer than four sizes.
 
     Power laws with a floor: Hestness et al. 2017, "Deep Learning Scaling is Predictable, Empirically" (arXiv
-    1712.00409). Least squares, each run weighted by the binomial variance of its error; for a given exponent drop and
-    floor have a closed form, so only the exponent is searched for. The uncertainty is a parametric bootstrap: errors
-    drawn about the curve with that variance, or with a larger one where the runs scatter more (Pearson's dispersion,
-    McCullagh and Nelder 1989, "Generalized Linear Models", chapter 4), are fitted anew. How large the dispersion is, is
-    drawn too, as few runs hardly tell: intervals from three single runs are wide. With two single runs nothing is known
-    of it, and the binomial variance stands alone. Runs count as independent; that they share their test images is left
-    out, and so is any doubt about the law itself: hence the limit.
+    1712.00409). Least squares over the means of the sizes, each weighted by the binomial variance of one run, as all
+    runs share their test images. For a given exponent drop and floor have a closed form, so only the exponent is
+    searched for.
+
+    The uncertainty is a parametric bootstrap: errors drawn about the curve with that variance, or with a larger one
+    where the means lie farther from it (Pearson's dispersion, McCullagh and Nelder 1989, "Generalized Linear Models",
+    chapter 4), are fitted anew. How large the dispersion is, is drawn too, from the one degree of freedom that four
+    sizes leave. So seeds that scatter and a law that does not hold exactly both make the intervals wide; more seeds or
+    sizes do not feign a certainty about the law, and small sizes that follow none bend nothing.
     """
-    n, errors = np.asarray(sizes, dtype=float), 1 - np.asarray(accuracies, dtype=float)
-    if (different := len(np.unique(n))) < 2:
-        raise HeadstartError(f"a learning curve needs two training sizes at least, found {different}: add another size")
-    with_floor = different >= SIZES_FOR_A_FLOOR
-    x = n / n.max()
+    n, means = (each[-SIZES_OF_A_LAW:] for each in _means(sizes, accuracies))
+    if len(n) < SIZES_OF_A_LAW:
+        raise HeadstartError(
+            f"a learning curve is continued from {SIZES_OF_A_LAW} training sizes at least, found {len(n)}"
+        )
+    x, errors = n / n[-1], 1 - means
     expected = errors
     for _ in range(2):  # the weights come from the errors, then from the curve
         variance = _binomial_variance(expected, test_images)
-        drop, exponent, floor = _fit(x, errors[None], 1 / variance, with_floor)[0]
+        drop, exponent, floor = _fit(x, errors[None], 1 / variance)[0]
         expected = drop * x**-exponent + floor
     variance = _binomial_variance(expected, test_images)
-    spare = len(n) - (3 if with_floor else 2)
     misfit = np.sum((errors - expected) ** 2 / variance)
     rng = np.random.default_rng(seed)
-    dispersion = np.maximum(1, misfit / rng.chisquare(spare, (RESAMPLES, 1))) if spare else 1.0
+    dispersion = np.maximum(1, misfit / rng.chisquare(1, (RESAMPLES, 1)))
     noise = rng.standard_normal((RESAMPLES, len(n))) * np.sqrt(variance * dispersion)
-    resampled = np.clip(expected + noise, 0, 1)
-    draws = _fit(x, resampled, 1 / variance, with_floor)
-    return LearningCurve(int(n.max()), float(drop), float(exponent), float(floor), draws)
+    draws = _fit(x, np.clip(expected + noise, 0, 1), 1 / variance)
+    return LearningCurve(int(n[-1]), float(drop), float(exponent), float(floor), draws)
 
 
 def _binomial_variance(errors: np.ndarray, test_images: int) -> np.ndarray:
@@ -137,7 +137,7 @@ def _binomial_variance(errors: np.ndarray, test_images: int) -> np.ndarray:
     return share * (1 - share) / test_images
 
 
-def _fit(x: np.ndarray, errors: np.ndarray, weights: np.ndarray, with_floor: bool) -> np.ndarray:
+def _fit(x: np.ndarray, errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted least squares of errors (R, P) at x (P,): (R, 3) of drop, exponent and floor, none below zero.
 
     The exponent is found on a grid that is drawn closer four times about its best point.
@@ -145,7 +145,7 @@ def _fit(x: np.ndarray, errors: np.ndarray, weights: np.ndarray, with_floor: boo
     rows = np.arange(len(errors))
     grid = np.geomspace(*EXPONENTS, 60)[None]  # (1, G), later (R, G)
     for _ in range(5):
-        drop, floor, loss = _fit_given_exponents(x, errors, weights, grid, with_floor)
+        drop, floor, loss = _fit_given_exponents(x, errors, weights, grid)
         best = loss.argmin(axis=1)
         grid = np.broadcast_to(grid, loss.shape)
         found = np.stack([drop[rows, best], grid[rows, best], floor[rows, best]], axis=1)
@@ -155,7 +155,7 @@ def _fit(x: np.ndarray, errors: np.ndarray, weights: np.ndarray, with_floor: boo
 
 
 def _fit_given_exponents(
-    x: np.ndarray, errors: np.ndarray, weights: np.ndarray, exponents: np.ndarray, with_floor: bool
+    x: np.ndarray, errors: np.ndarray, weights: np.ndarray, exponents: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Best drop and floor, and their loss, for errors (R, P) and exponents (R, G) or (1, G); each (R, G).
 
@@ -164,15 +164,11 @@ def _fit_given_exponents(
     powers = x ** -exponents[..., None]  # (R, G, P)
     total = weights.sum()
     mean_power, mean_error = powers @ weights / total, (errors @ weights / total)[:, None]
-    if with_floor:
-        spread = ((powers - mean_power[..., None]) ** 2) @ weights
-        together = ((powers - mean_power[..., None]) * (errors - mean_error)[:, None]) @ weights
-        drop = np.maximum(0, together / spread)
-        floor = mean_error - drop * mean_power
-    if not with_floor or (floor < 0).any():
-        through_zero = ((powers * errors[:, None]) @ weights) / (powers**2 @ weights)
-        drop = np.where(floor < 0, through_zero, drop) if with_floor else through_zero
-        floor = np.maximum(0, floor) if with_floor else np.zeros_like(drop)
+    centred = powers - mean_power[..., None]
+    drop = np.maximum(0, (centred * (errors - mean_error)[:, None]) @ weights / (centred**2 @ weights))
+    floor = mean_error - drop * mean_power
+    through_zero = ((powers * errors[:, None]) @ weights) / (powers**2 @ weights)
+    drop, floor = np.where(floor < 0, through_zero, drop), np.maximum(0, floor)
     residuals = errors[:, None] - drop[..., None] * powers - floor[..., None]
     return drop, floor, residuals**2 @ weights
 
