@@ -2,13 +2,15 @@
 
 Curves that follow the fitted law and curves that do not, measured at four sizes or six, by one seed or three that
 scatter by 0 to 1 points, on 300 to 10,000 test images that all runs share. Prints a row a case: how often the 95 %
-interval of the accuracy holds it with 1.5, 2 and 3 times the largest size, and its median width there, in points. An
-argument is the number of repetitions, 200 otherwise.
+interval of the accuracy holds it with 1.5, 2 and 3 times the largest size, how often that of the images for one more
+point holds their number, and the median width of the former, in points. An argument is the number of repetitions, 200
+otherwise.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from collections.abc import Callable, Sequence
 
@@ -28,9 +30,9 @@ TRUTHS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # n -> error
     "classes that saturate": lambda n: (0.02 + 0.6 / (1 + n[..., None] / np.geomspace(30, 10_000, 10))).mean(-1),
 }
 SIZES = {
-    "four": (100, 300, 1000, 3000),
-    "four near": (500, 1000, 2000, 4000),
-    "six": (100, 300, 1000, 3000, 10_000, 30_000),
+    "four": (100.0, 300, 1000, 3000),
+    "four near": (500.0, 1000, 2000, 4000),
+    "six": (100.0, 300, 1000, 3000, 10_000, 30_000),
 }
 TIMES = (1.5, 2, 3)  # the last is beyond the limit, and shows why
 TEST_IMAGES = (300, 1000, 10_000)
@@ -47,40 +49,45 @@ def measured(errors: np.ndarray, test_images: int, rng: np.random.Generator) -> 
 
 
 def coverage(
-    truth: str,
-    times: Sequence[float],
-    sizes: Sequence[int],
-    seeds: int,
-    spread: float,
-    test_images: int,
-    repetitions: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Share of intervals that hold the accuracy, and their median width, with each of `times` the largest size."""
+    truth: str, n: np.ndarray, spread: float, test_images: int, repetitions: int, times: Sequence[float] = TIMES
+) -> dict[str, float]:
+    """Intervals that hold the truth, and their median width in points, of 100; by what they are intervals of.
+
+    n: (P,) training images, a run each. times: how far beyond the largest of them.
+    """
     rng = np.random.default_rng(0)
-    n = np.repeat(np.array(sizes, dtype=float), seeds)
-    farther = np.array(times) * max(sizes)
-    target = 1 - TRUTHS[truth](farther)
-    intervals = np.empty((repetitions, len(times), 2))
-    for each in intervals:
-        errors = np.clip(TRUTHS[truth](n) + spread * rng.standard_normal(len(n)), 0.001, 0.999)
+    error, largest = TRUTHS[truth], n.max()
+    farther = np.array(times) * largest
+    beyond = np.geomspace(largest, 1e9, 100_000)
+    one_point = beyond[np.argmax(error(beyond) < error(largest) - 0.01)] - largest or math.inf
+    intervals, held_point = np.empty((repetitions, len(times), 2)), np.empty(repetitions)
+    for place in range(repetitions):
+        errors = np.clip(error(n) + spread * rng.standard_normal(len(n)), 0.001, 0.999)
         curve = learning_curve.fit_learning_curve(n.astype(int), measured(errors, test_images, rng), test_images)
         found = [curve.accuracy(images) for images in farther]
-        each[:] = [(interval.low, interval.high) for interval in found if interval is not None]
+        intervals[place] = [(interval.low, interval.high) for interval in found if interval is not None]
+        more = curve.more_images()
+        low, high = more.beyond if more.low is None else more.low, math.inf if more.high is None else more.high
+        held_point[place] = low <= one_point <= high
     low, high = np.moveaxis(intervals, -1, 0)
-    return ((low <= target) & (target <= high)).mean(axis=0), np.median(high - low, axis=0)
+    held = ((low <= 1 - error(farther)) & (1 - error(farther) <= high)).mean(axis=0)
+    return {
+        **{f"held_{each:g}": 100 * share for each, share in zip(times, held, strict=True)},
+        "held_point": 100 * held_point.mean(),
+        **{f"width_{each:g}": 100 * width for each, width in zip(times, np.median(high - low, axis=0), strict=True)},
+    }
 
 
 def main(repetitions: int) -> None:
     """Print the table as CSV."""
     learning_curve.FARTHEST = max(TIMES)
-    columns = [f"{what}_{times:g}" for what in ("held", "width") for times in TIMES]
-    print("truth", "sizes", "test_images", "seeds", "seed_points", *columns, sep=",")
-    for truth, (name, sizes), test_images, (seeds, spread) in itertools.product(
-        TRUTHS, SIZES.items(), TEST_IMAGES, SCATTER
-    ):
-        held, width = coverage(truth, TIMES, sizes, seeds, spread, test_images, repetitions)
-        numbers = [f"{100 * each:.4g}" for each in (*held, *width)]
-        print(truth, name, test_images, seeds, 100 * spread, *numbers, sep=",", flush=True)
+    cases = itertools.product(TRUTHS, SIZES, TEST_IMAGES, SCATTER)
+    for place, (truth, sizes, test_images, (seeds, spread)) in enumerate(cases):
+        found = coverage(truth, np.repeat(SIZES[sizes], seeds), spread, test_images, repetitions)
+        if not place:
+            print("truth", "sizes", "test_images", "seeds", "seed_points", *found, sep=",")
+        numbers = [f"{each:.3g}" for each in found.values()]
+        print(truth, sizes, test_images, seeds, 100 * spread, *numbers, sep=",", flush=True)
 
 
 if __name__ == "__main__":

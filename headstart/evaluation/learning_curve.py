@@ -14,23 +14,31 @@ from headstart.evaluation.statistics import Interval
 FARTHEST = 2  # no answer beyond so many times the largest size that was measured
 SIZES_OF_A_LAW = 4  # the largest ones: three numbers are read out of them, and one is left to tell how far off they are
 EXPONENTS = (0.01, 3.0)  # the flattest and the steepest curve that is tried
+SEED_SPREAD = 0.01  # standard deviation of an accuracy over training seeds, where few of them tell of no larger one
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """error(n) = drop * (n / largest) ** -exponent + floor, fitted to measured accuracies.
+    """error(n) = drop * (n / largest) ** -exponent + floor, fitted to measured accuracies, and 1 - reached at most.
 
     That is a * n ** -b + c with a = drop * largest ** exponent. largest: the largest number of training images
-    measured. drop: the part of the error there that more images can remove; floor: the part that they cannot. draws:
-    (R, 3) the three numbers refitted to resampled accuracies: their uncertainty.
+    measured. drop: the part of the error there that more images can remove; floor: the part that they cannot.
+    reached: the accuracy measured there, which more images make no worse. draws: (R, 4) drop, exponent and floor
+    refitted to resampled accuracies, and reached resampled: their uncertainty.
     """
 
     largest: int
     drop: float
     exponent: float
     floor: float
+    reached: float
     draws: np.ndarray
+
+    @property
+    def _all(self) -> np.ndarray:
+        """(4, 1 + R): drop, exponent, floor and reached, as they are and as they were drawn."""
+        return np.vstack([(self.drop, self.exponent, self.floor, self.reached), self.draws]).T
 
     @property
     def limit(self) -> int:
@@ -41,14 +49,14 @@ class LearningCurve:
         """Accuracy with so many training images, with the interval of the curve; None beyond the limit."""
         if images > self.limit:
             return None
-        drop, exponent, floor = np.vstack([(self.drop, self.exponent, self.floor), self.draws]).T
-        accuracy = np.clip(1 - floor - drop * (images / self.largest) ** -exponent, 0, 1)
+        drop, exponent, floor, reached = self._all
+        accuracy = np.clip(1 - floor - drop * (images / self.largest) ** -exponent, reached, 1)
         tail = (1 - confidence) / 2
         return Interval(float(accuracy[0]), *map(float, np.quantile(accuracy[1:], (tail, 1 - tail))))
 
     def more_images(self, points: float = 1.0, confidence: float = 0.95) -> MoreImages:
         """How many images beyond the largest size would make the accuracy that many percentage points better."""
-        drop, exponent, _ = np.vstack([(self.drop, self.exponent, self.floor), self.draws]).T
+        drop, exponent, *_ = self._all
         left = drop - points / 100  # of the part that images can remove, once the points are gained
         reachable = left > 0
         ratio = np.divide(left, drop, out=np.ones_like(drop), where=reachable)
@@ -109,7 +117,8 @@ def fit_learning_curve(
     where the means lie farther from it (Pearson's dispersion, McCullagh and Nelder 1989, "Generalized Linear Models",
     chapter 4), are fitted anew. How large the dispersion is, is drawn too, from the one degree of freedom that four
     sizes leave. So seeds that scatter and a law that does not hold exactly both make the intervals wide; more seeds or
-    sizes do not feign a certainty about the law, and small sizes that follow none bend nothing.
+    sizes do not feign a certainty about the law, and small sizes that follow none bend nothing. Whatever the law, what
+    was measured with the largest size stands, to within its binomial variance and the spread of seeds.
     """
     n, means = (each[-SIZES_OF_A_LAW:] for each in _means(sizes, accuracies))
     if len(n) < SIZES_OF_A_LAW:
@@ -128,7 +137,10 @@ def fit_learning_curve(
     dispersion = np.maximum(1, misfit / rng.chisquare(1, (RESAMPLES, 1)))
     noise = rng.standard_normal((RESAMPLES, len(n))) * np.sqrt(variance * dispersion)
     draws = _fit(x, np.clip(expected + noise, 0, 1), 1 / variance)
-    return LearningCurve(int(n[-1]), float(drop), float(exponent), float(floor), draws)
+    there = np.asarray(accuracies)[np.asarray(sizes) == n[-1]]
+    spread = math.sqrt(variance[-1] + max(SEED_SPREAD, there.std()) ** 2 / len(there))
+    reached = np.clip(rng.normal(means[-1], spread, (RESAMPLES, 1)), 0, 1)
+    return LearningCurve(int(n[-1]), *map(float, (drop, exponent, floor, means[-1])), np.hstack([draws, reached]))
 
 
 def _binomial_variance(errors: np.ndarray, test_images: int) -> np.ndarray:

@@ -94,25 +94,22 @@ def test_means_that_scatter_or_a_small_test_set_make_the_answer_less_sure():
     ("sizes", "seeds", "spread", "test_images"),
     [("four", 1, 0.01, 300), ("four near", 3, 0.003, 1000), ("six", 3, 0.0, 10_000)],
 )
-def test_the_interval_holds_the_accuracy_of_curves_of_any_kind(sizes, seeds, spread, test_images):
-    cases = SIMULATED["SIZES"][sizes], seeds, spread, test_images
-    held = [SIMULATED["coverage"](truth, (1.5, 2), *cases, repetitions=8)[0] for truth in SIMULATED["TRUTHS"]]
-    assert np.mean(held) > 0.93
-    assert np.min(held) > 0.7
+def test_the_intervals_hold_what_curves_of_any_kind_go_on_to(sizes, seeds, spread, test_images):
+    n = np.repeat(SIMULATED["SIZES"][sizes], seeds)
+    found = [
+        SIMULATED["coverage"](truth, n, spread, test_images, repetitions=8, times=(1.5, 2))
+        for truth in SIMULATED["TRUTHS"]
+    ]
+    for what in ("held_1.5", "held_2", "held_point"):
+        held = [each[what] for each in found]
+        assert np.mean(held) > 93
+        assert np.min(held) > 70
 
 
-def test_the_interval_of_one_more_point_holds_it():
-    rng = np.random.default_rng(0)
-    sizes = np.repeat([1000, 2500, 7000, 20_000], 3)
-    error = 1 - accuracy(sizes, 2, 0.35, 0)
-    truth = (2 / (error[-1] - 0.01)) ** (1 / 0.35) - 20_000
-    held = 0
-    for _ in range(60):
-        of_seed = error + np.sqrt(error * (1 - error) / TEST_IMAGES) * rng.standard_normal(len(sizes))
-        measured = rng.binomial(TEST_IMAGES, of_seed) / TEST_IMAGES
-        answer = fit_learning_curve(sizes, 1 - measured, TEST_IMAGES).more_images()
-        held += (answer.low or math.inf) <= truth <= (answer.high or math.inf)
-    assert held >= 56
+def test_what_was_measured_with_the_largest_size_stands_though_the_law_does_not_hold():
+    measured = [0.51, 0.67, 0.76, 0.86, 0.93]  # deep-cnn with 300 to 45,000 images of CIFAR-10
+    answer = fit_learning_curve([300, 1000, 3000, 10_000, 45_000], measured, TEST_IMAGES).accuracy(60_000)
+    assert 0.905 < answer.low < 0.93 < answer.value < 0.95 < answer.high
 
 
 def test_the_same_measurements_give_the_same_answer():
