@@ -11,10 +11,10 @@ import numpy as np
 from headstart.errors import HeadstartError
 from headstart.evaluation.statistics import Interval
 
-FARTHEST = 2  # no answer beyond so many times the largest size that was measured
-SIZES_OF_A_LAW = 4  # the largest ones: three numbers are read out of them, and one is left to tell how far off they are
+FARTHEST = 3  # no answer beyond so many times the largest size that was measured
+SIZES_OF_A_LAW = 4  # the largest ones: from fewer, three numbers are hardly read out; smaller ones often follow no law
 EXPONENTS = (0.01, 3.0)  # the flattest and the steepest curve that is tried
-SEED_SPREAD = 0.01  # standard deviation of an accuracy over training seeds, where few of them tell of no larger one
+SEED_SPREAD = 0.01  # standard deviation of an accuracy over training seeds, where they themselves tell of no larger one
 RESAMPLES = 1000
 
 
@@ -23,9 +23,9 @@ class LearningCurve:
     """error(n) = drop * (n / largest) ** -exponent + floor, fitted to measured accuracies, and 1 - reached at most.
 
     That is a * n ** -b + c with a = drop * largest ** exponent. largest: the largest number of training images
-    measured. drop: the part of the error there that more images can remove; floor: the part that they cannot.
-    reached: the accuracy measured there, which more images make no worse. draws: (R, 4) drop, exponent and floor
-    refitted to resampled accuracies, and reached resampled: their uncertainty.
+    measured. drop: the part of the error there that more images can remove; floor: the part that they cannot. reached:
+    the accuracy measured there, which more images make no worse. draws: (R, 4) drop, exponent, floor and reached of
+    resampled accuracies: their uncertainty.
     """
 
     largest: int
@@ -46,7 +46,7 @@ class LearningCurve:
         return FARTHEST * self.largest
 
     def accuracy(self, images: float, confidence: float = 0.95) -> Interval | None:
-        """Accuracy with so many training images, with the interval of the curve; None beyond the limit."""
+        """Accuracy with so many images, the largest size or more, with its interval; None beyond the limit."""
         if images > self.limit:
             return None
         drop, exponent, floor, reached = self._all
@@ -113,12 +113,11 @@ def fit_learning_curve(
     runs share their test images. For a given exponent drop and floor have a closed form, so only the exponent is
     searched for.
 
-    The uncertainty is a parametric bootstrap: errors drawn about the curve with that variance, or with a larger one
-    where the means lie farther from it (Pearson's dispersion, McCullagh and Nelder 1989, "Generalized Linear Models",
-    chapter 4), are fitted anew. How large the dispersion is, is drawn too, from the one degree of freedom that four
-    sizes leave. So seeds that scatter and a law that does not hold exactly both make the intervals wide; more seeds or
-    sizes do not feign a certainty about the law, and small sizes that follow none bend nothing. Whatever the law, what
-    was measured with the largest size stands, to within its binomial variance and the spread of seeds.
+    The uncertainty: the means are drawn anew (a parametric bootstrap), with that variance and what training seeds
+    spread, and each draw goes on in two ways. One is the law. The other is a straight line in log n through the two
+    largest sizes: where a network is still close to chance, or its classes are learned one after the other, errors fall
+    faster at the end than any power law that fits all four (Viering and Loog 2021, "The Shape of Learning Curves: a
+    Review", arXiv 2103.10948).
     """
     n, means = (each[-SIZES_OF_A_LAW:] for each in _means(sizes, accuracies))
     if len(n) < SIZES_OF_A_LAW:
@@ -128,19 +127,23 @@ def fit_learning_curve(
     x, errors = n / n[-1], 1 - means
     expected = errors
     for _ in range(2):  # the weights come from the errors, then from the curve
-        variance = _binomial_variance(expected, test_images)
-        drop, exponent, floor = _fit(x, errors[None], 1 / variance)[0]
+        weights = 1 / _binomial_variance(expected, test_images)
+        drop, exponent, floor = _fit(x, errors[None], weights)[0]
         expected = drop * x**-exponent + floor
-    variance = _binomial_variance(expected, test_images)
-    misfit = np.sum((errors - expected) ** 2 / variance)
-    rng = np.random.default_rng(seed)
-    dispersion = np.maximum(1, misfit / rng.chisquare(1, (RESAMPLES, 1)))
-    noise = rng.standard_normal((RESAMPLES, len(n))) * np.sqrt(variance * dispersion)
-    draws = _fit(x, np.clip(expected + noise, 0, 1), 1 / variance)
-    there = np.asarray(accuracies)[np.asarray(sizes) == n[-1]]
-    spread = math.sqrt(variance[-1] + max(SEED_SPREAD, there.std()) ** 2 / len(there))
-    reached = np.clip(rng.normal(means[-1], spread, (RESAMPLES, 1)), 0, 1)
-    return LearningCurve(int(n[-1]), *map(float, (drop, exponent, floor, means[-1])), np.hstack([draws, reached]))
+    runs = [np.asarray(accuracies)[np.asarray(sizes) == size] for size in n]
+    of_seeds = [max(SEED_SPREAD, each.std()) ** 2 / len(each) for each in runs]
+    noise = np.random.default_rng(seed).standard_normal((RESAMPLES, len(n))) * np.sqrt(1 / weights + of_seeds)
+    drawn = np.clip(errors + noise, 0, 1)
+    continued = np.vstack([_fit(x, drawn, weights), _straight(x[-2], drawn[:, -2:])])
+    draws = np.column_stack([continued, 1 - np.tile(drawn[:, -1], 2)])
+    return LearningCurve(int(n[-1]), *map(float, (drop, exponent, floor, means[-1])), draws)
+
+
+def _straight(x: float, errors: np.ndarray) -> np.ndarray:
+    """Lines in log n through errors (R, 2) at x and 1, none rising: (R, 3), as laws that are as flat as any tried."""
+    exponent = EXPONENTS[0]
+    drop = np.maximum(0, errors[:, 0] - errors[:, 1]) / (x**-exponent - 1)
+    return np.stack([drop, np.full_like(drop, exponent), errors[:, 1] - drop], axis=1)
 
 
 def _binomial_variance(errors: np.ndarray, test_images: int) -> np.ndarray:

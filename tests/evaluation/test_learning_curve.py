@@ -25,7 +25,7 @@ def test_a_power_law_is_recovered(a, b, c):
     assert curve.exponent == pytest.approx(b, rel=1e-3)
     assert curve.floor == pytest.approx(c, abs=1e-4)
     assert curve.drop * curve.largest**curve.exponent == pytest.approx(a, rel=1e-2)
-    assert curve.accuracy(40_000).value == pytest.approx(accuracy(40_000, a, b, c), abs=1e-4)
+    assert curve.accuracy(60_000).value == pytest.approx(accuracy(60_000, a, b, c), abs=1e-4)
 
 
 @pytest.mark.parametrize("sizes", [1, 2, 3])
@@ -50,21 +50,21 @@ def test_the_images_for_one_more_point_by_hand():
     assert curve.more_images(2).images == pytest.approx((8 / 0.06) ** 2 - 10_000, abs=10)
 
 
-def test_no_number_is_given_beyond_twice_the_largest_size():
+def test_no_number_is_given_beyond_three_times_the_largest_size():
     sizes = [300, 1000, 3000, 10_000]
     curve = fit_learning_curve(sizes, accuracy(sizes, 2, 0.5, 0), TEST_IMAGES)  # 0.01 less takes 40,000 images
     answer = curve.more_images()
     assert answer.images is None
     assert answer.high is None
-    assert answer.beyond == 10_000
+    assert answer.beyond == 20_000
     assert curve.more_images(0.5).images == pytest.approx((2 / 0.015) ** 2 - 10_000, abs=20)
-    assert curve.accuracy(20_000) is not None
-    assert curve.accuracy(20_001) is None
+    assert curve.accuracy(30_000) is not None
+    assert curve.accuracy(30_001) is None
 
 
 def test_a_point_below_the_floor_is_never_promised():
     curve = fit_learning_curve(SIZES, accuracy(SIZES, 40, 0.9, 0.03), TEST_IMAGES)  # 0.5 points left to gain
-    assert (curve.more_images().images, curve.more_images().low) == (None, None)
+    assert (curve.more_images().images, curve.more_images().high) == (None, None)
 
 
 def test_a_curve_that_does_not_rise_promises_nothing():
@@ -79,15 +79,15 @@ def test_a_perfect_accuracy_can_be_fitted():
     assert 0.98 < curve.accuracy(1600).value <= 1
 
 
-def test_means_that_scatter_or_a_small_test_set_make_the_answer_less_sure():
+def test_runs_that_scatter_or_a_small_test_set_make_the_answer_less_sure():
     def width(accuracies, test_images):
-        interval = fit_learning_curve(SIZES, accuracies, test_images).accuracy(40_000)
+        interval = fit_learning_curve(np.repeat(SIZES, 2), accuracies, test_images).accuracy(40_000)
         return interval.high - interval.low
 
-    exact = accuracy(SIZES, 2, 0.35, 0.02)
-    scattered = exact + np.tile([-0.01, 0.01], 3)
+    exact = np.repeat(accuracy(SIZES, 2, 0.35, 0.02), 2)
+    scattered = exact + np.tile([-0.04, 0.04], len(SIZES))
     assert width(scattered, TEST_IMAGES) > 1.5 * width(exact, TEST_IMAGES)
-    assert width(exact, 500) > 2 * width(exact, TEST_IMAGES)
+    assert width(exact, 500) > 1.5 * width(exact, TEST_IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,8 @@ def test_means_that_scatter_or_a_small_test_set_make_the_answer_less_sure():
 )
 def test_the_intervals_hold_what_curves_of_any_kind_go_on_to(sizes, seeds, spread, test_images):
     n = np.repeat(SIMULATED["SIZES"][sizes], seeds)
-    found = [
-        SIMULATED["coverage"](truth, n, spread, test_images, repetitions=8, times=(1.5, 2))
-        for truth in SIMULATED["TRUTHS"]
-    ]
-    for what in ("held_1.5", "held_2", "held_point"):
+    found = [SIMULATED["coverage"](truth, n, spread, test_images, repetitions=8) for truth in SIMULATED["TRUTHS"]]
+    for what in ("held_1.5", "held_2", "held_3", "held_point"):
         held = [each[what] for each in found]
         assert np.mean(held) > 93
         assert np.min(held) > 70

@@ -35,7 +35,7 @@ def test_one_more_point_has_a_price_and_an_interval_and_none_far_beyond_the_data
     said = sentences(read_curve(write_curve(tmp_path, STEADY)))
     assert said[1].startswith("deep-cnn: one more point would take about 3,100 further images (95 % interval ")
     assert said[2] == (
-        "last20: one more point would take more than 10,000 further images; nothing is said beyond 20,000."
+        "last20: one more point would take more than 20,000 further images; nothing is said beyond 30,000."
     )
 
 
@@ -70,9 +70,9 @@ def test_from_three_sizes_nothing_is_said_or_drawn_beyond_them(tmp_path):
     assert "how it would go on" not in " ".join(text.get_text() for text in figure.legends[0].get_texts())
 
 
-def test_nothing_is_drawn_beyond_twice_the_largest_size(tmp_path):
+def test_nothing_is_drawn_beyond_three_times_the_largest_size(tmp_path):
     axes = learning_curve(read_curve(write_curve(tmp_path))).axes[0]
-    assert max(max(line.get_xdata()) for line in axes.lines) == pytest.approx(2 * max(GROWTH))
+    assert max(max(line.get_xdata()) for line in axes.lines) == pytest.approx(3 * max(GROWTH))
 
 
 def test_without_a_crossing_there_is_no_ring(tmp_path):
