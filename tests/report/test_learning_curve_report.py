@@ -35,7 +35,8 @@ def test_one_more_point_has_a_price_and_an_interval_and_none_far_beyond_the_data
     said = sentences(read_curve(write_curve(tmp_path, STEADY)))
     assert said[1].startswith("deep-cnn: one more point would take about 3,100 further images (95 % interval ")
     assert said[2] == (
-        "last20: one more point would take more than 20,000 further images; nothing is said beyond 30,000."
+        "last20: one more point would take more than 20,000 further images (95 % interval from 3,300); nothing is said "
+        "beyond 30,000."
     )
 
 
