@@ -20,12 +20,12 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """error(n) = drop * (n / largest) ** -exponent + floor, fitted to measured accuracies, and 1 - reached at most.
+    """error(n) = drop * (n / largest) ** -exponent + floor, fitted to measured accuracies.
 
     That is a * n ** -b + c with a = drop * largest ** exponent. largest: the largest number of training images
     measured. drop: the part of the error there that more images can remove; floor: the part that they cannot. reached:
-    the accuracy measured there, which more images make no worse. draws: (R, 4) drop, exponent, floor and reached of
-    resampled accuracies: their uncertainty.
+    the accuracy measured there, to which the law adds. draws: (R, 3) drop, exponent and reached of resampled
+    accuracies: their uncertainty.
     """
 
     largest: int
@@ -37,8 +37,8 @@ class LearningCurve:
 
     @property
     def _all(self) -> np.ndarray:
-        """(4, 1 + R): drop, exponent, floor and reached, as they are and as they were drawn."""
-        return np.vstack([(self.drop, self.exponent, self.floor, self.reached), self.draws]).T
+        """(3, 1 + R): drop, exponent and reached, as they are and as they were drawn."""
+        return np.vstack([(self.drop, self.exponent, self.reached), self.draws]).T
 
     @property
     def limit(self) -> int:
@@ -49,14 +49,14 @@ class LearningCurve:
         """Accuracy with so many images, the largest size or more, with its interval; None beyond the limit."""
         if images > self.limit:
             return None
-        drop, exponent, floor, reached = self._all
-        accuracy = np.clip(1 - floor - drop * (images / self.largest) ** -exponent, reached, 1)
+        drop, exponent, reached = self._all
+        accuracy = np.clip(reached + drop * (1 - (images / self.largest) ** -exponent), 0, 1)
         tail = (1 - confidence) / 2
         return Interval(float(accuracy[0]), *map(float, np.quantile(accuracy[1:], (tail, 1 - tail))))
 
     def more_images(self, points: float = 1.0, confidence: float = 0.95) -> MoreImages:
         """How many images beyond the largest size would make the accuracy that many percentage points better."""
-        drop, exponent, *_ = self._all
+        drop, exponent, _ = self._all
         left = drop - points / 100  # of the part that images can remove, once the points are gained
         reachable = left > 0
         ratio = np.divide(left, drop, out=np.ones_like(drop), where=reachable)
@@ -134,16 +134,16 @@ def fit_learning_curve(
     of_seeds = [max(SEED_SPREAD, each.std()) ** 2 / len(each) for each in runs]
     noise = np.random.default_rng(seed).standard_normal((RESAMPLES, len(n))) * np.sqrt(1 / weights + of_seeds)
     drawn = np.clip(errors + noise, 0, 1)
-    continued = np.vstack([_fit(x, drawn, weights), _straight(x[-2], drawn[:, -2:])])
-    draws = np.column_stack([continued, 1 - np.tile(drawn[:, -1], 2)])
+    rates = np.vstack([_fit(x, drawn, weights)[:, :2], _straight(x[-2], drawn[:, -2:])])
+    draws = np.column_stack([rates, 1 - np.tile(drawn[:, -1], 2)])
     return LearningCurve(int(n[-1]), *map(float, (drop, exponent, floor, means[-1])), draws)
 
 
 def _straight(x: float, errors: np.ndarray) -> np.ndarray:
-    """Lines in log n through errors (R, 2) at x and 1, none rising: (R, 3), as laws that are as flat as any tried."""
+    """Drop and exponent (R, 2) of lines in log n through errors (R, 2) at x and 1: laws as flat as any tried."""
     exponent = EXPONENTS[0]
     drop = np.maximum(0, errors[:, 0] - errors[:, 1]) / (x**-exponent - 1)
-    return np.stack([drop, np.full_like(drop, exponent), errors[:, 1] - drop], axis=1)
+    return np.stack([drop, np.full_like(drop, exponent)], axis=1)
 
 
 def _binomial_variance(errors: np.ndarray, test_images: int) -> np.ndarray:
