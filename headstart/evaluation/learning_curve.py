@@ -131,7 +131,7 @@ def fit_learning_curve(
         drop, exponent, floor = _fit(x, errors[None], weights)[0]
         expected = drop * x**-exponent + floor
     runs = [np.asarray(accuracies)[np.asarray(sizes) == size] for size in n]
-    of_seeds = [max(SEED_SPREAD, each.std()) ** 2 / len(each) for each in runs]
+    of_seeds = [max(SEED_SPREAD**2 / len(each), each.var() / max(1, len(each) - 1)) for each in runs]
     noise = np.random.default_rng(seed).standard_normal((RESAMPLES, len(n))) * np.sqrt(1 / weights + of_seeds)
     drawn = np.clip(errors + noise, 0, 1)
     rates = np.vstack([_fit(x, drawn, weights)[:, :2], _straight(x[-2], drawn[:, -2:])])
