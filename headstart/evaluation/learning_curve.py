@@ -136,7 +136,7 @@ def fit_learning_curve(
     drawn = np.clip(errors + noise, 0, 1)
     rates = np.vstack([_fit(x, drawn, weights)[:, :2], _straight(x[-2], drawn[:, -2:])])
     draws = np.column_stack([rates, 1 - np.tile(drawn[:, -1], 2)])
-    return LearningCurve(int(n[-1]), *map(float, (drop, exponent, floor, means[-1])), draws)
+    return LearningCurve(int(n[-1]), float(drop), float(exponent), float(floor), float(means[-1]), draws)
 
 
 def _straight(x: float, errors: np.ndarray) -> np.ndarray:
