@@ -77,7 +77,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=_size,
         nargs="+",
         metavar="N",
-        help="training images, or all (default: those of 100, 300, 1000, 3000, 10000 that there are, and all)",
+        help="training images, or all; what more would bring takes four sizes (default: those of 100, 300, 1000, 3000, "
+        "10000 that there are, and all)",
     )
     _add_options(curve)
 

@@ -12,8 +12,9 @@ from headstart.errors import HeadstartError
 from headstart.evaluation.statistics import Interval
 
 FARTHEST = 3  # no answer beyond so many times the largest size that was measured
-SIZES_FOR_A_FLOOR = 4  # with fewer, three numbers would be read out of three points
+SIZES_OF_A_LAW = 4  # the largest ones: from fewer, three numbers are hardly read out; smaller ones often follow no law
 EXPONENTS = (0.01, 3.0)  # the flattest and the steepest curve that is tried
+SEED_SPREAD = 0.01  # standard deviation of an accuracy over training seeds, where they themselves tell of no larger one
 RESAMPLES = 1000
 
 
@@ -22,16 +23,22 @@ class LearningCurve:
     """error(n) = drop * (n / largest) ** -exponent + floor, fitted to measured accuracies.
 
     That is a * n ** -b + c with a = drop * largest ** exponent. largest: the largest number of training images
-    measured. drop: the part of the error there that more images can remove; floor: the part that they cannot, 0 where
-    fewer than four sizes were measured. draws: (R, 3) the three numbers refitted to resampled accuracies: their
-    uncertainty.
+    measured. drop: the part of the error there that more images can remove; floor: the part that they cannot. reached:
+    the accuracy measured there, to which the law adds. draws: (R, 3) drop, exponent and reached of resampled
+    accuracies: their uncertainty.
     """
 
     largest: int
     drop: float
     exponent: float
     floor: float
+    reached: float
     draws: np.ndarray
+
+    @property
+    def _all(self) -> np.ndarray:
+        """(3, 1 + R): drop, exponent and reached, as they are and as they were drawn."""
+        return np.vstack([(self.drop, self.exponent, self.reached), self.draws]).T
 
     @property
     def limit(self) -> int:
@@ -39,17 +46,17 @@ class LearningCurve:
         return FARTHEST * self.largest
 
     def accuracy(self, images: float, confidence: float = 0.95) -> Interval | None:
-        """Accuracy with so many training images, with the interval of the curve; None beyond the limit."""
+        """Accuracy with so many images, the largest size or more, with its interval; None beyond the limit."""
         if images > self.limit:
             return None
-        drop, exponent, floor = np.vstack([(self.drop, self.exponent, self.floor), self.draws]).T
-        accuracy = np.clip(1 - floor - drop * (images / self.largest) ** -exponent, 0, 1)
+        drop, exponent, reached = self._all
+        accuracy = np.clip(reached + drop * (1 - (images / self.largest) ** -exponent), 0, 1)
         tail = (1 - confidence) / 2
         return Interval(float(accuracy[0]), *map(float, np.quantile(accuracy[1:], (tail, 1 - tail))))
 
     def more_images(self, points: float = 1.0, confidence: float = 0.95) -> MoreImages:
         """How many images beyond the largest size would make the accuracy that many percentage points better."""
-        drop, exponent, _ = np.vstack([(self.drop, self.exponent, self.floor), self.draws]).T
+        drop, exponent, _ = self._all
         left = drop - points / 100  # of the part that images can remove, once the points are gained
         reachable = left > 0
         ratio = np.divide(left, drop, out=np.ones_like(drop), where=reachable)
@@ -96,39 +103,47 @@ class Crossing:
 def fit_learning_curve(
     sizes: Sequence[int], accuracies: Sequence[float], test_images: int, seed: int = 0
 ) -> LearningCurve:
-    """Fit a power law to accuracies measured with several numbers of training images.
+    """Fit a power law to the accuracies measured with the four largest numbers of training images.
 
     sizes, accuracies: (P,), a run each; a size with several seeds occurs several times. test_images: how many each
-    accuracy was measured on. Raises HeadstartError for fewer than two sizes.
+    accuracy was measured on. Raises HeadstartError for fewer than four sizes.
 
     Power laws with a floor: Hestness et al. 2017, "Deep Learning Scaling is Predictable, Empirically" (arXiv
-    1712.00409). Least squares, each run weighted by the binomial variance of its error; for a given exponent drop and
-    floor have a closed form, so only the exponent is searched for. The uncertainty is a parametric bootstrap: errors
-    drawn about the curve with that variance, or with a larger one where the runs scatter more (Pearson's dispersion,
-    McCullagh and Nelder 1989, "Generalized Linear Models", chapter 4), are fitted anew. How large the dispersion is, is
-    drawn too, as few runs hardly tell: intervals from three single runs are wide. With two single runs nothing is known
-    of it, and the binomial variance stands alone. Runs count as independent; that they share their test images is left
-    out, and so is any doubt about the law itself: hence the limit.
+    1712.00409). Least squares over the means of the sizes, each weighted by the binomial variance of one run, as all
+    runs share their test images. For a given exponent drop and floor have a closed form, so only the exponent is
+    searched for.
+
+    The uncertainty: the means are drawn anew (a parametric bootstrap), with that variance and what training seeds
+    spread, and each draw goes on in two ways. One is the law. The other is a straight line in log n through the two
+    largest sizes: where a network is still close to chance, or its classes are learned one after the other, errors fall
+    faster at the end than any power law that fits all four (Viering and Loog 2021, "The Shape of Learning Curves: a
+    Review", arXiv 2103.10948).
     """
-    n, errors = np.asarray(sizes, dtype=float), 1 - np.asarray(accuracies, dtype=float)
-    if (different := len(np.unique(n))) < 2:
-        raise HeadstartError(f"a learning curve needs two training sizes at least, found {different}: add another size")
-    with_floor = different >= SIZES_FOR_A_FLOOR
-    x = n / n.max()
+    n, means = (each[-SIZES_OF_A_LAW:] for each in _means(sizes, accuracies))
+    if len(n) < SIZES_OF_A_LAW:
+        raise HeadstartError(
+            f"a learning curve is continued from {SIZES_OF_A_LAW} training sizes at least, found {len(n)}"
+        )
+    x, errors = n / n[-1], 1 - means
     expected = errors
     for _ in range(2):  # the weights come from the errors, then from the curve
-        variance = _binomial_variance(expected, test_images)
-        drop, exponent, floor = _fit(x, errors[None], 1 / variance, with_floor)[0]
+        weights = 1 / _binomial_variance(expected, test_images)
+        drop, exponent, floor = _fit(x, errors[None], weights)[0]
         expected = drop * x**-exponent + floor
-    variance = _binomial_variance(expected, test_images)
-    spare = len(n) - (3 if with_floor else 2)
-    misfit = np.sum((errors - expected) ** 2 / variance)
-    rng = np.random.default_rng(seed)
-    dispersion = np.maximum(1, misfit / rng.chisquare(spare, (RESAMPLES, 1))) if spare else 1.0
-    noise = rng.standard_normal((RESAMPLES, len(n))) * np.sqrt(variance * dispersion)
-    resampled = np.clip(expected + noise, 0, 1)
-    draws = _fit(x, resampled, 1 / variance, with_floor)
-    return LearningCurve(int(n.max()), float(drop), float(exponent), float(floor), draws)
+    runs = [np.asarray(accuracies)[np.asarray(sizes) == size] for size in n]
+    of_seeds = [max(SEED_SPREAD**2 / len(each), each.var() / max(1, len(each) - 1)) for each in runs]
+    noise = np.random.default_rng(seed).standard_normal((RESAMPLES, len(n))) * np.sqrt(1 / weights + of_seeds)
+    drawn = np.clip(errors + noise, 0, 1)
+    rates = np.vstack([_fit(x, drawn, weights)[:, :2], _straight(x[-2], drawn[:, -2:])])
+    draws = np.column_stack([rates, 1 - np.tile(drawn[:, -1], 2)])
+    return LearningCurve(int(n[-1]), float(drop), float(exponent), float(floor), float(means[-1]), draws)
+
+
+def _straight(x: float, errors: np.ndarray) -> np.ndarray:
+    """Drop and exponent (R, 2) of lines in log n through errors (R, 2) at x and 1: laws as flat as any tried."""
+    exponent = EXPONENTS[0]
+    drop = np.maximum(0, errors[:, 0] - errors[:, 1]) / (x**-exponent - 1)
+    return np.stack([drop, np.full_like(drop, exponent)], axis=1)
 
 
 def _binomial_variance(errors: np.ndarray, test_images: int) -> np.ndarray:
@@ -137,7 +152,7 @@ def _binomial_variance(errors: np.ndarray, test_images: int) -> np.ndarray:
     return share * (1 - share) / test_images
 
 
-def _fit(x: np.ndarray, errors: np.ndarray, weights: np.ndarray, with_floor: bool) -> np.ndarray:
+def _fit(x: np.ndarray, errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted least squares of errors (R, P) at x (P,): (R, 3) of drop, exponent and floor, none below zero.
 
     The exponent is found on a grid that is drawn closer four times about its best point.
@@ -145,7 +160,7 @@ def _fit(x: np.ndarray, errors: np.ndarray, weights: np.ndarray, with_floor: boo
     rows = np.arange(len(errors))
     grid = np.geomspace(*EXPONENTS, 60)[None]  # (1, G), later (R, G)
     for _ in range(5):
-        drop, floor, loss = _fit_given_exponents(x, errors, weights, grid, with_floor)
+        drop, floor, loss = _fit_given_exponents(x, errors, weights, grid)
         best = loss.argmin(axis=1)
         grid = np.broadcast_to(grid, loss.shape)
         found = np.stack([drop[rows, best], grid[rows, best], floor[rows, best]], axis=1)
@@ -155,7 +170,7 @@ def _fit(x: np.ndarray, errors: np.ndarray, weights: np.ndarray, with_floor: boo
 
 
 def _fit_given_exponents(
-    x: np.ndarray, errors: np.ndarray, weights: np.ndarray, exponents: np.ndarray, with_floor: bool
+    x: np.ndarray, errors: np.ndarray, weights: np.ndarray, exponents: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Best drop and floor, and their loss, for errors (R, P) and exponents (R, G) or (1, G); each (R, G).
 
@@ -164,15 +179,11 @@ def _fit_given_exponents(
     powers = x ** -exponents[..., None]  # (R, G, P)
     total = weights.sum()
     mean_power, mean_error = powers @ weights / total, (errors @ weights / total)[:, None]
-    if with_floor:
-        spread = ((powers - mean_power[..., None]) ** 2) @ weights
-        together = ((powers - mean_power[..., None]) * (errors - mean_error)[:, None]) @ weights
-        drop = np.maximum(0, together / spread)
-        floor = mean_error - drop * mean_power
-    if not with_floor or (floor < 0).any():
-        through_zero = ((powers * errors[:, None]) @ weights) / (powers**2 @ weights)
-        drop = np.where(floor < 0, through_zero, drop) if with_floor else through_zero
-        floor = np.maximum(0, floor) if with_floor else np.zeros_like(drop)
+    centred = powers - mean_power[..., None]
+    drop = np.maximum(0, (centred * (errors - mean_error)[:, None]) @ weights / (centred**2 @ weights))
+    floor = mean_error - drop * mean_power
+    through_zero = ((powers * errors[:, None]) @ weights) / (powers**2 @ weights)
+    drop, floor = np.where(floor < 0, through_zero, drop), np.maximum(0, floor)
     residuals = errors[:, None] - drop[..., None] * powers - floor[..., None]
     return drop, floor, residuals**2 @ weights
 

@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from headstart.evaluation.learning_curve import FARTHEST, Crossing, LearningCurve
+from headstart.evaluation.learning_curve import Crossing, LearningCurve
 from headstart.evaluation.statistics import accuracy_interval
 from headstart.report import count, percent
 from headstart.report.drawing import MUTED, WIDTH, Point, colours, label_points, markers, png, styled, write_title
@@ -26,6 +26,7 @@ from headstart.results import runs
 from headstart.results.files import write_bytes
 from headstart.results.learning_curve import Curve
 
+GOES_ON = "how it would go on, with its 95 % interval"
 RING: dict[str, Any] = {"ls": "", "marker": "o", "ms": 12, "mfc": "none", "mec": MUTED, "mew": 1.4}
 
 
@@ -49,10 +50,12 @@ def print_curve(curve: Curve) -> None:
 
 
 def sentences(curve: Curve) -> list[str]:
-    """Where each candidate from scratch catches up with each pre-trained one, and what one more point would take."""
+    """Where each candidate from scratch catches up with each pre-trained one, and what one more point would take, or
+    why that is not said."""
     return [
         *(_catching_up(scratch, other, found) for (scratch, other), found in curve.crossings.items()),
         *(_one_more_point(name, law) for name, law in curve.laws.items()),
+        *([curve.no_law] if curve.no_law else []),
     ]
 
 
@@ -74,7 +77,7 @@ def _one_more_point(name: str, law: LearningCurve) -> str:
         least = "" if more.low is None else f" (95 % interval from {low})"
         return (
             f"{name}: one more point would take more than {more.beyond:,} further images{least}; nothing is said "
-            f"beyond {FARTHEST} times the largest size."
+            f"beyond {law.limit:,}."
         )
     return (
         f"{name}: one more point would take about {_about(more.images)} further images (95 % interval {low} to {high})."
@@ -95,8 +98,8 @@ def write_figure(curve: Curve) -> None:
 def learning_curve(curve: Curve) -> Figure:
     """Accuracy against training images: each run a dot, means joined by lines, with intervals over the test images.
 
-    Dashed, with a band: the power law beyond the largest size, as far as it is asked, and its 95 % interval. A ring is
-    where a candidate from scratch catches up with one that is pre-trained.
+    Dashed, with a band: the power law beyond the largest size, as far as it is asked, and its 95 % interval; where
+    there is none, the axis says why. A ring is where a candidate from scratch catches up with one that is pre-trained.
     """
     figure = Figure(figsize=(WIDTH, 5.4))
     axes = figure.subplots()
@@ -105,18 +108,17 @@ def learning_curve(curve: Curve) -> Figure:
     lines = [
         line for name in curve.candidates for line in _measured(axes, curve, name, colour_of[name], marker_of[name])
     ]
-    lines += [line for name in curve.candidates for line in _extrapolated(axes, curve.laws[name], colour_of[name])]
+    lines += [line for name, law in curve.laws.items() for line in _extrapolated(axes, law, colour_of[name])]
     rings = _rings(axes, curve)
     axes.xaxis.set_major_locator(FixedLocator(_apart(list(curve.comparisons))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: count(value))
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-    axes.set(
-        xlabel="training images (logarithmic); bars: 95 % intervals over the test images", ylabel="accuracy on test"
-    )
+    along = ["training images (logarithmic); bars: 95 % intervals over the test images", curve.no_law]
+    axes.set(xlabel="\n".join(filter(None, along)), ylabel="accuracy on test")
     handles = [
         *(Line2D([], [], color=colour_of[name], marker=marker_of[name], label=name) for name in curve.candidates),
-        Line2D([], [], color=MUTED, ls=DASHES, label="how it would go on, with its 95 % interval"),
+        *([Line2D([], [], color=MUTED, ls=DASHES, label=GOES_ON)] if curve.laws else []),
         *([Line2D([], [], **RING, label="catches up")] if rings else []),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))

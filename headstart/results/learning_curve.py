@@ -11,7 +11,14 @@ from typing import Any
 import pandas as pd
 
 from headstart.errors import HeadstartError
-from headstart.evaluation.learning_curve import Crossing, LearningCurve, MoreImages, crossing, fit_learning_curve
+from headstart.evaluation.learning_curve import (
+    SIZES_OF_A_LAW,
+    Crossing,
+    LearningCurve,
+    MoreImages,
+    crossing,
+    fit_learning_curve,
+)
 from headstart.results import runs
 from headstart.results.comparison import Comparison, compare_runs
 from headstart.results.files import read_json, write_json, write_table
@@ -63,9 +70,21 @@ class Curve:
         rows = [row for row in self.rows if row["candidate"] == candidate]
         return [row["train_images"] for row in rows], [row["accuracy"] for row in rows]
 
+    @property
+    def no_law(self) -> str | None:
+        """Why nothing is said beyond the measured sizes, in a sentence; None where there are enough of them."""
+        if (sizes := len(self.comparisons)) >= SIZES_OF_A_LAW:
+            return None
+        return (
+            f"Nothing is said beyond {max(self.comparisons):,} training images: that takes {SIZES_OF_A_LAW} sizes, "
+            f"and {sizes} were measured."
+        )
+
     @cached_property
     def laws(self) -> dict[str, LearningCurve]:
-        """Candidate -> the power law that its accuracies follow."""
+        """Candidate -> the power law that its accuracies follow; none where there are too few sizes for one."""
+        if self.no_law is not None:
+            return {}
         return {name: fit_learning_curve(*self.accuracies(name), self.test_images) for name in self.candidates}
 
     @property
@@ -91,6 +110,7 @@ class Curve:
             "dataset": self.largest.dataset,
             "sizes": list(self.comparisons),
             "runs": self.rows,
+            "no_law": self.no_law,
             "laws": {
                 name: {key: getattr(law, key) for key in ("drop", "exponent", "floor", "largest")}
                 for name, law in self.laws.items()

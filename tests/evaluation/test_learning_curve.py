@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from headstart.evaluation.learning_curve import crossing, fit_learning_curve
 
 SIZES = np.array([500, 1000, 2000, 5000, 10_000, 20_000])
 TEST_IMAGES = 10_000
+SIMULATED = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "curve.py"))
 
 
 def accuracy(n, a, b, c):
@@ -25,15 +28,21 @@ def test_a_power_law_is_recovered(a, b, c):
     assert curve.accuracy(60_000).value == pytest.approx(accuracy(60_000, a, b, c), abs=1e-4)
 
 
-def test_with_three_sizes_no_floor_is_fitted():
-    curve = fit_learning_curve(SIZES[:3], accuracy(SIZES[:3], 5, 0.5, 0), TEST_IMAGES)
-    assert curve.floor == 0
-    assert not curve.draws[:, 2].any()
-    assert curve.exponent == pytest.approx(0.5, rel=1e-3)
+@pytest.mark.parametrize("sizes", [1, 2, 3])
+def test_fewer_than_four_sizes_carry_no_law(sizes):
+    n = np.repeat(SIZES[:sizes], 4)
+    with pytest.raises(HeadstartError, match=f"from 4 training sizes at least, found {sizes}"):
+        fit_learning_curve(n, accuracy(n, 5, 0.5, 0), TEST_IMAGES)
+
+
+def test_small_sizes_that_follow_no_law_bend_nothing():
+    measured = accuracy(SIZES, 2, 0.35, 0.02)
+    measured[:2] = 0.1
+    assert fit_learning_curve(SIZES, measured, TEST_IMAGES).exponent == pytest.approx(0.35, rel=1e-3)
 
 
 def test_the_images_for_one_more_point_by_hand():
-    sizes = [1000, 3000, 10_000]
+    sizes = [300, 1000, 3000, 10_000]
     curve = fit_learning_curve(sizes, accuracy(sizes, 8, 0.5, 0), TEST_IMAGES)  # error 0.08 at 10,000
     answer = curve.more_images()
     assert answer.images == pytest.approx((8 / 0.07) ** 2 - 10_000, abs=5)
@@ -42,7 +51,7 @@ def test_the_images_for_one_more_point_by_hand():
 
 
 def test_no_number_is_given_beyond_three_times_the_largest_size():
-    sizes = [1000, 3000, 10_000]
+    sizes = [300, 1000, 3000, 10_000]
     curve = fit_learning_curve(sizes, accuracy(sizes, 2, 0.5, 0), TEST_IMAGES)  # 0.01 less takes 40,000 images
     answer = curve.more_images()
     assert answer.images is None
@@ -55,55 +64,55 @@ def test_no_number_is_given_beyond_three_times_the_largest_size():
 
 def test_a_point_below_the_floor_is_never_promised():
     curve = fit_learning_curve(SIZES, accuracy(SIZES, 40, 0.9, 0.03), TEST_IMAGES)  # 0.5 points left to gain
-    assert (curve.more_images().images, curve.more_images().low) == (None, None)
+    assert (curve.more_images().images, curve.more_images().high) == (None, None)
 
 
 def test_a_curve_that_does_not_rise_promises_nothing():
-    curve = fit_learning_curve([1000, 2000, 4000], [0.80, 0.80, 0.79], TEST_IMAGES)
+    curve = fit_learning_curve([500, 1000, 2000, 4000], [0.80, 0.80, 0.80, 0.79], TEST_IMAGES)
     assert curve.more_images().images is None
-    assert curve.accuracy(4000).value == pytest.approx(0.796, abs=0.005)
+    assert curve.accuracy(4000).value == pytest.approx(0.79)
 
 
 def test_a_perfect_accuracy_can_be_fitted():
-    curve = fit_learning_curve([100, 200, 400], [0.98, 1.0, 1.0], test_images=50)
+    curve = fit_learning_curve([100, 200, 400, 800], [0.96, 0.98, 1.0, 1.0], test_images=50)
     assert curve.more_images().images is None
-    assert 0.98 < curve.accuracy(800).value <= 1
+    assert 0.98 < curve.accuracy(1600).value <= 1
 
 
 def test_runs_that_scatter_or_a_small_test_set_make_the_answer_less_sure():
     def width(accuracies, test_images):
-        interval = fit_learning_curve(np.repeat(SIZES, 3), accuracies, test_images).accuracy(40_000)
+        interval = fit_learning_curve(np.repeat(SIZES, 2), accuracies, test_images).accuracy(40_000)
         return interval.high - interval.low
 
-    exact = np.repeat(accuracy(SIZES, 2, 0.35, 0.02), 3)
-    scattered = exact + np.tile([-0.01, 0.0, 0.01], len(SIZES))
+    exact = np.repeat(accuracy(SIZES, 2, 0.35, 0.02), 2)
+    scattered = exact + np.tile([-0.04, 0.04], len(SIZES))
     assert width(scattered, TEST_IMAGES) > 1.5 * width(exact, TEST_IMAGES)
-    assert width(exact, 500) > 2 * width(exact, TEST_IMAGES)
+    assert width(exact, 500) > 1.5 * width(exact, TEST_IMAGES)
 
 
-def test_the_interval_holds_the_truth_at_least_nine_times_in_ten():
-    rng = np.random.default_rng(0)
-    sizes = np.repeat([1000, 5000, 20_000], 3)
-    error = 1 - accuracy(sizes, 2, 0.35, 0)
-    truth = (2 / (error[-1] - 0.01)) ** (1 / 0.35) - 20_000
-    held = 0
-    for _ in range(200):
-        of_seed = error + np.sqrt(error * (1 - error) / TEST_IMAGES) * rng.standard_normal(len(sizes))
-        measured = rng.binomial(TEST_IMAGES, of_seed) / TEST_IMAGES
-        answer = fit_learning_curve(sizes, 1 - measured, TEST_IMAGES).more_images()
-        held += (answer.low or math.inf) <= truth <= (answer.high or math.inf)
-    assert held >= 180
+@pytest.mark.parametrize(
+    ("sizes", "seeds", "spread", "test_images"),
+    [("four", 1, 0.01, 300), ("four near", 3, 0.003, 1000), ("six", 3, 0.0, 10_000)],
+)
+def test_the_intervals_hold_what_curves_of_any_kind_go_on_to(sizes, seeds, spread, test_images):
+    n = np.repeat(SIMULATED["SIZES"][sizes], seeds)
+    found = [SIMULATED["coverage"](truth, n, spread, test_images, repetitions=8) for truth in SIMULATED["TRUTHS"]]
+    for what in ("held_1.5", "held_2", "held_3", "held_point"):
+        held = [each[what] for each in found]
+        assert np.mean(held) > 93
+        assert np.min(held) > 70
+
+
+def test_what_was_measured_with_the_largest_size_stands_though_the_law_does_not_hold():
+    measured = [0.51, 0.67, 0.76, 0.86, 0.93]  # deep-cnn with 300 to 45,000 images of CIFAR-10
+    answer = fit_learning_curve([300, 1000, 3000, 10_000, 45_000], measured, TEST_IMAGES).accuracy(60_000)
+    assert 0.905 < answer.low < 0.93 < answer.value < 0.95 < answer.high
 
 
 def test_the_same_measurements_give_the_same_answer():
     measured = accuracy(SIZES, 2, 0.35, 0.02)
     first, second = (fit_learning_curve(SIZES, measured, TEST_IMAGES) for _ in range(2))
     assert first.more_images() == second.more_images()
-
-
-def test_one_size_is_no_curve():
-    with pytest.raises(HeadstartError, match="two training sizes"):
-        fit_learning_curve([500, 500], [0.8, 0.81], TEST_IMAGES)
 
 
 def test_the_crossing_is_found_on_a_logarithmic_scale():

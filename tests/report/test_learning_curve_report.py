@@ -13,7 +13,7 @@ from headstart.report.learning_curve import learning_curve, print_curve, sentenc
 from headstart.results import runs
 from headstart.results.learning_curve import read_curve
 
-STEADY = {size: {"deep-cnn": 1 - 8 * size**-0.5, "last20": 1 - 2 * size**-0.5} for size in (1000, 3000, 10_000)}
+STEADY = {size: {"deep-cnn": 1 - 8 * size**-0.5, "last20": 1 - 2 * size**-0.5} for size in (300, 1000, 3000, 10_000)}
 
 
 def test_where_from_scratch_catches_up_is_said_to_two_figures(tmp_path):
@@ -24,10 +24,10 @@ def test_where_from_scratch_catches_up_is_said_to_two_figures(tmp_path):
 
 def test_what_does_not_catch_up_or_is_never_behind_is_said_too(tmp_path):
     behind = sentences(read_curve(write_curve(tmp_path / "behind", STEADY)))
-    assert behind[0] == "deep-cnn does not catch up with last20 within this data, 1,000 to 10,000 training images."
+    assert behind[0] == "deep-cnn does not catch up with last20 within this data, 300 to 10,000 training images."
     ahead = {size: {"deep-cnn": each["last20"], "last20": each["deep-cnn"]} for size, each in STEADY.items()}
     assert sentences(read_curve(write_curve(tmp_path / "ahead", ahead)))[0] == (
-        "deep-cnn is level with last20 or ahead of it from the smallest size on: 1,000 images."
+        "deep-cnn is level with last20 or ahead of it from the smallest size on: 300 images."
     )
 
 
@@ -35,13 +35,13 @@ def test_one_more_point_has_a_price_and_an_interval_and_none_far_beyond_the_data
     said = sentences(read_curve(write_curve(tmp_path, STEADY)))
     assert said[1].startswith("deep-cnn: one more point would take about 3,100 further images (95 % interval ")
     assert said[2] == (
-        "last20: one more point would take more than 20,000 further images; nothing is said beyond 3 times the largest "
-        "size."
+        "last20: one more point would take more than 20,000 further images (95 % interval from 3,300); nothing is said "
+        "beyond 30,000."
     )
 
 
 def test_where_no_point_is_left_no_images_are_asked_for(tmp_path):
-    growth = {size: {"frozen": 0.999} for size in (100, 300)}
+    growth = {size: {"frozen": 0.999} for size in GROWTH}
     assert sentences(read_curve(write_curve(tmp_path, growth))) == ["frozen: less than one point is left to gain."]
 
 
@@ -58,6 +58,17 @@ def test_the_figure_has_a_dot_a_run_the_colours_of_the_report_and_a_ring(tmp_pat
     assert [text.get_text() for text in axes.texts] == ["about 2,200"]
     assert axes.get_xscale() == "log"
     assert figure.get_suptitle().startswith("deep-cnn catches up with last20 at about 2,200 images")
+
+
+def test_from_three_sizes_nothing_is_said_or_drawn_beyond_them(tmp_path):
+    curve = read_curve(write_curve(tmp_path, {size: GROWTH[size] for size in (300, 1000, 3000)}))
+    why = "Nothing is said beyond 3,000 training images: that takes 4 sizes, and 3 were measured."
+    assert sentences(curve) == ["deep-cnn catches up with last20 at about 2,200 training images.", why]
+    figure = learning_curve(curve)
+    axes = figure.axes[0]
+    assert max(max(line.get_xdata()) for line in axes.lines) == 3000
+    assert axes.get_xlabel().endswith(why)
+    assert "how it would go on" not in " ".join(text.get_text() for text in figure.legends[0].get_texts())
 
 
 def test_nothing_is_drawn_beyond_three_times_the_largest_size(tmp_path):

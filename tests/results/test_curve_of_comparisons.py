@@ -48,14 +48,26 @@ def test_what_is_saved_is_the_contract(tmp_path):
     curve = read_curve(write_curve(tmp_path))
     curve.save()
     saved = json.loads((tmp_path / runs.CURVE).read_text())
-    assert list(saved) == ["schema", "dataset", "sizes", "runs", "laws", "one_more_point", "crossings"]
+    assert list(saved) == ["schema", "dataset", "sizes", "runs", "no_law", "laws", "one_more_point", "crossings"]
     assert saved["sizes"] == [100, 300, 1000, 3000]
     assert list(saved["runs"][0]) == ["train_images", *KEYS, *SCORES]
+    assert saved["no_law"] is None
     assert saved["laws"].keys() == saved["one_more_point"].keys() == {"deep-cnn", "last20"}
     assert saved["one_more_point"]["last20"].keys() == {"images", "low", "high", "beyond"}
     assert saved["crossings"][0].keys() == {"from_scratch", "pretrained", "images", "smallest", "largest"}
     assert (tmp_path / runs.CURVE_TABLE).read_text().splitlines()[0] == ",".join(["train_images", *KEYS, *SCORES])
     assert read_curve(tmp_path).rows == curve.rows  # saving it changed nothing
+
+
+def test_from_three_sizes_nothing_is_said_beyond_them(tmp_path):
+    curve = read_curve(write_curve(tmp_path, {size: GROWTH[size] for size in (300, 1000, 3000)}))
+    curve.save()
+    saved = read_json(tmp_path / runs.CURVE)
+    assert saved["no_law"] == ("Nothing is said beyond 3,000 training images: that takes 4 sizes, and 3 were measured.")
+    assert saved["laws"] == saved["one_more_point"] == {}
+    assert saved["crossings"][0]["images"] == curve.crossings["deep-cnn", "last20"].images > 1000
+    finish(tmp_path)
+    assert verify(tmp_path) == []
 
 
 def test_an_unfinished_size_does_not_count(tmp_path):
