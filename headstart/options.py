@@ -193,8 +193,8 @@ class Options:
     folds: str = option(
         "auto",
         folds,
-        "cross-validation, for images without a test split: K folds, or RxK: R times (default: auto, 5 where fewer than "
-        "1,000 images would be tested; none: one split)",
+        "cross-validation, for images without a test split: K folds, or RxK: R times; none: one split (default: auto, "
+        "5 where fewer than 1,000 images would be tested)",
         "K",
     )
     class_weights: str = option(
@@ -223,7 +223,9 @@ class Options:
         "the score that decides (default: accuracy; balanced-accuracy: every class counts the same)",
         choices=METRICS,
     )
-    margin: float = option(0.01, share, "a difference that is surely smaller is a tie (default: 1%%, one point)", "SHARE")
+    margin: float = option(
+        0.01, share, "a difference that is surely smaller is a tie (default: 1%%, one point)", "SHARE"
+    )
     prefer: str = option(
         "accuracy",
         one_of(PREFERENCES),

@@ -51,7 +51,13 @@ def times_and_folds(folds: str) -> tuple[int, int]:
 
 
 def _round(
-    dataset: Dataset, pool: np.ndarray, units: np.ndarray, given_val: np.ndarray, count: int, place: int | None, seed: int
+    dataset: Dataset,
+    pool: np.ndarray,
+    units: np.ndarray,
+    given_val: np.ndarray,
+    count: int,
+    place: int | None,
+    seed: int,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """(name, train, val, test) of each fold of one round."""
     generator = np.random.default_rng((seed, place or 0))

@@ -40,6 +40,9 @@ class Examples:
     alone_count: int
 
 
+NOTHING = Examples({}, [], [], 0)
+
+
 def choose(logits: Mapping[str, Sequence[np.ndarray]], labels: np.ndarray) -> dict[str, Examples]:
     """Choose what to show of each candidate; logits: candidate -> (N, C) a seed. labels: (N,)."""
     probabilities = {name: [softmax(each, axis=1) for each in seeds] for name, seeds in logits.items()}

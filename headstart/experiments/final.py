@@ -1,4 +1,4 @@
-"""The classifier that one takes home after cross-validation: the recommended candidate, trained once more on all images."""
+"""The classifier to take home after cross-validation: the recommended candidate, trained once more on all images."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
     size = None if trial.plan is None else trial.plan.image_size
     views = None if trial.plan is None else trial.plan.views
     trial = replace(
-        trial, candidate=candidate, split=dataset.whole.splits[0].name, plan=Plan(candidate.name, epochs, (), size, views)
+        trial,
+        candidate=candidate,
+        split=dataset.whole.splits[0].name,
+        plan=Plan(candidate.name, epochs, (), size, views),
     )
     data = dataset.whole
     say(f"{candidate.name}, once more on all {len(data):,} images, for {epochs:g} epochs")
@@ -73,5 +76,4 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
 
 def best_epoch(run: runs.Run) -> float:
     """The epoch whose weights a run has: the lowest loss on val."""
-    history = run.history
-    return float(history["epoch"][history["val_loss"].idxmin()])
+    return float(run.history.sort_values("val_loss", kind="stable")["epoch"].iloc[0])

@@ -17,9 +17,7 @@ from headstart.training.preparation import Pretrained
 
 REPORT_SECONDS = 4.0  # a trial: figures and page
 SURELY = 3  # a plan that would fit if all took so many times as long is not measured anew
-SHARES = tuple(
-    step / 20 for step in range(2, 21)
-)  # of a recipe's epochs, that are weighed: fewer teach nothing
+SHARES = tuple(step / 20 for step in range(2, 21))  # of a recipe's epochs, that are weighed: fewer teach nothing
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from headstart.data.dataset import PARTS
 from headstart.evaluation.scores import FIGURE, shown_in
 from headstart.report import duration, figures, images, percent
 from headstart.report.drawing import NARROW, WIDTH, png, svg
-from headstart.report.reading import candidates, means_of, retrained_shares, runs_of
+from headstart.report.reading import candidates, means_of, retrained_shares
 from headstart.report.reliability import reliability_diagram
 from headstart.report.unfreezing import unfreezing
 from headstart.results import runs
@@ -163,8 +163,8 @@ def confusion_pictures(comparison: Comparison) -> dict[str, Picture]:
     for name in candidates(comparison):
         figure = figures.confusion(comparison, name)
         write_bytes(path := folder / f"confusion_{name}.png", png(figure))
-        seeds = len(runs_of(comparison, name))
-        summed = f" Counts are summed over {seeds} seeds." if seeds > 1 else ""
+        passes = len(comparison.passes[name])
+        summed = f" Counts are summed over {passes} passes." if passes > 1 else ""
         pictures[name] = picture(
             path,
             name,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.evaluation.examples import Example, Examples
+from headstart.evaluation.examples import NOTHING, Example, Examples
 from headstart.report import count, percent
 from headstart.report.figures import worst_mistake
-from headstart.report.reading import candidates, confusion_matrix, mistakes, runs_of
+from headstart.report.reading import candidates, confusion_matrix, mistakes
 from headstart.results.comparison import Comparison
 from headstart.runtime.text import shorten
 
@@ -53,7 +53,7 @@ class Matrix:
     heading: str
     rows: list[list[Cell]]
     shown: tuple[int, int]
-    seeds: int
+    passes: int
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,19 @@ class Gallery:
 
 
 def matrices(comparison: Comparison, examples: Mapping[str, Examples]) -> list[Matrix]:
-    """A matrix a candidate, counts summed over its seeds."""
+    """A matrix a candidate, counts summed over its passes."""
     names = _names(comparison)
     found = []
     for candidate in candidates(comparison):
         counts = confusion_matrix(comparison, candidate)
         rows = [
-            [_cell(counts, true, taken, names, examples[candidate]) for taken in range(len(names))]
+            [_cell(counts, true, taken, names, examples.get(candidate, NOTHING)) for taken in range(len(names))]
             for true in range(len(names))
         ]
         worst = mistakes(counts, 1)
         shown = worst[0][:2] if worst else (0, 0)
-        seeds = len(runs_of(comparison, candidate))
-        found.append(Matrix(candidate, worst_mistake(counts, names, candidate), rows, shown, seeds))
+        passes = len(comparison.passes[candidate])
+        found.append(Matrix(candidate, worst_mistake(counts, names, candidate), rows, shown, passes))
     return found
 
 
@@ -112,7 +112,7 @@ def galleries(
     """All galleries of the page by what they show; logits: candidate -> (N, C) a seed. labels: (N,)."""
     taken = {name: seeds[0].argmax(axis=1) for name, seeds in logits.items()}
     return {
-        "confused_pairs": confused_pairs(comparison, examples[comparison.recommended]),
+        "confused_pairs": confused_pairs(comparison, examples.get(comparison.recommended, NOTHING)),
         "confident_mistakes": confident_mistakes(comparison, examples, labels),
         "lone_successes": lone_successes(comparison, examples, taken),
     }

@@ -132,7 +132,7 @@ def metrics(comparison: Comparison, width: float = WIDTH) -> Figure:
 def class_scores(comparison: Comparison, width: float = WIDTH, height: float | None = None) -> Figure:
     """Precision, recall and F1 of each class, a mark a candidate (the mean of its seeds, each a faint dot); of very
     many classes, those hardest by F1."""
-    seeds, names = reading.class_scores_of_seeds(comparison), comparison.dataset["class_names"]
+    seeds, names = reading.class_scores_of_passes(comparison), comparison.dataset["class_names"]
     scores = reading.class_scores(comparison)
     difficulty = scores[comparison.recommended]["f1"]
     shown = np.sort(np.argsort(difficulty, kind="stable")[:MOST_CLASSES_COUNTED])

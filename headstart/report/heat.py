@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
@@ -15,7 +16,7 @@ from matplotlib import colormaps
 from headstart.data.dataset import Rows
 from headstart.errors import HeadstartError
 from headstart.report.confusion import Gallery
-from headstart.report.reading import runs_of
+from headstart.report.reading import network_of
 from headstart.results.comparison import Comparison
 from headstart.runtime.console import say
 
@@ -35,15 +36,16 @@ def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndar
     if find_spec("pytorch_grad_cam") is None:
         say("the report has no heat maps: pip install 'headstart[explain]' brings what they need")
         return {}
-    wanted: dict[tuple[str, int], dict[tuple[int, int], None]] = {}  # each once, in order
+    wanted: dict[tuple[str, Path], dict[tuple[int, int], None]] = {}  # each once, in order
     for gallery in galleries:
         for it in gallery.shots:
-            wanted.setdefault((gallery.candidate, it.seed), {})[it.image, it.taken] = None
+            run = network_of(comparison, gallery.candidate, it.seed, it.image)
+            wanted.setdefault((gallery.candidate, run.folder), {})[it.image, it.taken] = None
     found: Heats = {}
     missing: dict[str, str] = {}
-    for (candidate, seed), shots in wanted.items():
+    for (candidate, folder), shots in wanted.items():
         try:
-            found |= _of_network(comparison, candidate, seed, list(shots), images)
+            found |= _of_network(candidate, folder, list(shots), images)
         except Exception as error:  # another's code, on any backbone of timm: hours of training are not lost over it
             missing[candidate] = str(error) if isinstance(error, HeadstartError) else repr(error)
     if missing:
@@ -51,13 +53,11 @@ def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndar
     return found
 
 
-def _of_network(
-    comparison: Comparison, candidate: str, seed: int, shots: list[tuple[int, int]], images: np.ndarray | Rows
-) -> Heats:
+def _of_network(candidate: str, folder: Path, shots: list[tuple[int, int]], images: np.ndarray | Rows) -> Heats:
     from headstart.inference.classifier import Classifier
     from headstart.inference.explain import heatmaps
 
-    classifier = Classifier.load(runs_of(comparison, candidate)[seed].folder)
+    classifier = Classifier.load(folder)
     pixels = np.stack([classifier.square(images[image]) for image, _ in shots])
     maps = heatmaps(classifier, pixels, [taken for _, taken in shots])
     return {(candidate, *shot): blend(*pair) for shot, *pair in zip(shots, pixels, maps, strict=True)}

@@ -16,7 +16,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from headstart.data.dataset import PARTS
 from headstart.evaluation.examples import choose
 from headstart.report import charts, confusion, count, percent, provenance, theme, words
 from headstart.report.drawing import colours
@@ -43,6 +42,7 @@ def write_report(comparison: Comparison) -> Path:
         refresh=None if comparison.is_complete else REFRESH_SECONDS,
         so_far=words.so_far(comparison),
         shortened=words.shortened(comparison),
+        folded=words.folded(comparison),
         ended=_ended(comparison),
         disagreeing=_disagreeing(comparison),
         **_doubts(comparison),
@@ -97,7 +97,7 @@ def _write(folder: Path, page: str) -> Path:
 
 def _ended(comparison: Comparison) -> list[str]:
     """What made runs end before their time, a sentence a run."""
-    ended = [(f"{run.candidate}, seed {run.seed}", run.metrics.get("ended")) for run in comparison.runs]
+    ended = [(f"{run.candidate}, {run.folder.name}", run.metrics.get("ended")) for run in comparison.runs]
     return [f"{name}: {why}" for name, why in ended if why]
 
 
@@ -136,7 +136,7 @@ def _results(comparison: Comparison) -> dict[str, Any]:
         "classes": class_rows(comparison),
         "most_classes_open": MOST_CLASSES_OPEN,
         "frequent_mistakes": frequent_mistakes(comparison),
-        "sizes": ", ".join(f"{count(comparison.dataset[name])} {name}" for name in PARTS),
+        "sizes": words.sizes(comparison),
     }
 
 

@@ -70,8 +70,9 @@ def keep_pictures(comparison: Comparison, dataset: Dataset) -> None:
     shown = _sample_indices(dataset.train.labels, len(dataset.class_names))
     kept = [(int(dataset.train.labels[index]), small_jpeg(dataset.train.images[index])) for index in shown]
     left = MOST_BYTES - sum(len(jpeg) for _, jpeg in kept)
-    tests, heats = _small_tests(comparison, dataset.test.images, left)
-    suspects = [small_jpeg(dataset.parts[it["split"]].images[it["row"]]) for it in comparison.label_suspects]
+    tests, heats = _small_tests(comparison, dataset.tested.images, left)
+    parts = dataset.parts | {"test": dataset.tested}
+    suspects = [small_jpeg(parts[it["split"]].images[it["row"]]) for it in comparison.label_suspects]
     balance = np.array(list(counts(dataset).values()))
     write_pictures(comparison.folder, Pictures(tests, kept, suspects, balance, heats))
     renew_checksums(comparison.folder, runs.EXAMPLES, *(f"{runs.FIGURES}/{name}" for name in (SAMPLES, BALANCE)))

@@ -39,7 +39,7 @@ def print_curve(curve: Curve) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for size, comparison in curve.comparisons.items():
         rows = [row for _, row in comparison.table().loc[curve.candidates].iterrows()]
-        spreads = [f" ± {100 * row.accuracy_std:.2f}" if row.seeds > 1 else "" for row in rows]
+        spreads = [f" ± {100 * row.accuracy_std:.2f}" if row.runs > 1 else "" for row in rows]
         cells = [f"{100 * row.accuracy:.2f} %{spread}" for row, spread in zip(rows, spreads, strict=True)]
         table.add_row(f"{size:,}", *cells)
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)

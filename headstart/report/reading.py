@@ -18,7 +18,7 @@ def candidates(comparison: Comparison) -> list[str]:
 
 
 def means_of(comparison: Comparison) -> dict[str, dict[str, Any]]:
-    """Candidate -> its row of the comparison's table: means over seeds, `accuracy_std` and `seeds`."""
+    """Candidate -> its row of the comparison's table: means over passes, `accuracy_std` and `runs`."""
     table = comparison.table()
     return {str(name): dict(zip(table.columns, row, strict=True)) for name, *row in table.itertuples()}
 
@@ -36,37 +36,52 @@ def retrained_shares(comparison: Comparison) -> dict[str, float]:
 
 
 def class_scores(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
-    """Candidate -> score ("precision", "recall", "f1") -> (C,) means over its seeds."""
+    """Candidate -> score ("precision", "recall", "f1") -> (C,) means over its passes."""
     return {
         name: {key: each.mean(axis=0) for key, each in scores.items()}
-        for name, scores in class_scores_of_seeds(comparison).items()
+        for name, scores in class_scores_of_passes(comparison).items()
     }
 
 
-def class_scores_of_seeds(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
-    """Candidate -> score ("precision", "recall", "f1") -> (S, C), a row a seed."""
+def class_scores_of_passes(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:
+    """Candidate -> score ("precision", "recall", "f1") -> (P, C), a row a pass."""
     scores = {}
-    for name in candidates(comparison):
-        seeds = [run.metrics["per_class"] for run in runs_of(comparison, name)]
-        scores[name] = {key: np.array([[row[key] for row in rows] for rows in seeds]) for key in CLASS_SCORES}
+    for name, passes in comparison.passes.items():
+        of_passes = [each.metrics["per_class"] for each in passes]
+        scores[name] = {key: np.array([[row[key] for row in rows] for rows in of_passes]) for key in CLASS_SCORES}
     return scores
 
 
 def class_support(comparison: Comparison) -> list[int]:
     """How many test images each class has."""
-    return [row["support"] for row in comparison.runs[0].metrics["per_class"]]
+    first = max((passes[0] for passes in comparison.passes.values()), key=lambda each: len(each.tested))
+    return [row["support"] for row in first.metrics["per_class"]]
 
 
 def confusion_matrix(comparison: Comparison, candidate: str) -> np.ndarray:
-    """Counts (C, C) of one candidate, a row a true class, summed over its seeds."""
-    return np.sum([run.metrics["confusion_matrix"] for run in runs_of(comparison, candidate)], axis=0)
+    """Counts (C, C) of one candidate, a row a true class, summed over its passes."""
+    return np.sum([each.metrics["confusion_matrix"] for each in comparison.passes[candidate]], axis=0)
 
 
 def predictions(comparison: Comparison) -> tuple[dict[str, list[np.ndarray]], np.ndarray]:
-    """Candidate -> logits (N, C) of each seed, and the labels (N,) that all share."""
-    found = {name: [run.predictions() for run in runs_of(comparison, name)] for name in candidates(comparison)}
-    _, labels, _ = next(iter(found.values()))[0]
-    return {name: [logits for logits, _, _ in seeds] for name, seeds in found.items()}, labels
+    """Candidate -> logits (N, C) of each pass, calibrated where there are folds, and the labels (N,) that all share.
+
+    Only of candidates that were tested on all images; where none was yet, none.
+    """
+    whole = {name: [each for each in passes if each.is_whole] for name, passes in comparison.passes.items()}
+    whole = {name: passes for name, passes in whole.items() if passes}
+    labels = next(iter(whole.values()))[0].labels if whole else np.arange(0)
+    found = {
+        name: [each.calibrated if comparison.folds else each.logits for each in passes]
+        for name, passes in whole.items()
+    }
+    return found, labels
+
+
+def network_of(comparison: Comparison, candidate: str, place: int, image: int) -> runs.Run:
+    """The run that tested an image in one of a candidate's passes."""
+    each = [each for each in comparison.passes[candidate] if each.is_whole][place]
+    return each.runs[each.network[image]]
 
 
 def mistakes(matrix: np.ndarray, most: int) -> list[tuple[int, int, int]]:

@@ -6,13 +6,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import softmax
 
-from headstart.evaluation.calibration import Reliability, fit_temperature, reliability
+from headstart.evaluation.calibration import Reliability, reliability
 from headstart.report import percent
 from headstart.report.drawing import WIDE, WIDTH, colours, legend_columns, markers, styled, write_title
-from headstart.report.reading import candidates, runs_of
 from headstart.report.theme import FRONT
-from headstart.results import runs
 from headstart.results.comparison import Comparison
+from headstart.results.passes import Pass
 
 LEAST_IMAGES = 10  # of a bin whose accuracy is worth a mark
 PANELS = {"as trained": 0, "calibrated on val": 1}
@@ -20,9 +19,9 @@ PANELS = {"as trained": 0, "calibrated on val": 1}
 
 @styled
 def reliability_diagram(comparison: Comparison, width: float = WIDTH) -> Figure:
-    """How often a candidate is right on test where it is so sure: as trained, and calibrated. Its first seed has marks,
-    further seeds are faint lines."""
-    found = {name: [_before_and_after(run) for run in runs_of(comparison, name)] for name in candidates(comparison)}
+    """How often a candidate is right on test where it is so sure: as trained, and calibrated. Its first pass has marks,
+    further ones are faint lines."""
+    found = {name: [_before_and_after(each) for each in passes] for name, passes in comparison.passes.items()}
     across = width > WIDE
     figure = Figure(figsize=(width, 4.4 if across else 7.4))
     panels = figure.subplots(*((1, 2) if across else (2, 1)), sharex=True, sharey=True)
@@ -55,8 +54,7 @@ def _held(bins: Reliability) -> tuple[np.ndarray, np.ndarray]:
     return bins.confidence[held], bins.accuracy[held]
 
 
-def _before_and_after(run: runs.Run) -> tuple[Reliability, Reliability]:
-    logits, labels, _ = run.predictions()
-    temperature = fit_temperature(*run.predictions("val")[:2])
-    before, after = (softmax(logits.astype(np.float64) / each, axis=1) for each in (1.0, temperature))
-    return reliability(before, labels), reliability(after, labels)
+def _before_and_after(each: Pass) -> tuple[Reliability, Reliability]:
+    tested = each.tested
+    before, after = (softmax(logits[tested].astype(np.float64), axis=1) for logits in (each.logits, each.calibrated))
+    return reliability(before, each.labels[tested]), reliability(after, each.labels[tested])

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from headstart.evaluation.scores import SCREEN, Score, shown_in
 from headstart.report import WRITERS, percent
-from headstart.report.words import shortened, without_leaks
+from headstart.report.words import folded, shortened, without_leaks
 from headstart.results import runs
 from headstart.results.comparison import Comparison
 
@@ -24,10 +24,10 @@ INTERVAL = "95 %"  # the column behind that of a score that has an interval
 def _cells(score: Score, row: pd.Series, summary: Mapping[str, Mapping[str, float]]) -> list[str]:
     """What one candidate's row says of a score; a share of images with its spread over seeds and its interval."""
     text = WRITERS[score.written](row[score.key])
-    if score.interval != "wilson":
+    if score.key != "accuracy":
         return [text]
     bounds = summary[score.key]
-    spread = f" ± {100 * bounds['std']:.2f}" if row.seeds > 1 else ""
+    spread = f" ± {100 * bounds['std']:.2f}" if row.runs > 1 else ""
     return [text + spread, f"{100 * bounds['low']:.1f} to {100 * bounds['high']:.1f}"]
 
 
@@ -37,7 +37,7 @@ def print_comparison(comparison: Comparison) -> None:
     table.add_column("strategy", no_wrap=True)
     shown = shown_in(SCREEN)
     for score in shown:
-        for title in (score.short, INTERVAL) if score.interval == "wilson" else (score.short,):
+        for title in (score.short, INTERVAL) if score.key == "accuracy" else (score.short,):
             table.add_column(title, justify="right", no_wrap=True)
     for name, row in comparison.table().iterrows():
         cells = [cell for score in shown for cell in _cells(score, row, comparison.summary[str(name)])]
@@ -48,6 +48,8 @@ def print_comparison(comparison: Comparison) -> None:
     )
     of_table.print(table)
     console.print(f"Take {comparison.recommended}. {comparison.because}")
+    for line in folded(comparison):
+        console.print(line)
     if comparison.verdict.alternatives:
         console.print("Otherwise:")
     for alternative in comparison.verdict.alternatives:

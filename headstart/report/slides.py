@@ -260,7 +260,7 @@ def _training(comparison: Comparison, names: list[str], part: str, configs: Mapp
         "mixup": [f"{recipe['mixup']:g}" for recipe in recipes.values()],
         "augmentation: views": [count(len(recipe["views"])) for recipe in recipes.values()],
         "augmentation: pixels moved": [count(recipe["translate"]) for recipe in recipes.values()],
-        "seeds": [count(means[name]["seeds"]) for name in recipes],
+        comparison.repeats: [count(means[name]["runs"]) for name in recipes],
     }
     top = table(
         slide, [["", *recipes], *([key, *cells] for key, cells in rows.items())], 0.95, _heads(comparison, names)

@@ -83,7 +83,7 @@ def table_rows(comparison: Comparison, columns: Sequence[Column]) -> dict[str, l
         for name, text in texts.items():
             number = means[name][column.key]
             value = NOWHERE if pd.isna(number) else float(number)
-            remark = _remark(column.key, means[name])
+            remark = _remark(column.key, means[name], comparison)
             rows[name].append(Cell(text, remark, _stands_out(text, best, texts.values()), value))
     return rows
 
@@ -93,10 +93,10 @@ def _stands_out(text: str, best: str | None, texts: Collection[str]) -> bool:
     return text == best and len(set(texts)) > 1
 
 
-def _remark(key: str, row: Mapping[str, Any]) -> str:
+def _remark(key: str, row: Mapping[str, Any], comparison: Comparison) -> str:
     """What stands below a value, in small type."""
-    if key == "accuracy" and row["seeds"] > 1:
-        return f"± {percent(row['accuracy_std'])} over {row['seeds']:.0f} seeds"
+    if key == "accuracy" and row["runs"] > 1:
+        return f"± {percent(row['accuracy_std'])} over {row['runs']:.0f} {comparison.repeats}"
     if key == "fit_seconds" and row["frozen_seconds"] > 0:
         return f"{duration(row['frozen_seconds'])} of it frozen pass"
     return ""
@@ -108,8 +108,8 @@ def key_numbers(comparison: Comparison) -> dict[str, Cell]:
     share = row["trainable_parameters"] / row["parameters"]
     trained = Cell(percent(share, 0 if share >= 0.1 else 1), f"of {short_count(row['parameters'])}")
     return {
-        "accuracy on test": Cell(percent(row["accuracy"]), _remark("accuracy", row)),
-        "time to fit": Cell(duration(row["fit_seconds"]), _remark("fit_seconds", row)),
+        "accuracy on test": Cell(percent(row["accuracy"]), _remark("accuracy", row, comparison)),
+        "time to fit": Cell(duration(row["fit_seconds"]), _remark("fit_seconds", row, comparison)),
         "of the parameters trained": trained,
         "an image": Cell(milliseconds(row["latency_ms"]), f"{megabytes(row['size_mb'])} on disk"),
     }

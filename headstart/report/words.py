@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headstart.report import count, percent
+from headstart.results import runs
 from headstart.results.comparison import Comparison
 from headstart.results.request import read_request
 from headstart.results.shortened import again
@@ -18,15 +19,15 @@ FORGETTING = (
     "turns over easily: read the columns together."
 )
 CAUTIONS = {
-    "The test set was used once, after training.": "Early stopping, the learning rate and every other choice used the "
-    "validation set.",
-    "A confidence interval speaks of test images, and of seeds where there are several.": "It says how far the "
-    "difference between two strategies could move if other test images of the same kind had been drawn and, where each "
-    "ran with several seeds, other seeds. It says nothing about other training images or images of another kind.",
-    "Not significant is not equal.": "What cannot be told apart differs by too little for this test set, at 5 % after "
-    "Holm's correction for the number of pairs; then the quicker one is recommended.",
-    "± is the standard deviation over seeds.": "It is that of single runs, not of their mean. One seed shows none, "
-    "which does not mean that there is none.",
+    "No network is tested on what it was trained or chosen by.": "Early stopping, the learning rate and every other "
+    "choice used the validation images. Test images are looked at once, after training.",
+    "An interval says how far a number could move.": "If other test images of the same kind had been drawn and, where "
+    "there are several seeds or folds, other networks been trained. All intervals of differences on this page hold "
+    "together in 95 % of cases. They say nothing about images of another kind, nor of luck that all folds share.",
+    "The choice and its doubt are two things.": "Taken is what scores highest, or what scores nearly as high at half "
+    "the time. Whether these images are enough to be sure of it is said beside it: not told apart is not equal.",
+    "± is the standard deviation over seeds or folds.": "It is that of single runs, not of their mean. One run shows "
+    "none, which does not mean that there is none.",
     "Retraining forgets.": "What a pre-trained network knew beyond this data is overwritten in part: for anything else "
     "take the original.",
     "Times and latencies belong to this machine.": "Accuracies carry over better than seconds do.",
@@ -41,6 +42,35 @@ def without_leaks(leaked: int, scores: Mapping[str, Mapping[str, float]]) -> str
         return f"All {count(leaked)} test images have duplicates in train or val: none is left to score without them."
     told = ", ".join(f"{name} {percent(row['accuracy'])}" for name, row in scores.items())
     return f"Without the {count(leaked)} test images that have duplicates in train or val: {told}."
+
+
+def folded(comparison: Comparison) -> list[str]:
+    """How images were tested where there are folds, who was dropped, and which classifier to take home; else empty."""
+    if not comparison.folds:
+        return []
+    about, verdict = comparison.dataset, comparison.verdict
+    said = [
+        f"{comparison.folds} folds: each of {count(about['test'])} images was tested by networks that had not seen it, "
+        f"nor what is nearly the same; each network was trained on about {count(about['train'])} of them."
+    ]
+    for name, after in comparison.dropped.items():
+        said.append(f"{name} was clearly behind after {after} folds, and was not trained on the others.")
+    if comparison.classifier == comparison.folder / runs.CLASSIFIER:
+        low, high = percent(verdict.score.low, 1), percent(verdict.score.high, 1)
+        said.append(
+            f"To take home: {comparison.recommended}, trained once more on all images, in {runs.CLASSIFIER}/. It was "
+            f"tested by none; expect at least what the folds gave: {percent(verdict.score.value, 1)} ({low} to {high}; "
+            f"{verdict.metric.replace('-', ' ')})."
+        )
+    return said
+
+
+def sizes(comparison: Comparison) -> str:
+    """How many images there are."""
+    about = comparison.dataset
+    if comparison.folds:
+        return f"{count(about['test'])} in {comparison.folds} folds"
+    return ", ".join(f"{count(about[part])} {part}" for part in ("train", "val", "test"))
 
 
 def so_far(comparison: Comparison) -> str:

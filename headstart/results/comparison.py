@@ -72,7 +72,8 @@ class Comparison:
     @property
     def because(self) -> str:
         """Why, and what the pre-trained network is worth, in a few sentences."""
-        return " ".join(filter(None, (self.verdict.said, self.verdict.head_start)))
+        verdict = self.verdict
+        return " ".join(filter(None, (verdict.said, verdict.doubt, verdict.learned, verdict.head_start)))
 
     @property
     def is_complete(self) -> bool:
@@ -154,7 +155,7 @@ def compare_runs(
         raise HeadstartError(f"{folder} holds no finished run: nothing to compare")
     before = runs.checked(read_json(folder / runs.COMPARISON), folder) if (folder / runs.COMPARISON).exists() else {}
     request = read_request(folder)
-    asked = {"prefer": prefer, "metric": metric, "margin": margin}
+    asked: dict[str, Any] = {"prefer": prefer, "metric": metric, "margin": margin}
     asked |= {key: before.get("verdict", {}).get(key) for key, value in asked.items() if value is None}
     found = _in_order(found, before, request)
     configs = [run.config for run in found]
@@ -235,9 +236,7 @@ def _in_order(
     return sorted(found, key=lambda run: places.get(run.candidate, len(places)))
 
 
-def _planned(
-    rows: Sequence[Mapping[str, Any]], trials: Sequence[Mapping[str, Any]], gone: Mapping[str, int]
-) -> int:
+def _planned(rows: Sequence[Mapping[str, Any]], trials: Sequence[Mapping[str, Any]], gone: Mapping[str, int]) -> int:
     """How many runs there are to be: all that were asked for but those that are dropped, and what is there beside."""
     splits = list(dict.fromkeys(trial["split"] for trial in trials))
     left = [it for it in trials if splits.index(it["split"]) < gone.get(it["candidate"], len(splits))]
@@ -280,9 +279,7 @@ def _known_mean(values: Sequence[float | None]) -> float | None:
 
 def _pooled(passes: Sequence[Pass]) -> dict[str, float | None]:
     """Score -> its mean over passes, of those that follow from predictions."""
-    return {
-        key: _known_mean([each.metrics[key] for each in passes]) for key, score in SCORES.items() if score.formula
-    }
+    return {key: _known_mean([each.metrics[key] for each in passes]) for key, score in SCORES.items() if score.formula}
 
 
 def _summary(

@@ -1,4 +1,4 @@
-"""What may be wrong with the data below the scores: test images that leaked, copies, and labels that are disbelieved."""
+"""What may be wrong with the data below the scores: leaked test images, copies, and labels that are disbelieved."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def suspects(passes: Sequence[Pass], files: Mapping[str, Sequence[str]]) -> list
     if first.is_whole and len(first.runs) == 1:
         of_val = [predictions_of(each.runs[0], part="val") for each in whole]
         said["val"] = (
-            [each.logits / each.temperature for each in of_val], of_val[0].labels, np.arange(len(of_val[0].labels))
+            [each.logits / each.temperature for each in of_val],
+            of_val[0].labels,
+            np.arange(len(of_val[0].labels)),
         )
     logits = np.concatenate([mean_logits(each) for each, _, _ in said.values()])
     labels = np.concatenate([each for _, each, _ in said.values()])

@@ -18,7 +18,7 @@ from headstart.evaluation.scores import SCORES, Predictions, Score, evaluate
 from headstart.evaluation.statistics import Tested
 from headstart.results import runs
 from headstart.results.files import json_text
-from headstart.results.scores import evaluated, predictions_of
+from headstart.results.scores import predictions_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,90 +109,6 @@ def passes_of(found: Sequence[runs.Run]) -> dict[str, list[Pass]]:
     }
 
 
-def tested(self) -> np.ndarray:
-        """(n,) the places of the images that it tests, ascending."""
-        return np.sort(np.concatenate(self.places))
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it tests all images."""
-        return len(self.tested) == self.images
-
-    @cached_property
-    def network(self) -> np.ndarray:
-        """(N,) which of its runs tested each image; -1 where none did."""
-        return self._gathered([np.full(len(places), run) for run, places in enumerate(self.places)], -1)
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """(N,) int64; -1 where not tested."""
-        return self._gathered([run.predictions()[1] for run in self.runs], -1)
-
-    @cached_property
-    def logits(self) -> np.ndarray:
-        """(N, C) float32, of each image by the network that tested it; NaN where none did."""
-        return self._gathered([run.predictions()[0] for run in self.runs], np.nan)
-
-    @cached_property
-    def calibrated(self) -> np.ndarray:
-        """(N, C) the logits, divided by the temperature of the network that they come from."""
-        found = [predictions_of(run) for run in self.runs]
-        return self._gathered([each.logits / each.temperature for each in found], np.nan)
-
-    def predictions(self, places: np.ndarray | None = None) -> Predictions:
-        """What it says of the images at these places (None: of all that it tests)."""
-        chosen = self.tested if places is None else np.intersect1d(self.tested, places)
-        if len(self.runs) == 1:
-            return predictions_of(self.runs[0], np.searchsorted(self.places[0], chosen))
-        averaged = [run.averaged_logits() for run in self.runs]
-        whole = [run.predictions()[0] if each is None else each for run, each in zip(self.runs, averaged, strict=True)]
-        names = self.runs[0].predictions()[2]
-        return Predictions(
-            self.calibrated[chosen], self.labels[chosen], names, 1.0, self._gathered(whole, np.nan)[chosen]
-        )
-
-    @cached_property
-    def metrics(self) -> Mapping[str, Any]:
-        """Every score that follows from predictions, as `scores.evaluate` gives them; what was measured besides, mean
-        over its runs."""
-        if len(self.runs) == 1:
-            return self.runs[0].metrics
-        found = self.predictions()
-        scores = evaluate(found.logits, found.labels, found.class_names, averaged=found.averaged)
-        return json.loads(json_text(scores))
-
-    def _gathered(self, of_runs: Sequence[np.ndarray], missing: float) -> np.ndarray:
-        """(n, ...) of each run, at the places of their images: (N, ...)."""
-        gathered = np.full((self.images, *of_runs[0].shape[1:]), missing, of_runs[0].dtype)
-        for places, values in zip(self.places, of_runs, strict=True):
-            gathered[places] = values
-        return gathered
-
-
-def passes_of(found: Sequence[runs.Run]) -> dict[str, list[Pass]]:
-    """Candidate -> its passes: runs in their order, each in the first pass in which its images are not yet tested."""
-    tested = np.unique(np.concatenate([run.test_rows for run in found]))
-    passes: dict[str, list[list[runs.Run]]] = {}
-    taken: dict[tuple[str, int], np.ndarray] = {}
-    for run in found:
-        of_candidate = passes.setdefault(run.candidate, [])
-        place = 0
-        while place < len(of_candidate) and np.isin(run.test_rows, taken[run.candidate, place]).any():
-            place += 1
-        if place == len(of_candidate):
-            of_candidate.append([])
-            taken[run.candidate, place] = np.arange(0)
-        of_candidate[place].append(run)
-        taken[run.candidate, place] = np.union1d(taken[run.candidate, place], run.test_rows)
-    return {
-        name: [
-            Pass(tuple(each), tuple(np.searchsorted(tested, run.test_rows) for run in each), len(tested))
-            for each in of_candidate
-        ]
-        for name, of_candidate in passes.items()
-    }
-
-
 def tested(passes: Sequence[Pass], score: Score, places: np.ndarray, units: np.ndarray) -> Tested:
     """A score of one candidate, image by image, on the images at these places.
 
@@ -216,8 +132,8 @@ def tested(passes: Sequence[Pass], score: Score, places: np.ndarray, units: np.n
 def dropped(
     found: Sequence[runs.Run], trials: Sequence[Mapping[str, Any]], places: np.ndarray, units: np.ndarray
 ) -> dict[str, int]:
-    """Candidate -> after how many folds it is dropped: clearly behind (`race.clearly_behind`) once all that are still in
-    it have finished as many.
+    """Candidate -> after how many folds it is dropped: clearly behind (`race.clearly_behind`) once all that
+    are left have finished as many.
 
     trials: all that were to be, dicts of candidate and split, folds in their order. places, units: see `tested`.
     """

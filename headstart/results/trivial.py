@@ -74,6 +74,4 @@ def _tested(
         networks[split.places[new]] = number
     said = Predictions(np.eye(len(names))[classes[places]], labels[places], names)
     assert score.contributions is not None
-    return Tested(
-        score.contributions(said)[None], networks[places][None], units[places], score.weights(said.labels)
-    )
+    return Tested(score.contributions(said)[None], networks[places][None], units[places], score.weights(said.labels))

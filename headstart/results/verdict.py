@@ -70,6 +70,11 @@ class Verdict:
     alternatives: tuple[Alternative, ...]
     pairs: tuple[Pair, ...]
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was asked of it: prefer, metric and margin."""
+        return {"prefer": self.prefer, "metric": self.metric, "margin": self.margin}
+
     def as_json(self) -> dict[str, Any]:
         """As comparison.json keeps it."""
         return asdict(self)

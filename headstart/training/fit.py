@@ -64,8 +64,8 @@ class Fitted:
 def fit(
     model: nn.Module, samples: TrainVal, recipe: Recipe, fabric: Fabric, seed: int, watch: Watch | None = None
 ) -> Fitted:
-    """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val, or the
-    last one where val is empty and nothing can be chosen; its loss and accuracy are then NaN.
+    """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val; where
+    val is empty nothing can be chosen: the last ones stay, and loss and accuracy on val are NaN.
 
     The history has a row a validation, mostly one an epoch: epoch (how many are over, to three decimals), then, since
     the row before: seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the recipe's last
