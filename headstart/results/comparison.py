@@ -189,7 +189,7 @@ def compare_runs(
     most_accurate = max((name for name in passes if name not in gone), key=lambda name: scored[name].score)
     return Comparison(
         folder=folder,
-        dataset=_dataset(configs, request),
+        dataset=_dataset(found, trials),
         backbone=next(({key: each[key] for key in ("name", "weights", "why")} for each in backbones if each), None),
         runs=found,
         rows=rows,
@@ -205,13 +205,11 @@ def compare_runs(
     )
 
 
-def _dataset(configs: Sequence[Mapping[str, Any]], request: Mapping[str, Any] | None) -> dict[str, Any]:
+def _dataset(found: Sequence[runs.Run], trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What is said of the data."""
-    about = dict(configs[0]["dataset"])
-    splits = {trial["split"] for trial in request["trials"]} if request else {config["split"] for config in configs}
-    if len(splits) > 1:
-        about |= {"test": about["tested"], "folds": len(splits)}
-    return about
+    about = dict(found[0].config["dataset"])
+    splits = {trial["split"] for trial in trials}
+    return about | {"test": about["tested"], "folds": len(splits)} if len(splits) > 1 else about
 
 
 def _refuse_other_labels(passes: Mapping[str, Sequence[Pass]]) -> None:

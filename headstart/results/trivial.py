@@ -42,7 +42,7 @@ def read_answers(folder: Path) -> tuple[dict[str, list[Answers]], list[str]]:
     """What a comparison's folder has of them, and the class names; nothing where it is older than their being kept."""
     if not (folder / runs.TRIVIAL).exists():
         return {}, []
-    with np.load(folder / runs.TRIVIAL, allow_pickle=False) as saved:
+    with (folder / runs.TRIVIAL).open("rb") as file, np.load(file, allow_pickle=False) as saved:
         splits = {key.split("/")[1] for key in saved.files if "/" in key}
         found = {
             str(name): [
