@@ -197,9 +197,10 @@ def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch
     def tell(row: Row) -> None:
         watch.on_row(row)
         if next(lines) % every == 0:
+            on_val = f"val loss {row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, "
             note(
-                f"{trial.candidate.name} epoch {row['epoch']:g}: loss {row['train_loss']:.3f}, val loss "
-                f"{row['val_loss']:.3f}, val accuracy {100 * row['val_accuracy']:.2f} %, {row['seconds']:.1f} s"
+                f"{trial.candidate.name} epoch {row['epoch']:g}: loss {row['train_loss']:.3f}, "
+                f"{on_val if len(val_samples) else ''}{row['seconds']:.1f} s"
             )
 
     started = time.perf_counter()

@@ -159,7 +159,10 @@ def head_start(scores: Mapping[str, float], pretrained: Collection[str], pairs: 
 def points(difference: Difference) -> str:
     """A difference in points of a percent, with its interval; hundredths only where they mean something."""
     digits = 2 if difference.high - difference.low < 0.02 else 1
-    mean, low, high = (f"{100 * each:.{digits}f}" for each in (difference.mean, difference.low, difference.high))
+    ends = (difference.mean, difference.low, difference.high)
+    mean, low, high = (
+        f"{round(100 * each, digits) + 0.0:.{digits}f}" for each in ends
+    )  # 0.0 is added to have no "-0.0"
     return f"{mean} points (95 % interval {low} to {high})"
 
 
