@@ -83,7 +83,7 @@ def test_class_names_of_any_kind_travel_safely_through_report_and_csv(hostile, t
 
 def test_strict_stops_before_training_at_a_fault(hostile, tmp_path, capfd):
     with pytest.raises(SystemExit) as ended:
-        main(["compare", str(hostile), "--strict", "--max-bad", "5%", "--strategies", "base-cnn", "--output", "out"])
+        main(["compare", str(hostile), "--strict", "--max-bad", "5%", "--folds", "none", "--output", "out"])
     assert ended.value.code == 2
     assert "--strict stops at photos: 4 classes with fewer than 10 training images" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
