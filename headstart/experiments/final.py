@@ -12,7 +12,7 @@ import numpy as np
 
 from headstart.data.dataset import Dataset
 from headstart.evaluation.calibration import fit_temperature
-from headstart.experiments.trial import Trial, config_of, pretrained, sides_of, train
+from headstart.experiments.trial import Trial, config_of, sides_of, train
 from headstart.inference.classifier import Classifier
 from headstart.plan import Plan
 from headstart.results import runs
@@ -20,10 +20,9 @@ from headstart.results.files import write_json
 from headstart.results.passes import Pass
 from headstart.runtime.cache import temporary_folder
 from headstart.runtime.console import say
-from headstart.runtime.device import environment, make_fabric, seed_all
+from headstart.runtime.device import environment, make_fabric
 from headstart.strategies import with_epochs
 from headstart.training.fit import Watch
-from headstart.training.preparation import prepare
 
 
 def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path:
@@ -49,12 +48,7 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
     data = dataset.whole
     say(f"{candidate.name}, once more on all {len(data):,} images, for {epochs:g} epochs")
     fabric = make_fabric(trial.setting.device)
-    shared = None
-    if candidate.weights is not None:
-        shared = pretrained(candidate.weights, trial.setting.shares, data.image_shape, fabric.device)
-    seed_all(trial.seed)
-    prepared = prepare(candidate.strategy, data, shared, trial.setting.image_size, fabric.device)
-    prepared.network.to(fabric.device)
+    prepared = untrained(trial, data, fabric)
     fitted, _, _ = train(trial, prepared, data, fabric, Watch())
     logits, labels = (
         np.concatenate([getattr(each, what)[each.tested] for each in passes]) for what in ("logits", "labels")

@@ -52,6 +52,9 @@ def learning_curve(
 def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: Options) -> Curve:
     """`learning_curve`, with its options read."""
     started = time.perf_counter()
+    if options.folds not in ("auto", ONE_SPLIT):
+        raise HeadstartError("a learning curve tests every size on the same images: it has no --folds")
+    options = replace(options, folds=ONE_SPLIT)
     if sizes is not None and len({str(size) for size in sizes}) < 2:
         raise HeadstartError(f"a learning curve needs two sizes or more, and {len(sizes)} was given")
     if options.output is not None:

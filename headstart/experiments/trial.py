@@ -82,12 +82,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     candidate, tested = trial.candidate, data.tested.rows
     data = data.on(trial.split)
     fabric = make_fabric(trial.setting.device)
-    shared = None
-    if candidate.weights is not None:
-        shared = pretrained(candidate.weights, trial.setting.shares, data.image_shape, fabric.device)
-    seed_all(trial.seed)
-    prepared = prepare(candidate.strategy, data, shared, trial.setting.image_size, fabric.device)
-    prepared.network.to(fabric.device)
+    prepared = untrained(trial, data, fabric)
     before = copy.deepcopy(prepared.network)
     fitted, frozen_seconds, training_seconds = train(trial, prepared, data, fabric, watch or Watch())
     val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
@@ -128,6 +123,17 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
         write_json(folder / runs.METRICS, metrics)
     _tell(trial, metrics)
     return runs.Run(trial.folder)
+
+
+def untrained(trial: Trial, data: Dataset, fabric: Fabric) -> Prepared:
+    """A trial's network before training, on the device; all random numbers from here on follow from its seed."""
+    candidate, setting, shared = trial.candidate, trial.setting, None
+    if candidate.weights is not None:
+        shared = pretrained(candidate.weights, setting.shares, data.image_shape, fabric.device)
+    seed_all(trial.seed)
+    prepared = prepare(candidate.strategy, data, shared, setting.image_size, fabric.device)
+    prepared.network.to(fabric.device)
+    return prepared
 
 
 def _tell(trial: Trial, metrics: dict[str, Any]) -> None:
