@@ -12,7 +12,7 @@ import numpy as np
 
 from headstart.data.dataset import Dataset
 from headstart.evaluation.calibration import fit_temperature
-from headstart.experiments.trial import Trial, config_of, sides_of, train
+from headstart.experiments.trial import Trial, config_of, sides_of, train, untrained
 from headstart.inference.classifier import Classifier
 from headstart.plan import Plan
 from headstart.results import runs
