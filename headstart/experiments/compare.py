@@ -18,6 +18,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.folds import in_folds
 from headstart.data.load import limited, load
 from headstart.errors import HeadstartError
+from headstart.evaluation.scores import METRICS, SCORES
 from headstart.experiments import trackers
 from headstart.experiments.final import train_on_all
 from headstart.experiments.first_look import first_look
@@ -241,7 +242,7 @@ class Request:
         """Whether a trial's candidate is clearly behind after the folds before its own; the first to be found so is
         said."""
         found, audited = runs.find_runs(folder), Audited.of(folder, len(self.data.tested))
-        gone = dropped(found, planned, audited.clean, audited.units)
+        gone = dropped(found, planned, SCORES[METRICS[self.options.metric]], audited.clean, audited.units)
         place = [split.name for split in self.data.splits].index(trial.split)
         if (after := gone.get(trial.candidate.name, math.inf)) > place:
             return False

@@ -22,12 +22,13 @@ from headstart.results.passes import Pass, dropped, passes_of, tested
 from headstart.results.request import read_request
 from headstart.results.scores import evaluated
 from headstart.results.trivial import trivial_answers
-from headstart.results.verdict import FIT, LATENCY, SIZE, Verdict, decide
+from headstart.results.verdict import FIT, LATENCY, SIZE, Verdict, beside, decide
 
 if TYPE_CHECKING:
     from headstart import Classifier
 
 KEYS = ("candidate", "strategy", "split", "seed")  # what a row is called by; its scores follow
+UNEQUAL = 5  # times as many images in the largest class as in the smallest: accuracy alone may mislead
 SAME = ("name", "fingerprint", "class_names", "tested")  # of the data: what runs that are compared must share
 FORGETTING = ("agreement", "divergence", "weight_distance", "cka")
 
@@ -73,7 +74,9 @@ class Comparison:
     def because(self) -> str:
         """Why, and what the pre-trained network is worth, in a few sentences."""
         verdict = self.verdict
-        return " ".join(filter(None, (verdict.said, verdict.doubt, verdict.learned, verdict.head_start)))
+        return " ".join(
+            filter(None, (verdict.said, verdict.doubt, verdict.learned, verdict.otherwise, verdict.head_start))
+        )
 
     @property
     def is_complete(self) -> bool:
@@ -169,24 +172,33 @@ def compare_runs(
     _refuse_other_labels(passes)
     audit = Audited.of(folder, found[0].images)
     trials = request["trials"] if request else rows
-    gone = dropped(found, trials, audit.clean, audit.units)
-    score = SCORES[METRICS[asked["metric"] or "accuracy"]]
-    scored = {name: tested(each, score, audit.clean, audit.units) for name, each in passes.items()}
+    metric = asked["metric"] or "accuracy"
+    gone = dropped(found, trials, SCORES[METRICS[metric]], audit.clean, audit.units)
     costs = {
         name: {
             key: float(np.mean([row[key] for row in rows if row["candidate"] == name])) for key in (FIT, LATENCY, SIZE)
         }
         for name in passes
     }
-    verdict = decide(
-        scored,
-        costs,
-        {run.candidate for run in found if run.config["backbone"]},
-        trivial=trivial_answers(folder, score, audit.clean, audit.units),
-        dropped=gone,
-        **{key: value for key, value in asked.items() if value is not None},
+
+    def judged(metric: str) -> Verdict:
+        score = SCORES[METRICS[metric]]
+        return decide(
+            {name: tested(each, score, audit.clean, audit.units) for name, each in passes.items()},
+            costs,
+            {run.candidate for run in found if run.config["backbone"]},
+            trivial=trivial_answers(folder, score, audit.clean, audit.units),
+            dropped=gone,
+            **{key: value for key, value in (asked | {"metric": metric}).items() if value is not None},
+        )
+
+    verdict = judged(metric)
+    if (ratio := _inequality(passes)) >= UNEQUAL:
+        verdict = beside(verdict, judged("accuracy" if metric != "accuracy" else "balanced-accuracy"), ratio)
+    summary = _summary(passes, rows, audit.units)
+    most_accurate = max(
+        (name for name in passes if name not in gone), key=lambda name: summary[name]["accuracy"]["mean"]
     )
-    most_accurate = max((name for name in passes if name not in gone), key=lambda name: scored[name].score)
     return Comparison(
         folder=folder,
         dataset=_dataset(found, trials),
@@ -194,7 +206,7 @@ def compare_runs(
         runs=found,
         rows=rows,
         passes=passes,
-        summary=_summary(passes, rows, audit.units),
+        summary=summary,
         verdict=verdict,
         planned=_planned(rows, trials, gone),
         leaked=audit.leaked,
@@ -203,6 +215,12 @@ def compare_runs(
         forgetting=_forgetting(found),
         dropped=gone,
     )
+
+
+def _inequality(passes: Mapping[str, Sequence[Pass]]) -> float:
+    """How many times as large as the smallest class that is tested the largest is."""
+    _, counts = np.unique(next(each for each in passes.values())[0].predictions().labels, return_counts=True)
+    return float(counts.max() / counts.min())
 
 
 def _dataset(found: Sequence[runs.Run], trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from headstart.evaluation.race import clearly_behind
-from headstart.evaluation.scores import SCORES, Predictions, Score, evaluate
+from headstart.evaluation.scores import Predictions, Score, evaluate
 from headstart.evaluation.statistics import Tested
 from headstart.results import runs
 from headstart.results.files import json_text
@@ -130,9 +130,13 @@ def tested(passes: Sequence[Pass], score: Score, places: np.ndarray, units: np.n
 
 
 def dropped(
-    found: Sequence[runs.Run], trials: Sequence[Mapping[str, Any]], places: np.ndarray, units: np.ndarray
+    found: Sequence[runs.Run],
+    trials: Sequence[Mapping[str, Any]],
+    score: Score,
+    places: np.ndarray,
+    units: np.ndarray,
 ) -> dict[str, int]:
-    """Candidate -> after how many folds it is dropped: clearly behind (`race.clearly_behind`) once all that
+    """Candidate -> after how many folds it is dropped: clearly behind by `score` (`race.clearly_behind`) once all that
     are left have finished as many.
 
     trials: all that were to be, dicts of candidate and split, folds in their order. places, units: see `tested`.
@@ -147,7 +151,7 @@ def dropped(
             break
         so_far = passes_of(counted)
         gone |= dict.fromkeys(
-            clearly_behind({name: tested(each, SCORES["accuracy"], places, units) for name, each in so_far.items()}),
+            clearly_behind({name: tested(each, score, places, units) for name, each in so_far.items()}),
             done,
         )
     return gone

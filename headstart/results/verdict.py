@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -53,8 +53,9 @@ class Verdict:
     """What to take, why, and what the others would cost or gain.
 
     said: the choice and its reason; doubt: how sure it is; learned: who is not surely better than a trivial answer, or
-    empty (where that holds of what is taken, `said` begins with it). score: of what is taken, corrected for having been
-    chosen. front: the Pareto front of score, time to fit, latency and size. pairs: every two, compared.
+    empty (where that holds of what is taken, `said` begins with it). otherwise: what another score would choose, where
+    that is told. score: of what is taken, corrected for having been chosen. front: the Pareto front of score, time to
+    fit, latency and size. pairs: every two, compared.
     """
 
     take: str
@@ -65,6 +66,7 @@ class Verdict:
     doubt: str
     learned: str
     head_start: str
+    otherwise: str
     score: Interval
     front: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
@@ -113,7 +115,7 @@ def decide(
         if name != take
     )
     score = chosen_interval(running, choice)
-    reason = _reason(take, prefer, metric.replace("-", " ").replace("f1", "F1"), score, scores, costs, alternatives)
+    reason = _reason(take, prefer, _metric(metric), score, scores, costs, alternatives)
     nothing, learned = _learned(tested, trivial)
     return Verdict(
         take,
@@ -124,11 +126,22 @@ def decide(
         _doubt(take, alternatives, margin),
         "" if take in nothing else learned,
         head_start(scores, pretrained, pairs),
+        "",
         score,
         front(scores, costs),
         alternatives,
         pairs,
     )
+
+
+def beside(verdict: Verdict, other: Verdict, ratio: float) -> Verdict:
+    """The same, and what is chosen by another score; ratio: how many times as large as the smallest class the largest
+    is, which is why it is told."""
+    told = f"{_metric(other.metric)} {_score(other.score, other.score.value)}"
+    same = f"{other.take} would be taken, too: {told}."
+    changed = f"{other.take} would be taken instead of {verdict.take}: {told}."
+    said = f"The largest class has {ratio:.0f} times the images of the smallest; by {_metric(other.metric)} "
+    return replace(verdict, otherwise=said + (same if other.take == verdict.take else changed))
 
 
 def front(scores: Mapping[str, float], costs: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
@@ -295,6 +308,11 @@ def _score(score: Interval, measured: float) -> str:
     lucky = f"; measured {_percent(measured)}, but the best of several is partly lucky"
     off = lucky if measured - score.value > LUCK else ""
     return f"{_percent(score.value)} (95 % interval {100 * score.low:.1f} to {100 * score.high:.1f}{off})"
+
+
+def _metric(metric: str) -> str:
+    """A row of METRICS, as a sentence has it."""
+    return metric.replace("-", " ").replace("f1", "F1")
 
 
 def _percent(share: float) -> str:

@@ -68,6 +68,36 @@ def test_one_that_is_as_good_within_the_margin_and_far_quicker_is_taken(tmp_path
     assert compare_runs(tmp_path, margin=0.001).recommended == "last20"
 
 
+def write_fold(folder, candidate, fold, folds, labels, predicted):
+    """The run of one of so many folds; labels, predicted: (N,) of all images that are tested."""
+    places = np.arange(len(labels))[fold::folds]
+    about = DATASET | {"test": len(places), "tested": len(labels)}
+    with runs.new_run(runs.run_folder(folder, candidate, f"fold{fold + 1}", fold)) as place:
+        predictions = (np.eye(2)[predicted[places]], labels[places])
+        runs.write_predictions(place, DATASET["class_names"], test=predictions, val=predictions, places=places)
+        named = {"candidate": candidate, "split": f"fold{fold + 1}", "seed": fold}
+        config = {"strategy": {"name": candidate}, "dataset": about, "backbone": None}
+        write_json(place / runs.CONFIG, {"schema": runs.SCHEMA, **named, **config})
+        scores = evaluate(*predictions, DATASET["class_names"])
+        write_json(place / runs.METRICS, dict.fromkeys(SCORES, 1.0) | {"fit_seconds": 1.0} | scores | named)
+
+
+def test_who_is_dropped_follows_from_the_metric_that_counts(tmp_path):
+    labels = (np.arange(1000) % 50 < 5).astype(int)  # nine to one
+    wrong = np.random.default_rng(0).random(1000) < 0.25
+    always_the_larger, fair = np.zeros_like(labels), np.where(wrong, 1 - labels, labels)
+    for fold in range(2):
+        write_fold(tmp_path, "base-cnn", fold, 5, labels, always_the_larger)
+        write_fold(tmp_path, "deep-cnn", fold, 5, labels, fair)
+    trials = [
+        {"candidate": name, "split": f"fold{n + 1}", "seed": n} for n in range(5) for name in ("base-cnn", "deep-cnn")
+    ]
+    write_json(tmp_path / runs.REQUEST, {"schema": runs.SCHEMA, "kind": "comparison", "trials": trials})
+    assert compare_runs(tmp_path).dropped == {"deep-cnn": 2}
+    assert compare_runs(tmp_path, metric="balanced-accuracy").dropped == {"base-cnn": 2}
+    assert "times the images of the smallest; by balanced accuracy" in compare_runs(tmp_path).because
+
+
 def test_several_seeds_are_averaged_and_their_spread_told(tmp_path):
     for seed, accuracy in enumerate((0.90, 0.92, 0.94)):
         write_run(tmp_path, "frozen", accuracy, seed)

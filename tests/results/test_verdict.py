@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headstart.evaluation.statistics import Tested
-from headstart.results.verdict import decide, front
+from headstart.results.verdict import beside, decide, front
 
 IMAGES = 2000
 
@@ -159,6 +159,16 @@ def test_the_metric_that_counts_is_named():
     assert decide({"frozen": candidate(0.9)}, COSTS, PRETRAINED, metric="f1").said.startswith(
         "frozen is the only strategy that ran: F1 88.9 % ("
     )
+
+
+def test_what_another_score_would_choose_is_told_beside_it():
+    verdict = decide(TESTED, COSTS, PRETRAINED)
+    same = beside(verdict, decide(TESTED, COSTS, PRETRAINED, metric="balanced-accuracy"), 12.4)
+    assert same.otherwise.startswith(
+        "The largest class has 12 times the images of the smallest; by balanced accuracy last20 would be taken, too: "
+    )
+    other = beside(verdict, decide(TESTED, COSTS, PRETRAINED, metric="f1", dropped={"last20": 2}), 5)
+    assert "by F1 deep-cnn would be taken instead of last20: F1 9" in other.otherwise
 
 
 def test_the_luck_of_the_best_is_taken_off_and_said():
