@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from headstart import strategies
 from headstart.evaluation.predictions import Predictions
 from headstart.evaluation.scores import COST, FIGURE, METRICS, QUALITY, SCORES, SCREEN, evaluate, with_interval
 from headstart.report import WRITERS
@@ -81,6 +82,7 @@ def test_what_has_an_interval_is_the_mean_of_what_images_contribute(score):
 
 def test_what_candidates_can_be_chosen_by_has_an_interval():
     assert {SCORES[key] for key in METRICS.values()} <= set(with_interval())
+    assert tuple(METRICS) == strategies.METRICS  # what can be asked for, where no array library is needed
 
 
 def test_a_row_with_a_formula_is_evaluated(monkeypatch):

@@ -167,6 +167,7 @@ def test_sizes_that_cannot_be_are_refused_before_anything_is_trained(given, said
     [
         ({"strategies": ["last21"]}, "unknown strategy 'last21'"),
         ({"sizes": [50]}, "needs two sizes or more"),
+        ({"folds": 5}, "it has no --folds"),
         ({"epochs": 0}, "epochs: 0 is not a whole number of 1 or more"),
         ({"seed": []}, "is not one or more different seeds"),
     ],
