@@ -13,8 +13,9 @@ DOUBT = 0.01  # how often one that is as good as the best may seem worse
 def clearly_behind(tested: Mapping[str, Tested]) -> list[str]:
     """Candidates that score more than BEHIND less than the best, on what both were tested on, at p < DOUBT.
 
-    To be asked once two folds are done, and after each further one. Even-Dar, Mannor and Mansour 2006, "Action
-    Elimination and Stopping Conditions"; bench/few_images.py measures how often the best is kept and what is saved.
+    To be asked after each fold; after the first it speaks of one network each. Even-Dar, Mannor and Mansour 2006,
+    "Action Elimination and Stopping Conditions"; bench/few_images.py measures how often the best is kept and what is
+    saved.
     """
     best = max(tested, key=lambda name: tested[name].score)
     found = []

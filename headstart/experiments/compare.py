@@ -247,7 +247,8 @@ class Request:
         if (after := gone.get(trial.candidate.name, math.inf)) > place:
             return False
         if after == place:
-            say(f"{trial.candidate.name} is clearly behind after {place} folds: it is not trained on the others")
+            behind = f"{trial.candidate.name} is clearly behind after {place} fold{'s' * (place > 1)}"
+            say(f"{behind}: it is not trained on the others")
         return True
 
     def report_so_far(self, folder: Path) -> None:

@@ -54,7 +54,9 @@ def folded(comparison: Comparison) -> list[str]:
         f"nor what is nearly the same; each network was trained on about {count(about['train'])} of them."
     ]
     for name, after in comparison.dropped.items():
-        said.append(f"{name} was clearly behind after {after} folds, and was not trained on the others.")
+        said.append(
+            f"{name} was clearly behind after {after} fold{'s' * (after > 1)}, and was not trained on the others."
+        )
     if comparison.classifier == comparison.folder / runs.CLASSIFIER:
         low, high = percent(verdict.score.low, 1), percent(verdict.score.high, 1)
         said.append(

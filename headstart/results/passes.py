@@ -144,7 +144,7 @@ def dropped(
     splits = list(dict.fromkeys(trial["split"] for trial in trials))
     left = {(trial["candidate"], trial["split"]) for trial in trials}
     gone: dict[str, int] = {}
-    for done in range(2, len(splits)):
+    for done in range(1, len(splits)):
         counted = [run for run in found if run.split in splits[:done] and run.candidate not in gone]
         needed = {(name, split) for name, split in left if split in splits[:done] and name not in gone}
         if needed - {(run.candidate, run.split) for run in counted}:

@@ -217,7 +217,7 @@ def _alternative(
         "open": f"not told apart, {_apart(difference, 'lower', 'higher')}",
     }[relation]
     compared = ", ".join(_ratio(1 / ratios[key], what) for key, _, _, what, _ in COSTS.values())
-    given_up = f"; clearly behind after {dropped} folds, and given up" if dropped else ""
+    given_up = f"; clearly behind after {dropped} fold{'s' * (dropped > 1)}, and given up" if dropped else ""
     said = f"{_named(other, difference)}: {how}, {compared}{given_up}."
     return Alternative(other, difference, relation, ratios, said)
 
