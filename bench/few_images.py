@@ -225,7 +225,7 @@ def raced(draws: list[Drawn]) -> Row:
                 spent += sum(COST[name] for name in running)
                 if first <= folds < FOLDS:
                     seen = {name: _until(each.tested[name], folds) for name in running}
-                    running = [name for name in running if name not in clearly_behind(seen)]
+                    running = [name for name in running if name not in clearly_behind(seen, len(COST))]
             best = max(COST, key=lambda name: each.tested[name].score)
             saved.append(1 - spent / FOLDS / sum(COST.values()))
             lost.append(best not in running)

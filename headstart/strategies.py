@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 LEAST_STEPS = 100  # docs/decisions/small-data.md
+SMALLEST_BATCH = 64  # images, about, that few of them are trained in at the least: the same page
 CLASS_WEIGHTS = ("none", "balanced")
 METRICS = ("accuracy", "balanced-accuracy", "f1")  # what may decide: evaluation/scores.py
 PREFERENCES = ("accuracy", "fit-time", "latency", "size")  # what may count when one is recommended: verdict.py
@@ -35,10 +36,10 @@ class Recipe:
     not fallen for three validations. validate_every: the loss on val is computed after so many epochs. patience:
     validations without a new lowest loss after which training stops (None: never).
     mixup: Beta's parameter for mixing inputs in pairs (0: not mixed). class_weights: "balanced" gives every class the
-    same weight in the loss, however few images it has. least_steps: of few images more epochs are trained, until so
-    many batches were seen (see `with_enough_steps`). views: what training sees of an image, by turns. translate: the
-    most pixels an image is moved by. test_views: averaged for the score with test-time augmentation, which is reported
-    apart.
+    same weight in the loss, however few images it has. least_steps: of few images batches are smaller and epochs more,
+    until so many batches were seen (see `with_enough_steps`). views: what training sees of an image, by turns.
+    translate: the most pixels an image is moved by. test_views: averaged for the score with test-time augmentation,
+    which is reported apart.
     """
 
     groups: tuple[Group, ...]
@@ -289,17 +290,20 @@ def with_epochs(strategy: Strategy, epochs: float | None) -> Strategy:
 
 
 def with_enough_steps(strategy: Strategy, images: int) -> Strategy:
-    """The same strategy, trained for as many epochs as `images` training images need: of few, an epoch is soon over.
+    """The same strategy, trained in smaller batches and for more epochs where `images` training images need it: of few,
+    an epoch is soon over.
 
     It is validated about as often in all: val may be much larger than they are.
     """
     recipe = strategy.recipe
-    epochs = math.ceil(recipe.least_steps / max(1, images // recipe.batch_size))
-    if epochs <= recipe.epochs:
-        return strategy
-    validate_every = int(epochs // recipe.epochs)
-    patience = recipe.patience and math.ceil(recipe.patience * epochs / (recipe.epochs * validate_every))
-    return replace(strategy, recipe=replace(recipe, epochs=epochs, validate_every=validate_every, patience=patience))
+    size = recipe.batch_size
+    while size > SMALLEST_BATCH and recipe.epochs * max(1, images // size) < recipe.least_steps:
+        size //= 2
+    epochs = max(recipe.epochs, math.ceil(recipe.least_steps / max(1, images // size)))
+    longer = int(epochs // recipe.epochs)
+    patience = recipe.patience and math.ceil(recipe.patience * epochs / (recipe.epochs * longer))
+    recipe = replace(recipe, validate_every=recipe.validate_every * longer, patience=patience)
+    return replace(strategy, recipe=replace(recipe, batch_size=size, epochs=epochs))
 
 
 def with_class_weights(strategy: Strategy, class_weights: str) -> Strategy:

@@ -5,6 +5,7 @@ import pytest
 from headstart.strategies import (
     DEFAULT,
     LEAST_STEPS,
+    SMALLEST_BATCH,
     STRATEGIES,
     Weights,
     candidates_of,
@@ -33,12 +34,20 @@ def test_no_two_strategies_look_the_same():
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_few_images_are_trained_on_until_there_were_enough_steps(name):
     strategy = STRATEGIES[name]
-    steps_an_epoch = max(1, 1000 // strategy.recipe.batch_size)
     raised = with_enough_steps(strategy, 1000).recipe
+    steps_an_epoch = 1000 // raised.batch_size
+    assert SMALLEST_BATCH / 2 < raised.batch_size <= strategy.recipe.batch_size
     assert raised.epochs >= strategy.recipe.epochs
     assert raised.epochs * steps_an_epoch >= LEAST_STEPS
     assert strategy.recipe.epochs <= raised.epochs / raised.validate_every < 2 * strategy.recipe.epochs
     assert (raised.epochs - 1) * steps_an_epoch < max(LEAST_STEPS, strategy.recipe.epochs * steps_an_epoch)
+
+
+def test_batches_become_smaller_before_epochs_become_more():
+    deep = STRATEGIES["deep-cnn"].recipe
+    sizes = {images: with_enough_steps(STRATEGIES["deep-cnn"], images).recipe for images in (200, 900, 3000, 5000)}
+    assert {images: each.batch_size for images, each in sizes.items()} == {200: 62, 900: 62, 3000: 250, 5000: 500}
+    assert sizes[200].epochs > sizes[900].epochs == sizes[3000].epochs == deep.epochs
 
 
 @pytest.mark.parametrize("images", [100, 1000, 3000, 4000])

@@ -150,8 +150,6 @@ def dropped(
         if needed - {(run.candidate, run.split) for run in counted}:
             break
         so_far = passes_of(counted)
-        gone |= dict.fromkeys(
-            clearly_behind({name: tested(each, score, places, units) for name, each in so_far.items()}),
-            done,
-        )
+        scored = {name: tested(each, score, places, units) for name, each in so_far.items()}
+        gone |= dict.fromkeys(clearly_behind(scored, len({name for name, _ in left})), done)
     return gone

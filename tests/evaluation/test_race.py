@@ -24,12 +24,12 @@ def two_of_five_folds(accuracies, images=300, seed=0):
 
 
 def test_one_that_is_far_behind_is_given_up_after_two_folds():
-    assert clearly_behind(two_of_five_folds({"good": 0.9, "bad": 0.5, "close": 0.89})) == ["bad"]
+    assert clearly_behind(two_of_five_folds({"good": 0.9, "bad": 0.5, "close": 0.89}), 3) == ["bad"]
 
 
 def test_a_small_lead_gives_nobody_up_however_sure():
-    assert clearly_behind(two_of_five_folds({"a": 0.9, "b": 0.885}, images=20_000)) == []
+    assert clearly_behind(two_of_five_folds({"a": 0.9, "b": 0.885}, images=20_000), 2) == []
 
 
 def test_a_lead_that_may_be_luck_gives_nobody_up():
-    assert clearly_behind(two_of_five_folds({"a": 0.9, "b": 0.85}, images=60)) == []
+    assert clearly_behind(two_of_five_folds({"a": 0.9, "b": 0.85}, images=60), 2) == []
