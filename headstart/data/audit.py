@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.data.dataset import Dataset, Subset
-from headstart.data.duplicates import find_duplicates, rows_of, together, traits_of_images
+from headstart.data.duplicates import find_duplicates, rows_of, together
 from headstart.data.load import load
 from headstart.runtime.text import shown
 
@@ -21,6 +21,7 @@ FEW = 10  # training images of a class
 LONG = 3.0  # times as long as wide
 TINY = 32  # pixels of the long side
 EXAMPLES = 100  # that are kept of a finding
+CHUNK = 256  # images looked at together
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _odd(dataset: Dataset) -> Iterator[Finding]:
     grey: list[str] = []
     tiny: list[str] = []
     long: list[str] = []
-    is_grey = traits_of_images(dataset)["grey"].to_numpy()
+    is_grey = _are_grey(dataset)
     for part_name, part in dataset.parts.items():
         grey += [name_of(part_name, part, row) for row in np.flatnonzero(is_grey[part.rows]).tolist()]
         if part.files is not None:
@@ -210,6 +211,14 @@ def _odd(dataset: Dataset) -> Iterator[Finding]:
             tuple(grey[:EXAMPLES]),
             False,
         )
+
+
+def _are_grey(dataset: Dataset) -> np.ndarray:
+    """(N,) bool, whether all three channels are the same."""
+    if dataset.files is not None:
+        return dataset.files["grey"].to_numpy(dtype=bool)
+    chunks = (dataset.images[start : start + CHUNK] for start in range(0, len(dataset), CHUNK))
+    return np.concatenate([(chunk == chunk[..., :1]).all(axis=(1, 2, 3)) for chunk in chunks])
 
 
 def _told(dataset: Dataset) -> Iterator[Finding]:
