@@ -11,6 +11,7 @@ HOPE = {16: 0.45, 32: 0.6}  # the correlation at a level below which the next, f
 BLUR = 2.0  # pixels: what is slower than this is taken away
 DEVIATION = 4.0  # grey levels that a neighbourhood's own deviation is added to: noise is not made loud
 OVERLAP = 0.4  # of either picture that the other must cover
+STRIP = 1 / 6  # of the height that a caption takes
 FLAT = 0.1  # the deviation, once normalised, below which a picture has nothing to be compared by
 
 
@@ -20,7 +21,7 @@ def laid_on(first: np.ndarray, second: np.ndarray, shares: np.ndarray) -> tuple[
 
     first, second: (n, S, S) grey. shares: (n,) of the first's sides that the second is sought in the middle of. By the
     inverse compositional algorithm (Baker and Matthews 2004), from coarse to fine; brightness and contrast are taken
-    out locally, so that neither matters. The best of aligned, as sought, and as they were.
+    out locally, so that neither matters. The better of aligned and as sought.
     """
     first, second = first.astype(np.float32), second.astype(np.float32)
     maps = np.zeros((len(first), 2, 3), np.float32)
@@ -32,10 +33,10 @@ def laid_on(first: np.ndarray, second: np.ndarray, shares: np.ndarray) -> tuple[
             break
         pictures, template = (normalised(_at(each[left], side)) for each in (first, second))
         sought = maps[left]
-        tried = (_aligned(pictures, template, sought, steps), sought, np.broadcast_to(_identity(2), sought.shape))
-        correlations = np.stack([_correlation(pictures, template, each) for each in tried])
-        best, every = correlations.argmax(axis=0), np.arange(len(left))
-        maps[left], scores[left] = np.stack(tried)[best, every], correlations[best, every]
+        tried = np.stack([_aligned(pictures, template, sought, steps), sought])
+        best = np.argmax([_correlation(pictures, template, each, parts=1) for each in tried], axis=0)
+        maps[left] = tried[best, np.arange(len(left))]
+        scores[left] = _correlation(pictures, template, maps[left])
         if 2 * side <= first.shape[1]:
             hopeless = scores[left] < HOPE[side]
             scores[left[hopeless]] = 0
@@ -128,18 +129,21 @@ def _aligned(pictures: np.ndarray, template: np.ndarray, maps: np.ndarray, steps
     return square[:, :2]
 
 
-def _correlation(pictures: np.ndarray, template: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """(n,) of the pixels where both are; 0 where that is less than OVERLAP of either, or one of them is flat there."""
+def _correlation(pictures: np.ndarray, template: np.ndarray, maps: np.ndarray, parts: int = 3) -> np.ndarray:
+    """(n,) of the pixels where both are, the best of so many parts: of all of these, and without a STRIP below or
+    above, where a caption may be; 0 where that is less than OVERLAP of either, or one of the two is flat there."""
     values, inside = _sampled(pictures, maps)
     flat = template.reshape(len(template), -1)
-    number = np.maximum(inside.sum(axis=1), 1)
-
-    def centred(pixels: np.ndarray) -> np.ndarray:
-        return (pixels - ((pixels * inside).sum(axis=1) / number)[:, None]) * inside
-
-    a, b = centred(values), centred(flat)
-    deviations = np.sqrt((a * a).sum(axis=1) / number), np.sqrt((b * b).sum(axis=1) / number)
-    covered = inside.mean(axis=1)
+    _, y, _ = _grid(template.shape[1])
     area = np.abs(np.linalg.det(maps[:, :, :2]))
-    usable = (covered >= OVERLAP) & (covered * area >= OVERLAP) & (np.minimum(*deviations) >= FLAT)
+    masks = (inside, inside & (y < 1 - 2 * STRIP), inside & (y > 2 * STRIP - 1))
+    return np.max([_correlation_of(values, flat, mask, area) for mask in masks[:parts]], axis=0)
+
+
+def _correlation_of(values: np.ndarray, template: np.ndarray, mask: np.ndarray, area: np.ndarray) -> np.ndarray:
+    number = np.maximum(mask.sum(axis=1), 1)
+    a, b = ((each - ((each * mask).sum(axis=1) / number)[:, None]) * mask for each in (values, template))
+    deviations = [np.sqrt((each * each).sum(axis=1) / number) for each in (a, b)]
+    covered = mask.mean(axis=1) * np.minimum(area, 1)
+    usable = (covered >= OVERLAP) & (np.minimum(*deviations) >= FLAT)
     return np.where(usable, (a * b).sum(axis=1) / number / np.maximum(deviations[0] * deviations[1], 1e-9), 0)

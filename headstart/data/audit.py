@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.data.dataset import Dataset, Subset
-from headstart.data.duplicates import find_duplicates, rows_of, together
+from headstart.data.duplicates import find_duplicates, near_duplicates, rows_of, together
 from headstart.data.load import load
 from headstart.runtime.text import shown
 
@@ -89,7 +89,14 @@ def audit(dataset: Dataset) -> Audit:
     seen = dataset if is_one_split else dataset.whole
     pairs = find_duplicates(seen)
     rows, tested = rows_of(seen, pairs), dataset.tested
-    findings = (*_unreadable(seen), *_duplicates(seen, pairs), *_balance(seen), *_odd(seen), *_told(seen))
+    findings = (
+        *_unreadable(seen),
+        *_duplicates(seen, pairs),
+        *_alike(seen),
+        *_balance(seen),
+        *_odd(seen),
+        *_told(seen),
+    )
     parts = {"val": dataset.val, "test": tested} if is_one_split else {"test": tested}
     files = {name: part.files["path"].tolist() for name, part in parts.items() if part.files is not None}
     units = together(dataset, rows)[tested.rows]
@@ -156,6 +163,20 @@ def _duplicates(dataset: Dataset, pairs: pd.DataFrame) -> Iterator[Finding]:
     if disagree.any():
         said = f"{_count(int(disagree.sum()), 'pair')} of duplicates with different labels"
         yield Finding("labels disagree", int(disagree.sum()), said, _names(dataset, pairs[disagree], labelled=True))
+
+
+def _alike(dataset: Dataset) -> Iterator[Finding]:
+    """By what near-duplicates were told, and how many of them may be none."""
+    near = near_duplicates(dataset)
+    if np.isinf(near.bound):
+        said = "the pictures are too alike for near-duplicates to be told: only exact copies are"
+        yield Finding("alike", len(dataset), said, is_fault=False)
+    elif len(near.rows):
+        said = (
+            f"{_count(len(near.rows), 'pair')} of near-duplicates, from a similarity of {near.bound:g} on: "
+            f"{near.differ:,} of different labels, by which about {near.false:,.0f} of all are merely alike"
+        )
+        yield Finding("alike", len(near.rows), said, is_fault=False)
 
 
 def _names(dataset: Dataset, pairs: pd.DataFrame, labelled: bool = False) -> tuple[str, ...]:

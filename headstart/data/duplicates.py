@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,9 @@ from headstart.runtime.cache import kept_table
 from headstart.runtime.console import bar
 
 VERSION = 2  # raise it when the same images would give other pairs
-BOUNDS = (0.85, 0.9, 0.95)  # similarity of a near-duplicate: the first above which FALSE holds, else the last
-FALSE = 0.05  # of the near-duplicates, estimated by those of different labels, that may be merely alike
+BOUNDS, STEP = (0.85, 0.9, 0.95), 0.05  # similarity of near-duplicates: the first that holds
+FALSE = 0.05  # of the near-duplicates that may be merely alike, estimated by those of different labels
+FEW = 10  # pairs that do not yet show how similar pictures are that are merely alike
 UNSURE = (0.5, 0.7)  # pairs of such a similarity are kept as well: they are alike, and hardly ever duplicates
 BENDING = 0.4  # similarity that a turn by a radian costs, or a side e times as long
 COMMON = 0.2  # the correlation of most pictures with each other above which their mean is what they share
@@ -48,7 +50,7 @@ def find_duplicates(dataset: Dataset) -> pd.DataFrame:
     contents = images["content"].to_numpy()
     images = images[part >= 0].sort_values(["part", "row"])
     equal = images.assign(other_content=images["content"], exact=True)
-    ends = contents[near_duplicates(dataset)]
+    ends = contents[near_duplicates(dataset).rows]
     near = pd.DataFrame(np.concatenate([ends, ends[:, ::-1]]), columns=["content", "other_content"]).assign(exact=False)
     pairs = pd.concat([equal, images.merge(near, on="content")])
     pairs = pairs.merge(images.drop_duplicates(["part", "content"]).add_prefix("other_"), on="other_content")
@@ -64,21 +66,41 @@ def find_duplicates(dataset: Dataset) -> pd.DataFrame:
     return pairs.assign(split=split, other_split=other_split)[list(COLUMNS)].reset_index(drop=True)
 
 
-def near_duplicates(dataset: Dataset) -> np.ndarray:
-    """Rows of images that show the same picture, though not in equal pixels: (P, 2) int64, of copies the first.
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Images that show the same picture, though not in equal pixels.
 
-    Those of `alike` above the first of BOUNDS at which no more than the share FALSE of them is false, by what labels
-    tell: labels of false pairs differ as often as those of pairs that are UNSURE.
+    rows: (P, 2) int64 of the data set, of copies the first. bound: the similarity that all pairs have; infinite where
+    pictures of this data set are too alike for any to be told. differ: how many pairs have different labels. false: how
+    many are merely alike, as far as labels tell.
+    """
+
+    rows: np.ndarray
+    bound: float
+    differ: int
+    false: float
+
+
+def near_duplicates(dataset: Dataset) -> NearDuplicates:
+    """The pairs of `alike` that are near-duplicates: from the least of BOUNDS on that this data set bears.
+
+    What is merely alike has pairs of every similarity, fewer the higher: a bound with half as many pairs in the STEP
+    below it as above separates nothing. And pairs of different labels are false: false ones are as many as these, over how often
+    labels of UNSURE pairs differ. More of them than the share FALSE, by two standard errors, are believed at the
+    highest bound alone: then it is labels that are wrong.
     """
     pairs = alike(dataset)
-    similarity, rows = pairs["similarity"].to_numpy(), pairs[["row", "other_row"]].to_numpy()
+    rows, similarity = pairs[["row", "other_row"]].to_numpy(), pairs["similarity"].to_numpy()
     differ = dataset.labels[rows[:, 0]] != dataset.labels[rows[:, 1]]
     unsure = (similarity >= UNSURE[0]) & (similarity < UNSURE[1])
     often = (differ[unsure].sum() + 1) / (unsure.sum() + 2)
     for bound in BOUNDS:
-        if differ[similarity >= bound].sum() / often <= FALSE * (similarity >= bound).sum():
-            break
-    return rows[similarity >= bound]
+        above, below = similarity >= bound, (similarity >= bound - STEP) & (similarity < bound)
+        count, false = int(differ[above].sum()), differ[above].sum() / often
+        surely_false = false - 2 * np.sqrt(count) / often
+        if below.sum() <= max(FEW, above.sum() / 2) and (surely_false <= FALSE * above.sum() or bound == BOUNDS[-1]):
+            return NearDuplicates(rows[above], bound, count, float(false))
+    return NearDuplicates(rows[:0], float("inf"), 0, 0.0)
 
 
 def alike(dataset: Dataset) -> pd.DataFrame:
