@@ -85,9 +85,9 @@ def near_duplicates(dataset: Dataset) -> NearDuplicates:
     """The pairs of `alike` that are near-duplicates: from the least of BOUNDS on that this data set bears.
 
     What is merely alike has pairs of every similarity, fewer the higher: a bound with half as many pairs in the STEP
-    below it as above separates nothing. And pairs of different labels are false: false ones are as many as these, over how often
-    labels of UNSURE pairs differ. More of them than the share FALSE, by two standard errors, are believed at the
-    highest bound alone: then it is labels that are wrong.
+    below it as above separates nothing. And where labels differ, pairs are false: as many are as do, over how often
+    labels of UNSURE pairs do. More than the share FALSE of them, by two standard errors, are believed at the highest
+    bound alone: then it is labels that are wrong.
     """
     pairs = alike(dataset)
     rows, similarity = pairs[["row", "other_row"]].to_numpy(), pairs["similarity"].to_numpy()
@@ -206,7 +206,7 @@ def _greys(images: Subset, places: np.ndarray) -> np.ndarray:
     if images.files is None:
         pictures = list(pixels)
     else:
-        shapes = images.files[["height", "width"]].to_numpy()[places].tolist()
+        shapes = images.files[["height", "width"]].iloc[places].to_numpy().tolist()
         pictures = [square[inside(h, w, size)] for square, (h, w) in zip(pixels, shapes, strict=True)]
     grey = [Image.fromarray(each).convert("L").resize((side, side), Image.Resampling.BILINEAR) for each in pictures]
     return np.array([np.asarray(each) for each in grey], dtype=np.uint8)
