@@ -114,26 +114,26 @@ def recall(places: list[str]) -> None:
             draw = np.random.default_rng(0)
             chosen = draw.permutation(len(base))[:COPIES]
             copies = [edit(base[row], draw) for row in chosen]
-            pairs = _near([*base, *copies])
+            pairs = _near([*base, *copies], np.r_[np.arange(len(base)), chosen] % 2)
             told = {(len(base) + number, row) for number, row in enumerate(chosen)}
             cells.append(f"{len(pairs & told)} of {len(copies)}, {len(pairs - told)} others")
         print(f"| {name} |", " | ".join(cells), "|", flush=True)
 
 
-def _near(pictures: list[Image.Image]) -> set[tuple[int, int]]:
+def _near(pictures: list[Image.Image], labels: np.ndarray) -> set[tuple[int, int]]:
     """(later, earlier) of the near-duplicates among pictures that are stored as files, or as an array of one size."""
-    if len({picture.size for picture in pictures}) == 1 and pictures[0].width == 32:
+    if {picture.size for picture in pictures} == {(32, 32)}:
         images = np.stack([np.asarray(picture) for picture in pictures])
-        return {tuple(pair) for pair in near_duplicates(hs.from_arrays(images, np.arange(len(images)) % 2, "ab")).rows}
+        return {tuple(pair) for pair in near_duplicates(hs.from_arrays(images, labels, "ab")).rows.tolist()}
     with tempfile.TemporaryDirectory() as folder:
-        for number, picture in enumerate(pictures):
-            (place := Path(folder) / "ab"[number % 2]).mkdir(exist_ok=True)
+        for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+            (place := Path(folder) / "ab"[label]).mkdir(exist_ok=True)
             picture.save(place / f"{number}.png", compress_level=1)
         data = hs.load(folder)
         assert data.files is not None
         numbers = data.files["path"].map(lambda path: int(Path(path).stem)).to_numpy()
         found = np.sort(numbers[near_duplicates(data).rows], axis=1)[:, ::-1]
-        return {(int(later), int(earlier)) for later, earlier in found}
+        return {(later, earlier) for later, earlier in found.tolist()}
 
 
 def sheet(out: Path, places: list[str]) -> None:

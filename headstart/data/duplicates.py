@@ -84,10 +84,10 @@ class NearDuplicates:
 def near_duplicates(dataset: Dataset) -> NearDuplicates:
     """The pairs of `alike` that are near-duplicates: from the least of BOUNDS on that this data set bears.
 
-    What is merely alike has pairs of every similarity, fewer the higher: a bound with half as many pairs in the STEP
-    below it as above separates nothing. And where labels differ, pairs are false: as many are as do, over how often
-    labels of UNSURE pairs do. More than the share FALSE of them, by two standard errors, are believed at the highest
-    bound alone: then it is labels that are wrong.
+    What is merely alike has pairs of every similarity, fewer the higher. So there must be a gap: some STEP between
+    UNSURE[1] and the bound that has no more pairs than the STEP above the bound. And where labels differ, pairs are
+    false: as many are as do, over how often labels of UNSURE pairs do. More than the share FALSE of them, by two
+    standard errors, are believed at the highest bound alone: then it is labels that are wrong.
     """
     pairs = alike(dataset)
     rows, similarity = pairs[["row", "other_row"]].to_numpy(), pairs["similarity"].to_numpy()
@@ -95,11 +95,13 @@ def near_duplicates(dataset: Dataset) -> NearDuplicates:
     unsure = (similarity >= UNSURE[0]) & (similarity < UNSURE[1])
     often = (differ[unsure].sum() + 1) / (unsure.sum() + 2)
     for bound in BOUNDS:
-        above, below = similarity >= bound, (similarity >= bound - STEP) & (similarity < bound)
-        count, false = int(differ[above].sum()), differ[above].sum() / often
-        surely_false = false - 2 * np.sqrt(count) / often
-        if below.sum() <= max(FEW, above.sum() / 2) and (surely_false <= FALSE * above.sum() or bound == BOUNDS[-1]):
-            return NearDuplicates(rows[above], bound, count, float(false))
+        is_near = similarity >= bound
+        starts = [bound, *np.arange(UNSURE[1], bound - STEP / 2, STEP)]
+        above, *below = (((similarity >= start) & (similarity < start + STEP)).sum() for start in starts)
+        count = int(differ[is_near].sum())
+        surely_false = (count - 2 * np.sqrt(count)) / often
+        if min(below) <= max(FEW, above) and (surely_false <= FALSE * is_near.sum() or bound == BOUNDS[-1]):
+            return NearDuplicates(rows[is_near], bound, count, float(count / often))
     return NearDuplicates(rows[:0], float("inf"), 0, 0.0)
 
 

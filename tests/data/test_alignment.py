@@ -36,6 +36,14 @@ def test_brightness_and_contrast_do_not_matter(original):
     assert score > 0.95
 
 
+@pytest.mark.parametrize("rows", [slice(0, 10), slice(54, 64)], ids=["above", "below"])
+def test_a_caption_does_not_matter(original, rows):
+    captioned = grey(original)
+    captioned[rows] = np.random.default_rng(0).choice([0, 255], (10, 64))
+    score, _ = laid_on(grey(original)[None], captioned[None], np.ones(1))
+    assert score > 0.9
+
+
 def test_other_pictures_do_not_correlate():
     others = np.stack([grey(picture(seed, 160, 160)) for seed in range(1, 9)])
     score, _ = laid_on(np.repeat(grey(picture(0, 160, 160))[None], 8, axis=0), others, np.ones(8))

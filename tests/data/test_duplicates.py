@@ -89,6 +89,17 @@ def test_pictures_of_one_layout_are_no_near_duplicates(tmp_path):
     assert near(tmp_path / "scans") == []
 
 
+def test_one_silhouette_stretched_and_turned_into_another_is_no_near_duplicate():
+    images, labels, _ = arrays()
+    for row, (width, height, turn) in ((0, (12, 3, 0)), (1, (9, 5, 12))):
+        sky = Image.new("RGB", (32, 32), (150, 170, 200))
+        ImageDraw.Draw(sky).polygon(
+            [(16 - width, 16 + height), (16 + width, 16), (16 - width, 16 - height)], fill="black"
+        )
+        images[row] = np.asarray(sky.rotate(turn, Image.Resampling.BICUBIC, fillcolor=(150, 170, 200)))
+    assert len(near_duplicates(hs.from_arrays(images, labels, ["a", "b"])).rows) == 0
+
+
 def test_flat_pictures_are_no_near_duplicates():
     draw = np.random.default_rng(0)
     shades = draw.integers(0, 256, (30, 1, 1, 3)) + draw.integers(0, 2, (30, 32, 32, 3))
@@ -147,7 +158,7 @@ def told(monkeypatch, similarity, differ):
 
 
 def test_the_bound_rises_where_pairs_above_it_have_different_labels(monkeypatch):
-    similarity = np.r_[np.full(100, 0.6), np.full(20, 0.87), np.full(50, 0.97)]
+    similarity = np.r_[np.full(100, 0.6), np.full(20, 0.87), np.full(50, 0.92)]
     differ = np.r_[np.arange(100) % 2, np.arange(20) % 2, np.zeros(50)]
     found = told(monkeypatch, similarity, differ)
     assert (found.bound, len(found.rows), found.differ) == (0.9, 50, 0)
@@ -160,10 +171,12 @@ def test_labels_that_differ_at_every_similarity_are_taken_for_wrong_labels(monke
     assert found.false > 40
 
 
-def test_pictures_alike_in_every_degree_have_no_near_duplicates(monkeypatch):
-    similarity = np.r_[np.full(400, 0.82), np.full(300, 0.87), np.full(200, 0.92), np.full(100, 0.97)]
-    found = told(monkeypatch, similarity, np.zeros(1000))
-    assert np.isinf(found.bound) and len(found.rows) == 0
+@pytest.mark.parametrize("gap", [False, True])
+def test_pictures_alike_in_every_degree_have_no_near_duplicates(monkeypatch, gap):
+    """A gap below the bound says that those above it are something else, also where many lie close to it."""
+    counts = {0.72: 5 if gap else 600, 0.77: 500, 0.82: 400, 0.87: 300, 0.92: 200, 0.97: 100}
+    found = told(monkeypatch, np.repeat(list(counts), list(counts.values())), np.zeros(sum(counts.values())))
+    assert (found.bound, len(found.rows)) == ((0.85, 600) if gap else (np.inf, 0))
 
 
 def test_near_duplicates_are_together_whatever_their_labels_unless_they_are_most_of_a_class():
