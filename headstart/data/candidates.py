@@ -181,11 +181,10 @@ def _cell_hits(views: np.ndarray, index: _Index) -> Iterator[tuple[np.ndarray, n
         members = slice(index.ends[cell], index.ends[cell + 1])
         for asking in _cut(order[bounds[cell] : bounds[cell + 1]] // probes, CHUNK):
             cosines = views[asking] @ index.vectors[members].T
-            if cosines.shape[1] > CLOSEST + 1:  # in a folder of like pictures nearly all are near
-                least = np.partition(cosines, -CLOSEST - 1, axis=1)[:, -CLOSEST - 1 : -CLOSEST]
-                asked, member = np.nonzero(cosines >= np.maximum(least, NEAR))
-            else:
-                asked, member = np.nonzero(cosines >= NEAR)
+            is_near = cosines >= NEAR
+            if is_near.sum() > (CLOSEST + 1) * len(asking):  # in a folder of like pictures nearly all are
+                is_near &= cosines >= np.partition(cosines, -CLOSEST - 1, axis=1)[:, -CLOSEST - 1 : -CLOSEST]
+            asked, member = np.nonzero(is_near)
             yield asking[asked], index.places[members][member], cosines[asked, member]
 
 
