@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.data.dataset import Dataset, Subset
-from headstart.data.duplicates import find_duplicates, rows_of, together, traits_of_images
+from headstart.data.duplicates import find_duplicates, near_duplicates, rows_of, together
 from headstart.data.load import load
 from headstart.runtime.text import shown
 
@@ -21,6 +21,7 @@ FEW = 10  # training images of a class
 LONG = 3.0  # times as long as wide
 TINY = 32  # pixels of the long side
 EXAMPLES = 100  # that are kept of a finding
+CHUNK = 256  # images looked at together
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,14 @@ def audit(dataset: Dataset) -> Audit:
     seen = dataset if is_one_split else dataset.whole
     pairs = find_duplicates(seen)
     rows, tested = rows_of(seen, pairs), dataset.tested
-    findings = (*_unreadable(seen), *_duplicates(seen, pairs), *_balance(seen), *_odd(seen), *_told(seen))
+    findings = (
+        *_unreadable(seen),
+        *_duplicates(seen, pairs),
+        *_alike(seen),
+        *_balance(seen),
+        *_odd(seen),
+        *_told(seen),
+    )
     parts = {"val": dataset.val, "test": tested} if is_one_split else {"test": tested}
     files = {name: part.files["path"].tolist() for name, part in parts.items() if part.files is not None}
     units = together(dataset, rows)[tested.rows]
@@ -157,6 +165,20 @@ def _duplicates(dataset: Dataset, pairs: pd.DataFrame) -> Iterator[Finding]:
         yield Finding("labels disagree", int(disagree.sum()), said, _names(dataset, pairs[disagree], labelled=True))
 
 
+def _alike(dataset: Dataset) -> Iterator[Finding]:
+    """By what near-duplicates were told, and how many of them may be none."""
+    near = near_duplicates(dataset)
+    if np.isinf(near.bound):
+        said = "the pictures are too alike for near-duplicates to be told: only exact copies are"
+        yield Finding("alike", len(dataset), said, is_fault=False)
+    elif len(near.rows):
+        said = (
+            f"{_count(len(near.rows), 'pair')} of near-duplicates, from a similarity of {near.bound:g} on: "
+            f"{near.differ:,} of different labels, by which about {near.false:,.0f} of all are merely alike"
+        )
+        yield Finding("alike", len(near.rows), said, is_fault=False)
+
+
 def _names(dataset: Dataset, pairs: pd.DataFrame, labelled: bool = False) -> tuple[str, ...]:
     parts = dataset.parts
 
@@ -187,7 +209,7 @@ def _odd(dataset: Dataset) -> Iterator[Finding]:
     grey: list[str] = []
     tiny: list[str] = []
     long: list[str] = []
-    is_grey = traits_of_images(dataset)["grey"].to_numpy()
+    is_grey = _are_grey(dataset)
     for part_name, part in dataset.parts.items():
         grey += [name_of(part_name, part, row) for row in np.flatnonzero(is_grey[part.rows]).tolist()]
         if part.files is not None:
@@ -210,6 +232,14 @@ def _odd(dataset: Dataset) -> Iterator[Finding]:
             tuple(grey[:EXAMPLES]),
             False,
         )
+
+
+def _are_grey(dataset: Dataset) -> np.ndarray:
+    """(N,) bool, whether all three channels are the same."""
+    if dataset.files is not None:
+        return dataset.files["grey"].to_numpy(dtype=bool)
+    chunks = (dataset.images[start : start + CHUNK] for start in range(0, len(dataset), CHUNK))
+    return np.concatenate([(chunk == chunk[..., :1]).all(axis=(1, 2, 3)) for chunk in chunks])
 
 
 def _told(dataset: Dataset) -> Iterator[Finding]:

@@ -3,43 +3,119 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 
-from headstart.data.dataset import Dataset, Images, Subset
+from headstart.data.alignment import bend, laid_on, normalised
+from headstart.data.candidates import SIDE, ZOOM, candidates
+from headstart.data.dataset import PARTS, Dataset, Subset
 from headstart.data.decode import inside
-from headstart.data.store import spread
-from headstart.data.traits import traits_of
 from headstart.runtime.cache import kept_table
 from headstart.runtime.console import bar
 
-VERSION = 1  # raise it when the same images would give other pairs
-NEAR_BITS = 10  # of 64 that two perceptual hashes may differ by: how candidates are found
-NEAR_CORRELATION = 0.85  # of 16 x 16 colour thumbnails: what a candidate must reach to be called a near-duplicate
-THUMBNAIL = 16  # pixels a side
-CLOSEST = 3  # candidates that are looked at for each image
-BLOCK = 8_000_000  # pairs of hashes compared at a time
-CHUNK = 256  # images a task
-SMALL = 5000  # images that are sooner looked at by this process than others are started
-MOST_TOGETHER = 10  # images of a chain of near-duplicates that is believed
+VERSION = 2  # raise it when the same images would give other pairs
+BOUNDS, STEP = (0.85, 0.9, 0.95), 0.05  # similarity of near-duplicates: the first that holds
+FALSE = 0.05  # of the near-duplicates that may be merely alike, estimated by those of different labels
+FEW = 10  # pairs that do not yet show how similar pictures are that are merely alike
+UNSURE = (0.5, 0.7)  # pairs of such a similarity are kept as well: they are alike, and hardly ever duplicates
+BENDING = 0.4  # similarity that a turn by a radian costs, or a side e times as long
+COMMON = 0.2  # the correlation of most pictures with each other above which their mean is what they share
+COMMON_SAMPLE = 600  # pictures that tell
+CHUNK = 256  # pairs that are compared at a time
+MOST_TOGETHER = 10  # images of a chain of near-duplicates that is believed, however large a share of its class it is
+MOST_OF_CLASS = 0.2  # and this share of a larger class
 COLUMNS = ("split", "row", "other_split", "other_row", "exact")
 
 
 def find_duplicates(dataset: Dataset) -> pd.DataFrame:
-    """Find pairs of images that are the same, or nearly: a row a pair, with COLUMNS.
+    """Find pairs of images that are the same, or nearly, by the first split: a row a pair, with COLUMNS.
 
-    `exact`: equal in every pixel, as decoded. An image is paired with the first equal one and with at most CLOSEST near
-    ones of each split; of two in one split the later is paired with the earlier. What is near was found by looking at
-    CIFAR-10's pairs: docs/decisions/duplicates.md. The result is kept in the cache.
+    `exact`: equal in every pixel, as decoded; an image is paired with the first equal one of each split. Of two in one
+    split the later is paired with the earlier, of two splits that of test or val with the other. What is near:
+    `near_duplicates`; each copy of an image is near to the first copy in each split of what that is near to.
     """
-    said = [VERSION, dataset.image_shape, *(part.digests.tolist() for part in dataset.parts.values())]
-    key = hashlib.sha256(repr(said).encode()).hexdigest()[:24]
-    return kept_table(dataset.collection, "duplicates", key, lambda: _find(dataset))
+    content = contents_of(dataset)
+    part, place = np.full(len(dataset), -1), np.zeros(len(dataset), dtype=np.int64)
+    for number, rows in enumerate(dataset.splits[0].parts.values()):
+        part[rows], place[rows] = number, np.arange(len(rows))
+    images = pd.DataFrame({"part": part, "row": place, "content": np.unique(content, return_inverse=True)[1]})
+    contents = images["content"].to_numpy()
+    images = images[part >= 0].sort_values(["part", "row"])
+    equal = images.assign(other_content=images["content"], exact=True)
+    ends = contents[near_duplicates(dataset).rows]
+    near = pd.DataFrame(np.concatenate([ends, ends[:, ::-1]]), columns=["content", "other_content"]).assign(exact=False)
+    pairs = pd.concat([equal, images.merge(near, on="content")])
+    pairs = pairs.merge(images.drop_duplicates(["part", "content"]).add_prefix("other_"), on="other_content")
+    later = (pairs["part"] > pairs["other_part"]) | (
+        (pairs["part"] == pairs["other_part"]) & (pairs["row"] > pairs["other_row"])
+    )
+    pairs = pairs[later].drop_duplicates(["part", "row", "other_part", "other_row"])
+    pairs = pairs.sort_values(
+        ["part", "other_part", "exact", "row", "other_row"], ascending=[True, True, False, True, True]
+    )
+    names = np.array(PARTS, dtype=object)
+    split, other_split = names[pairs["part"].to_numpy()], names[pairs["other_part"].to_numpy()]
+    return pairs.assign(split=split, other_split=other_split)[list(COLUMNS)].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Images that show the same picture, though not in equal pixels.
+
+    rows: (P, 2) int64 of the data set, of copies the first. bound: the similarity that all pairs have; infinite where
+    pictures of this data set are too alike for any to be told. differ: how many pairs have different labels. false: how
+    many are merely alike, as far as labels tell.
+    """
+
+    rows: np.ndarray
+    bound: float
+    differ: int
+    false: float
+
+
+def near_duplicates(dataset: Dataset) -> NearDuplicates:
+    """The pairs of `alike` that are near-duplicates: from the least of BOUNDS on that this data set bears.
+
+    What is merely alike has pairs of every similarity, fewer the higher. So there must be a gap: some STEP between
+    UNSURE[1] and the bound that has no more pairs than the STEP above the bound. And where labels differ, pairs are
+    false: as many are as do, over how often labels of UNSURE pairs do. More than the share FALSE of them, by two
+    standard errors, are believed at the highest bound alone: then it is labels that are wrong.
+    """
+    pairs = alike(dataset)
+    rows, similarity = pairs[["row", "other_row"]].to_numpy(), pairs["similarity"].to_numpy()
+    differ = dataset.labels[rows[:, 0]] != dataset.labels[rows[:, 1]]
+    unsure = (similarity >= UNSURE[0]) & (similarity < UNSURE[1])
+    often = (differ[unsure].sum() + 1) / (unsure.sum() + 2)
+    for bound in BOUNDS:
+        is_near = similarity >= bound
+        starts = [bound, *np.arange(UNSURE[1], bound - STEP / 2, STEP)]
+        above, *below = (((similarity >= start) & (similarity < start + STEP)).sum() for start in starts)
+        count = int(differ[is_near].sum())
+        surely_false = (count - 2 * np.sqrt(count)) / often
+        if min(below) <= max(FEW, above) and (surely_false <= FALSE * is_near.sum() or bound == BOUNDS[-1]):
+            return NearDuplicates(rows[is_near], bound, count, float(count / often))
+    return NearDuplicates(rows[:0], float("inf"), 0, 0.0)
+
+
+def alike(dataset: Dataset) -> pd.DataFrame:
+    """Pairs of images that a split uses and that are alike: `row` and `other_row` of the data set, and their
+    `similarity`, UNSURE[0] at least. Kept in the cache.
+
+    It is the correlation of the two once they are aligned (`laid_on`), less BENDING times what that took of turning and
+    stretching (`bend`). Where most pictures correlate with most others as they are, being of one layout, their mean is
+    subtracted first.
+    """
+    used = np.unique(np.concatenate([rows for split in dataset.splits for rows in split.parts.values()]))
+    key = hashlib.sha256(repr([VERSION, dataset.digests[used].tolist()]).encode()).hexdigest()[:24]
+    return kept_table(dataset.collection, "alike", key, lambda: _alike(dataset, used))
 
 
 def rows_of(dataset: Dataset, pairs: pd.DataFrame) -> np.ndarray:
@@ -53,8 +129,8 @@ def rows_of(dataset: Dataset, pairs: pd.DataFrame) -> np.ndarray:
 def together(dataset: Dataset, pairs: np.ndarray) -> np.ndarray:
     """(N,) int64, equal for images that count as one: those of a group of the data set, and near-duplicates.
 
-    pairs: (P, 2) rows that are duplicates. A chain of near-duplicates is believed where all of it has one label, and it
-    has at most MOST_TOGETHER images: long and mixed ones are pictures that are merely alike (docs/decisions/folds.md).
+    pairs: (P, 2) rows that are duplicates. A chain of near-duplicates is believed unless it has more than MOST_TOGETHER
+    images that are more than MOST_OF_CLASS of the largest class in it: a class that is one film could not be split.
     """
     groups = np.arange(len(dataset)) if dataset.groups is None else dataset.groups
     groups = np.unique(groups, return_inverse=True)[1]
@@ -62,105 +138,77 @@ def together(dataset: Dataset, pairs: np.ndarray) -> np.ndarray:
     count = int(groups.max()) + 1
     _, chain = connected_components(coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count)))
     chains = chain[groups]  # (N,)
-    sizes = np.bincount(chains)
-    lowest, highest = np.full(len(sizes), len(dataset.class_names)), np.full(len(sizes), -1)
-    np.minimum.at(lowest, chains, dataset.labels)
-    np.maximum.at(highest, chains, dataset.labels)
-    believed = (sizes <= MOST_TOGETHER) & (lowest == highest)
+    sizes, largest_class = np.bincount(chains), np.zeros(count)
+    np.maximum.at(largest_class, chains, np.bincount(dataset.labels)[dataset.labels])
+    believed = sizes <= np.maximum(MOST_TOGETHER, MOST_OF_CLASS * largest_class[: len(sizes)])
     return np.unique(np.where(believed[chains], chains, len(sizes) + groups), return_inverse=True)[1]
 
 
-def traits_of_images(dataset: Dataset) -> pd.DataFrame:
-    """The columns of `Traits`, a row an image: from when it was read, or computed now."""
-    if dataset.files is not None:
-        return dataset.files
-    key = hashlib.sha256(repr([VERSION, dataset.digests.tolist()]).encode()).hexdigest()[:24]
-    return kept_table(dataset.collection, "traits", key, lambda: _traits_of_arrays(dataset.images))
+def contents_of(dataset: Dataset) -> np.ndarray:
+    """(N,) str, SHA-256 of each image as it was before it was brought to a size, equal for equal ones."""
+    return dataset.digests if dataset.files is None else dataset.files["sha256"].to_numpy(dtype=np.str_)
 
 
-def _traits_of_arrays(images: Images) -> pd.DataFrame:
-    chunks = [(images[start : start + CHUNK], start) for start in range(0, len(images), CHUNK)]
-    found: dict[int, list[dict[str, object]]] = {}
-    with bar("hashing images", len(images)) as advance:
-        for start, rows in spread(_traits_of_chunk, chunks, alone=len(images) <= SMALL):
-            found[start] = rows
-            advance(len(rows))
-    return pd.DataFrame([row for _, start in chunks for row in found[start]])
+def _alike(dataset: Dataset, used: np.ndarray) -> pd.DataFrame:
+    images = Subset(dataset, used[np.sort(np.unique(contents_of(dataset)[used], return_index=True)[1])])
+    pairs = candidates(lambda places: _greys(images, places), len(images))
+    similarity = _similarities(images, pairs)
+    rows = np.sort(images.rows[pairs[:, :2]], axis=1)[similarity >= UNSURE[0]]
+    table = {"row": rows[:, 1], "other_row": rows[:, 0], "similarity": similarity[similarity >= UNSURE[0]]}
+    return pd.DataFrame(table).sort_values(["row", "other_row"], ignore_index=True)
 
 
-def _traits_of_chunk(images: np.ndarray, start: int) -> tuple[int, list[dict[str, object]]]:
-    return start, [vars(traits_of(pixels)) for pixels in images]
+def _similarities(images: Subset, pairs: np.ndarray) -> np.ndarray:
+    """(P,) of candidates."""
+    common, shapes = _common(images), _shapes(images)
+
+    def compare(start: int) -> np.ndarray:
+        places, mirrored, zoomed = np.split(pairs[start : start + CHUNK], (2, 3), axis=1)
+        first, second = (_greys(images, each) - common for each in places.T)
+        first = np.where(mirrored[:, :, None] == 1, first[:, :, ::-1], first)
+        correlation, maps = laid_on(first, second, np.where(zoomed[:, 0] == 1, ZOOM, 1.0))
+        return correlation - BENDING * bend(maps, shapes[places])
+
+    found = [np.zeros(0)]
+    with (
+        bar("comparing pictures", len(pairs)) as advance,
+        threadpool_limits(1),  # threads of BLAS would wait for each other
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        for similarity in pool.map(compare, range(0, len(pairs), CHUNK)):
+            found.append(similarity)
+            advance(len(similarity))
+    return np.concatenate(found)
 
 
-def _find(dataset: Dataset) -> pd.DataFrame:
-    names, parts, all_traits = list(dataset.parts), dataset.parts, traits_of_images(dataset)
-    traits = {name: all_traits.iloc[part.rows] for name, part in parts.items()}
-    total = sum(len(traits[a]) * len(traits[b]) for i, a in enumerate(names) for b in names[: i + 1])
-    pairs: list[tuple[str, int, str, int, bool]] = []
-    with bar("looking for duplicates", total) as advance:
-        for place, a in enumerate(names):
-            for b in names[: place + 1]:  # test with train and val, val with train, and each with itself
-                pairs += [(a, row, b, other, True) for row, other in _equal(traits[a], traits[b], a == b)]
-                for rows, others, compared in _candidates(traits[a], traits[b], a == b):
-                    near = _look_alike(parts[a], rows, parts[b], others)
-                    pairs += [(a, int(row), b, int(o), False) for row, o in zip(rows[near], others[near], strict=True)]
-                    advance(compared)
-    return pd.DataFrame(pairs, columns=list(COLUMNS))
+def _common(images: Subset) -> np.ndarray:
+    """What most pictures have in common, to be subtracted: their mean (S, S), where they are of one layout, else 0."""
+    sample = np.unique(np.linspace(0, len(images) - 1, COMMON_SAMPLE).astype(int))
+    pictures = _greys(images, np.random.default_rng(0).permutation(sample)).astype(np.float32)
+    plain = normalised(pictures).reshape(len(sample), -1)
+    plain /= np.maximum(np.linalg.norm(plain, axis=1, keepdims=True), 1)
+    half = len(sample) // 2
+    correlations = np.einsum("ij,ij->i", plain[:half], plain[half : 2 * half])
+    is_one_layout = half > 10 and np.median(correlations) > COMMON
+    return np.asarray(pictures.mean(axis=0) if is_one_layout else 0, dtype=np.float32)
 
 
-def _equal(a: pd.DataFrame, b: pd.DataFrame, same: bool) -> Iterator[tuple[int, int]]:
-    """(row of a, first row of b) with the same pixels; within one split, each later one with the first."""
-    first: dict[str, int] = {}
-    for row, digest in enumerate(b["sha256"]):
-        first.setdefault(digest, row)
-    for row, digest in enumerate(a["sha256"]):
-        if digest in first and not (same and first[digest] == row):
-            yield row, first[digest]
+def _shapes(images: Subset) -> np.ndarray:
+    """(n, 2) width and height of each picture, as far as known."""
+    if images.files is None:
+        return np.ones((len(images), 2))
+    return images.files[["width", "height"]].to_numpy(dtype=np.float64)
 
 
-def _candidates(a: pd.DataFrame, b: pd.DataFrame, same: bool) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Rows of a and of b whose hashes are close, those with equal pixels left out, and how many pairs were compared."""
-    hashes, others = (each["phash"].to_numpy(dtype=np.int64).view(np.uint64) for each in (a, b))
-    pixels, other_pixels = a["sha256"].to_numpy(), b["sha256"].to_numpy()
-    step = max(1, BLOCK // max(1, len(others)))
-    for start in range(0, len(hashes), step):
-        block = hashes[start : start + step]
-        distances = np.bitwise_count(block[:, None] ^ others)  # (rows, len(others)) uint8
-        rows, columns = np.nonzero(distances <= NEAR_BITS)
-        closeness = distances[rows, columns]
-        rows += start
-        different = pixels[rows] != other_pixels[columns]
-        if same:
-            different &= columns < rows
-        rows, columns, closeness = rows[different], columns[different], closeness[different]
-        order = np.lexsort((columns, closeness, rows))
-        rows, columns = rows[order], columns[order]
-        rank = np.arange(len(rows)) - np.searchsorted(rows, rows)  # among the candidates of its row
-        yield rows[rank < CLOSEST], columns[rank < CLOSEST], len(block) * len(others)
-
-
-def _look_alike(a: Subset, rows: np.ndarray, b: Subset, others: np.ndarray) -> np.ndarray:
-    """Whether the thumbnails of each pair correlate: (P,) bool. Flat images have nothing that could."""
-    near = np.zeros(len(rows), dtype=bool)
-    for start in range(0, len(rows), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        first, second = _thumbnails(a, rows[chunk]), _thumbnails(b, others[chunk])
-        near[chunk] = np.einsum("ij,ij->i", first, second) >= NEAR_CORRELATION
-    return near
-
-
-def _thumbnails(part: Subset, rows: np.ndarray) -> np.ndarray:
-    """Images, without the bars beside them, as vectors of unit length whose channels have zero mean: (P, 768) float32;
-    zeros where an image is flat."""
-    images = part.images[rows]
-    side = images.shape[1]
-    if part.files is None:
-        pictures = list(images)
+def _greys(images: Subset, places: np.ndarray) -> np.ndarray:
+    """Pictures without the bars beside them, in grey: (n, S, S) uint8, S twice SIDE where the images have as many."""
+    pixels = images.images[places]
+    size = pixels.shape[1]
+    side = 2 * SIDE if size >= 2 * SIDE else SIDE
+    if images.files is None:
+        pictures = list(pixels)
     else:
-        shapes = part.files[["height", "width"]].to_numpy()[rows].tolist()
-        pictures = [pixels[inside(h, w, side)] for pixels, (h, w) in zip(images, shapes, strict=True)]
-    small = [Image.fromarray(each).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX) for each in pictures]
-    vectors = np.array([np.asarray(each) for each in small], dtype=np.float32).reshape(len(rows), -1, 3)
-    vectors = (vectors - vectors.mean(axis=1, keepdims=True)).reshape(len(rows), -1)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.where(lengths > 1, vectors / np.maximum(lengths, 1), 0)
+        shapes = images.files[["height", "width"]].iloc[places].to_numpy().tolist()
+        pictures = [square[inside(h, w, size)] for square, (h, w) in zip(pixels, shapes, strict=True)]
+    grey = [Image.fromarray(each).convert("L").resize((side, side), Image.Resampling.BILINEAR) for each in pictures]
+    return np.array([np.asarray(each) for each in grey], dtype=np.uint8)
