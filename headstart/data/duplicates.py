@@ -158,7 +158,7 @@ def _thumbnails(part: Subset, rows: np.ndarray) -> np.ndarray:
         pictures = list(images)
     else:
         shapes = part.files[["height", "width"]].to_numpy()[rows].tolist()
-        pictures = [pixels[inside(h, w, side)] for pixels, (h, w) in zip(images, shapes, strict=True)]
+        pictures = [pixels[inside(h, w, side, part.dataset.fit)] for pixels, (h, w) in zip(images, shapes, strict=True)]
     small = [Image.fromarray(each).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX) for each in pictures]
     vectors = np.array([np.asarray(each) for each in small], dtype=np.float32).reshape(len(rows), -1, 3)
     vectors = (vectors - vectors.mean(axis=1, keepdims=True)).reshape(len(rows), -1)
