@@ -22,6 +22,7 @@ LARGEST_SEED = 2**32 - 1
 USUAL_LIMIT, NO_LIMIT = 20 * 60.0, "none"  # seconds that a comparison may take unless asked otherwise
 FOLDS = ("auto", "none")  # beside a number of them
 DEVICES = ("auto", "cpu", "cuda")
+FITS = STRETCH, CROP, LETTERBOX = ("stretch", "crop", "letterbox")  # how a picture is brought into a square
 
 Read = Callable[[Any], Any]
 """From what was typed, or given in Python, to the value; ValueError with what it must be."""
@@ -182,6 +183,13 @@ class Options:
         "pixels a side that the networks see (default: 192 on a backbone, 64 at most from scratch)",
         "N",
     )
+    fit: str = option(
+        STRETCH,
+        one_of(FITS),
+        "how a picture is brought into a square: stretch (default): all of it, distorted; crop: its middle; letterbox: "
+        "all of it, between bars",
+        choices=FITS,
+    )
     epochs: int | None = option(None, whole_number, "instead of each recipe's own number", "N")
     seed: tuple[int, ...] = option(
         (0,),
@@ -297,7 +305,7 @@ class Options:
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
 
-OF_DATA = ("data_dir", "max_bad", "offline", "image_size")  # those that `load` takes
+OF_DATA = ("data_dir", "max_bad", "offline", "image_size", "fit")  # those that `load` takes
 OF_VERDICT = ("prefer", "metric", "margin")  # those that say which candidate is to be taken, of what was trained
 OF_RESULT = (  # those that a trained weight depends on: to resume a comparison they must be the same
     "strategies",

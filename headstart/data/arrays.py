@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of, digests_of
-from headstart.data.decode import fitted
+from headstart.data.decode import fitted, own_side
 from headstart.data.splits import cut_missing, parts_to_cut, refuse_unusable, split_of
 from headstart.errors import HeadstartError
+from headstart.options import Options
 
 SMALLEST = 8  # pixels a side: the networks from scratch halve an image three times
 
@@ -22,10 +23,12 @@ def from_arrays(
     splits: Sequence[str] | None = None,
     name: str = "arrays",
     split_seed: int = 0,
+    fit: str = Options().fit,
 ) -> Dataset:
     """A data set of images in memory, split like a folder's.
 
-    images: uint8, (N, H, W, 3), or grey as (N, H, W) or (N, H, W, 1); those that are no squares are fitted into one.
+    images: uint8, (N, H, W, 3), or grey as (N, H, W) or (N, H, W, 1); those that are no squares are brought into
+    one by `fit`, as `load` says.
     labels: (N,) integers, indices into `class_names`. splits: (N,) "train", "val" or "test"; those that are missing are
     cut. Raises HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, classes
     with too few images, and splits that leave a part, or a class in it, without an image.
@@ -38,9 +41,11 @@ def from_arrays(
             f"images must be uint8 (N, H, W, 3), values 0 to 255, or grey (N, H, W); got {pixels.dtype} "
             f"{np.shape(images)}"
         )
-    if max(pixels.shape[1:3]) < SMALLEST:
+    fit = Options(fit=fit).fit
+    if (side := own_side(pixels.shape[1], pixels.shape[2], fit)) < SMALLEST:
         raise HeadstartError(
-            f"images of {pixels.shape[2]} x {pixels.shape[1]} pixels are too small: {SMALLEST} a side is the least"
+            f"images of {pixels.shape[2]} x {pixels.shape[1]} pixels are too small for squares of {SMALLEST} a side"
+            + (f": {fit} leaves {side}" if side < max(pixels.shape[1:3]) else ", the least there is")
         )
     if numbers.shape != (len(pixels),) or not np.issubdtype(numbers.dtype, np.integer):
         raise HeadstartError(
@@ -55,7 +60,7 @@ def from_arrays(
     if given.shape != numbers.shape or not set(given) <= {"", "train", "val", "test"}:
         raise HeadstartError(f"splits must be {len(pixels):,} words, each train, val or test")
     if pixels.shape[1] != pixels.shape[2]:
-        pixels = np.stack([fitted(np.broadcast_to(each, (*each.shape[:2], 3)), max(each.shape)) for each in pixels])
+        pixels = np.stack([fitted(np.broadcast_to(each, (*each.shape[:2], 3)), side, fit) for each in pixels])
     pixels = np.array(np.broadcast_to(pixels, (*pixels.shape[:3], 3)))  # a copy: theirs stays theirs
     numbers = numbers.astype(np.int64)
     digests = digests_of(pixels)
@@ -65,6 +70,6 @@ def from_arrays(
     collection = collection_of(name, "".join(digests))
     cut = parts_to_cut(given)
     about = (name, pixels, numbers, tuple(class_names), (split,), "arrays in memory", collection)
-    made = Dataset(*about, groups=groups, cut=cut)
+    made = Dataset(*about, groups=groups, cut=cut, fit=fit)
     made.__dict__.update(digests=digests)
     return made

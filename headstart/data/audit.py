@@ -14,11 +14,17 @@ import pandas as pd
 from headstart.data.dataset import Dataset, Subset
 from headstart.data.duplicates import find_duplicates, near_duplicates, rows_of, together
 from headstart.data.load import load
+from headstart.options import CROP, LETTERBOX, STRETCH
 from headstart.runtime.text import shown
 
 IMBALANCE = 3.0  # times as many training images of one class as of another
 FEW = 10  # training images of a class
 LONG = 3.0  # times as long as wide
+OF_LONG = {
+    CROP: "most of them is cut off",
+    STRETCH: "they are much distorted",
+    LETTERBOX: "much of their square is border",
+}
 TINY = 32  # pixels of the long side
 EXAMPLES = 100  # that are kept of a finding
 CHUNK = 256  # images looked at together
@@ -222,7 +228,7 @@ def _odd(dataset: Dataset) -> Iterator[Finding]:
         said = f"{_count(len(tiny), 'image')} smaller than {TINY} pixels"
         yield Finding("tiny", len(tiny), said, tuple(tiny[:EXAMPLES]))
     if long:
-        said = f"{_count(len(long), 'image')} over {LONG:g} times as long as wide: much of their square is border"
+        said = f"{_count(len(long), 'image')} over {LONG:g} times as long as wide: {OF_LONG[dataset.fit]}"
         yield Finding("odd shapes", len(long), said, tuple(long[:EXAMPLES]))
     if grey:
         yield Finding(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.errors import HeadstartError
+from headstart.options import Options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,13 +117,14 @@ class Subset:
 class Dataset:
     """One labelled collection of images, and one or more ways to split it.
 
-    images: (N, H, W, 3) uint8, an array, or `Rows` of one on disk. labels: (N,) int64, indices into `class_names`.
+    images: (N, S, S, 3) uint8, an array, or `Rows` of one on disk. labels: (N,) int64, indices into `class_names`.
     splits: at least one; `train`, `val` and `test` are those of the first. source: where it was found, in words.
     collection: what the cache files it under, equal for a folder before and after photos were added. files: a row an
     image, with its `path` and what reading it said (`store.FileTraits`); None where they never were files. groups: (N,)
     int64, equal for images that must stay on one side of every split. unreadable: path -> why it gave no image, of the
     files that had to be left out. ignored: why -> how many files were no images. cut: the parts that nobody gave, and
-    that were therefore set aside by us.
+    that were therefore set aside by us. fit: how a picture that is no square was brought into one, and in use will be:
+    see `decode.fitted`.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Dataset:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     ignored: Mapping[str, int] = field(default_factory=dict)
     cut: tuple[str, ...] = ()
+    fit: str = Options().fit
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -17,8 +17,8 @@ from headstart.runtime.text import shown
 EXAMPLES = 3  # files that a message names
 
 
-def load(place: Path, split_seed: int, *, image_size: int | None, max_bad: float) -> Dataset:
-    """Load the images of a folder or CSV (`scan` says of which form), kept whole in squares (`open_store` says how).
+def load(place: Path, split_seed: int, *, fit: str, image_size: int | None, max_bad: float) -> Dataset:
+    """Load the images of a folder or CSV (`scan` says of which form), brought into squares (`open_store` says how).
 
     Splits that are given are respected; those that are missing are cut by `split_seed`, identical images on one side.
     Raises HeadstartError for what `scan` refuses, where more than the share `max_bad` of the files cannot be read, and
@@ -26,7 +26,7 @@ def load(place: Path, split_seed: int, *, image_size: int | None, max_bad: float
     """
     listing = scan(place)
     name = re.sub(r"[^\w.-]+", "-", shown(place.resolve().stem)).strip("-.") or "images"
-    store = open_store(listing, collection := collection_of(name, ascii(str(place.resolve()))), image_size)
+    store = open_store(listing, collection := collection_of(name, ascii(str(place.resolve()))), fit, image_size)
     bad = store.files["error"].to_numpy() != ""
     _refuse_bad(listing, store, bad, max_bad)
     good = np.flatnonzero(~bad)
@@ -48,6 +48,7 @@ def load(place: Path, split_seed: int, *, image_size: int | None, max_bad: float
         dict(files.loc[bad, ["path", "error"]].itertuples(index=False)),
         listing.ignored,
         parts_to_cut(listing.splits[good]),
+        fit,
     )
 
 

@@ -29,6 +29,7 @@ def load(
     split_seed: int = 0,
     image_size: int | None = None,
     max_bad: float = Options().max_bad,
+    fit: str = Options().fit,
 ) -> Dataset:
     """Load a data set, split into train, val and test: images (N, H, W, 3) uint8, labels (N,) int64.
 
@@ -41,15 +42,19 @@ def load(
     frozen part, and stay paired.
     image_size: the most pixels a side that a user's images are kept at (default 224). max_bad: the share of a user's
     files that may be unreadable.
+    fit: how a picture that is no square is brought into one, there and by every classifier that is trained on these:
+    "stretch" keeps all of it, distorted, "crop" its middle, "letterbox" all of it, between bars.
 
-    Raises HeadstartError for an unknown name, an impossible `train_limit`, and data that cannot be had.
+    Raises HeadstartError for an unknown name or fit, an impossible `train_limit`, and data that cannot be had.
     """
     if train_limit is not None and train_limit < 1:
         raise HeadstartError(f"the train limit is a number of images, at least 1: {train_limit} is not")
+    fit = Options(fit=fit).fit
     if data in DATASETS:
-        dataset = DATASETS[str(data)](None if data_dir is None else Path(data_dir), offline, split_seed)
+        loaded = DATASETS[str(data)](None if data_dir is None else Path(data_dir), offline, split_seed)
+        dataset = replace(loaded, fit=fit)  # its own images are squares
     else:
-        dataset = _load_own(Path(data), data_dir, split_seed, image_size, max_bad)
+        dataset = _load_own(Path(data), data_dir, split_seed, image_size=image_size, max_bad=max_bad, fit=fit)
     return dataset if train_limit is None else limited(dataset, train_limit, split_seed)
 
 
@@ -75,7 +80,7 @@ def limited(dataset: Dataset, images: int, seed: int = 0) -> Dataset:
 
 
 def _load_own(
-    place: Path, data_dir: str | Path | None, split_seed: int, image_size: int | None, max_bad: float
+    place: Path, data_dir: str | Path | None, split_seed: int, *, image_size: int | None, max_bad: float, fit: str
 ) -> Dataset:
     if not os.path.lexists(place):
         raise HeadstartError(
@@ -85,4 +90,4 @@ def _load_own(
         raise HeadstartError(f"--data-dir says where {' or '.join(DATASETS)} lies; {place} is a folder of its own")
     from headstart.data import folder  # pandas, Pillow, joblib: not for commands that need none of them
 
-    return folder.load(place, split_seed, image_size=image_size, max_bad=max_bad)
+    return folder.load(place, split_seed, image_size=image_size, max_bad=max_bad, fit=fit)

@@ -157,7 +157,7 @@ class Request:
         return {
             "headstart": __version__,
             "options": {key: options[key] for key in OF_RESULT},
-            "dataset": {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train)},
+            "dataset": {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train), "fit": data.fit},
             "weights": None if weights is None else {key: getattr(weights, key) for key in KEPT_OF_WEIGHTS},
             "strategies": {each.name: asdict(each.strategy) for each in candidates},
             "trials": [
@@ -294,7 +294,7 @@ def data_of(data: Data, options: Options) -> Dataset:
 def _loaded(data: Data, options: Options) -> Dataset:
     if isinstance(data, str | Path):
         return load(data, **{key: getattr(options, key) for key in OF_DATA})
-    if late := options.changed("data_dir", "max_bad"):
+    if late := options.changed("data_dir", "max_bad", "fit"):
         raise HeadstartError(f"{late[0]} is for data that `load` is to find: give it to `load`")
     return data if isinstance(data, Dataset) else data()
 

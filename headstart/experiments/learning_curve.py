@@ -22,7 +22,7 @@ from headstart.runtime.console import say
 
 SIZES = (100, 300, 1000, 3000, 10_000)  # and all: what is tried unless asked otherwise
 ALL = "all"
-LOADED: dict[str, Any] = {"data_dir": None, "max_bad": Options().max_bad}  # options of data that is loaded already
+LOADED = {name: getattr(Options(), name) for name in ("data_dir", "max_bad", "fit")}  # told to data that is loaded
 ONE_SPLIT = "none"  # all sizes are tested on the same images
 
 
@@ -65,7 +65,7 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     request = {
         "headstart": __version__,
         "options": {key: value for key, value in options.as_json().items() if key in OF_RESULT},
-        "dataset": {"name": data.name, "fingerprint": data.fingerprint},
+        "dataset": {"name": data.name, "fingerprint": data.fingerprint, "fit": data.fit},
         "weights": None if weights is None else {"name": weights.name, "sha256": weights.sha256},
     }
     folder = options.output or runs.new_folder(f"{data.name}-curve")
