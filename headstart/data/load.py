@@ -29,6 +29,7 @@ def load(
     split_seed: int = 0,
     image_size: int | None = None,
     max_bad: float = Options().max_bad,
+    group: str | None = None,
 ) -> Dataset:
     """Load a data set, split into train, val and test: images (N, H, W, 3) uint8, labels (N,) int64.
 
@@ -40,16 +41,19 @@ def load(
     keeps. It is not the training seed: runs with different training seeds share one split, and so one pass through the
     frozen part, and stay paired.
     image_size: the most pixels a side that a user's images are kept at (default 224). max_bad: the share of a user's
-    files that may be unreadable.
+    files that may be unreadable. group: which of a user's images belong together, such as those of one patient, and are
+    on one side of every split: a column of the CSV, or a pattern on the path, relative to the folder, with one capture.
 
     Raises HeadstartError for an unknown name, an impossible `train_limit`, and data that cannot be had.
     """
     if train_limit is not None and train_limit < 1:
         raise HeadstartError(f"the train limit is a number of images, at least 1: {train_limit} is not")
     if data in DATASETS:
+        if group is not None:
+            raise HeadstartError(f"--group is for a folder or CSV of your own: {data} has no groups")
         dataset = DATASETS[str(data)](None if data_dir is None else Path(data_dir), offline, split_seed)
     else:
-        dataset = _load_own(Path(data), data_dir, split_seed, image_size, max_bad)
+        dataset = _load_own(Path(data), data_dir, split_seed, image_size, max_bad, group)
     return dataset if train_limit is None else limited(dataset, train_limit, split_seed)
 
 
@@ -69,13 +73,18 @@ def limited(dataset: Dataset, images: int, seed: int = 0) -> Dataset:
         )
 
     def shortened(rows: np.ndarray) -> np.ndarray:
-        return rows[np.sort(nested_order(dataset.labels[rows], seed)[:images])]
+        return rows[np.sort(nested_order(dataset.labels[rows], dataset.contents[rows], seed)[:images])]
 
     return dataset.with_splits(*(replace(split, train=shortened(split.train)) for split in dataset.splits))
 
 
 def _load_own(
-    place: Path, data_dir: str | Path | None, split_seed: int, image_size: int | None, max_bad: float
+    place: Path,
+    data_dir: str | Path | None,
+    split_seed: int,
+    image_size: int | None,
+    max_bad: float,
+    group: str | None,
 ) -> Dataset:
     if not os.path.lexists(place):
         raise HeadstartError(
@@ -85,4 +94,4 @@ def _load_own(
         raise HeadstartError(f"--data-dir says where {' or '.join(DATASETS)} lies; {place} is a folder of its own")
     from headstart.data import folder  # pandas, Pillow, joblib: not for commands that need none of them
 
-    return folder.load(place, split_seed, image_size=image_size, max_bad=max_bad)
+    return folder.load(place, split_seed, image_size=image_size, max_bad=max_bad, group=group)

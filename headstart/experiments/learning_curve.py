@@ -22,7 +22,11 @@ from headstart.runtime.console import say
 
 SIZES = (100, 300, 1000, 3000, 10_000)  # and all: what is tried unless asked otherwise
 ALL = "all"
-LOADED: dict[str, Any] = {"data_dir": None, "max_bad": Options().max_bad}  # options of data that is loaded already
+LOADED: dict[str, Any] = {
+    "data_dir": None,
+    "max_bad": Options().max_bad,
+    "group": None,
+}  # options of data that is loaded already
 ONE_SPLIT = "none"  # all sizes are tested on the same images
 
 
