@@ -242,6 +242,13 @@ class Options:
     )
     device: str = option("auto", one_of(DEVICES), "default: auto", choices=DEVICES)
     data_dir: Path | None = option(None, path, "where CIFAR-10 already lies, as batches or archive", "DIR")
+    group: str | None = option(
+        None,
+        text,
+        "keep together what belongs together, such as photos of one patient: a column of the CSV, or a pattern on the "
+        "path with one capture, '(patient\\d+)'",
+        "GROUP",
+    )
     train_limit: int | None = option(None, whole_number, "train on so many images only", "N")
     max_bad: float = option(0.01, share, "stop where more of the files cannot be read (default: 1%%)", "SHARE")
     offline: bool = option(False, flag, "touch no network")
@@ -305,7 +312,7 @@ class Options:
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
 
-OF_DATA = ("data_dir", "max_bad", "offline", "image_size", "fit")  # those that `load` takes
+OF_DATA = ("data_dir", "max_bad", "offline", "image_size", "fit", "group")  # those that `load` takes
 OF_VERDICT = ("prefer", "metric", "margin")  # those that say which candidate is to be taken, of what was trained
 OF_RESULT = (  # those that a trained weight depends on: to resume a comparison they must be the same
     "strategies",
@@ -314,6 +321,7 @@ OF_RESULT = (  # those that a trained weight depends on: to resume a comparison 
     "epochs",
     "seed",
     "folds",
+    "group",
     "class_weights",
     "time_limit",
     "plan",

@@ -8,7 +8,8 @@ import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of, digests_of
 from headstart.data.decode import fitted, own_side
-from headstart.data.splits import cut_missing, parts_to_cut, refuse_unusable, split_of
+from headstart.data.groups import refuse_crossing
+from headstart.data.splits import cut_missing
 from headstart.errors import HeadstartError
 from headstart.options import Options
 
@@ -21,6 +22,7 @@ def from_arrays(
     class_names: Sequence[str],
     *,
     splits: Sequence[str] | None = None,
+    groups: Sequence[str] | Sequence[int] | None = None,
     name: str = "arrays",
     split_seed: int = 0,
     fit: str = Options().fit,
@@ -30,8 +32,9 @@ def from_arrays(
     images: uint8, (N, H, W, 3), or grey as (N, H, W) or (N, H, W, 1); those that are no squares are brought into
     one by `fit`, as `load` says.
     labels: (N,) integers, indices into `class_names`. splits: (N,) "train", "val" or "test"; those that are missing are
-    cut. Raises HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, classes
-    with too few images, and splits that leave a part, or a class in it, without an image.
+    cut. groups: (N,) names or numbers, equal for images that belong together, such as those of one patient. Raises
+    HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, classes with too few
+    images, splits that leave a part, or a class in it, without an image, and a group that is in two of them.
     """
     pixels, numbers = np.asarray(images), np.asarray(labels)
     if pixels.ndim == 3:
@@ -59,17 +62,18 @@ def from_arrays(
     given = np.full(len(pixels), "", "<U5") if splits is None else np.asarray(splits, dtype=np.str_)
     if given.shape != numbers.shape or not set(given) <= {"", "train", "val", "test"}:
         raise HeadstartError(f"splits must be {len(pixels):,} words, each train, val or test")
+    named = None if groups is None else np.asarray(groups).astype(np.str_)
+    if named is not None:
+        if named.shape != numbers.shape:
+            raise HeadstartError(f"groups must be {len(pixels):,} names or numbers, one an image; got {named.shape}")
+        refuse_crossing(named, given, [f"image {row}" for row in range(len(pixels))])
     if pixels.shape[1] != pixels.shape[2]:
         pixels = np.stack([fitted(np.broadcast_to(each, (*each.shape[:2], 3)), side, fit) for each in pixels])
     pixels = np.array(np.broadcast_to(pixels, (*pixels.shape[:3], 3)))  # a copy: theirs stays theirs
     numbers = numbers.astype(np.int64)
     digests = digests_of(pixels)
-    groups = np.unique(digests, return_inverse=True)[1]  # identical images stay together
-    split = split_of(cut_missing(given, numbers, groups, split_seed, class_names))
-    refuse_unusable(split, numbers, class_names, name)
     collection = collection_of(name, "".join(digests))
-    cut = parts_to_cut(given)
-    about = (name, pixels, numbers, tuple(class_names), (split,), "arrays in memory", collection)
-    made = Dataset(*about, groups=groups, cut=cut, fit=fit)
-    made.__dict__.update(digests=digests)
-    return made
+    about = (name, pixels, numbers, tuple(class_names), (), "arrays in memory", collection)
+    dataset = Dataset(*about, groups=digests if named is None else named, fit=fit)
+    dataset.__dict__.update(digests=digests)
+    return cut_missing(dataset, given, split_seed)

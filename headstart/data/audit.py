@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ import pandas as pd
 
 from headstart.data.dataset import Dataset, Subset
 from headstart.data.duplicates import find_duplicates, near_duplicates, rows_of, together
+from headstart.data.groups import guessed
 from headstart.data.load import load
 from headstart.options import CROP, LETTERBOX, STRETCH
 from headstart.runtime.text import shown
@@ -99,6 +101,7 @@ def audit(dataset: Dataset) -> Audit:
         *_unreadable(seen),
         *_duplicates(seen, pairs),
         *_alike(seen),
+        *_groups(dataset),
         *_balance(seen),
         *_odd(seen),
         *_told(seen),
@@ -194,6 +197,23 @@ def _names(dataset: Dataset, pairs: pd.DataFrame, labelled: bool = False) -> tup
 
     columns = ["split", "row", "other_split", "other_row"]
     return tuple(f"{name(a, i)} = {name(b, j)}" for a, i, b, j in pairs[columns].head(EXAMPLES).itertuples(index=False))
+
+
+def _groups(dataset: Dataset) -> Iterator[Finding]:
+    """The groups that the user named, or those that the names of files suggest."""
+    if dataset.groups is not None and dataset.has_groups:
+        names, sizes = np.unique(dataset.groups, return_counts=True)
+        examples = tuple(map("{}: {:,}".format, map(shown, names), sizes))[:EXAMPLES]
+        said = f"{len(dataset):,} images in {_count(len(names), 'group')}, each on one side of every split"
+        yield Finding("groups", len(names), said, examples, is_fault=False)
+    elif dataset.files is not None and (guess := guessed(dataset.files["path"].tolist(), dataset.labels)):
+        pattern, groups = guess
+        of_group = dataset.files["path"].groupby(groups).agg(", ".join)
+        said = (
+            f"{len(dataset):,} images seem to come in {len(of_group):,} groups; where those of a group show one thing, "
+            f"keep them on one side of every split, or scores are too high: --group {shlex.quote(pattern)}"
+        )
+        yield Finding("groups suspected", len(of_group), said, tuple(of_group)[:EXAMPLES])
 
 
 def _balance(dataset: Dataset) -> Iterator[Finding]:

@@ -121,10 +121,10 @@ class Dataset:
     splits: at least one; `train`, `val` and `test` are those of the first. source: where it was found, in words.
     collection: what the cache files it under, equal for a folder before and after photos were added. files: a row an
     image, with its `path` and what reading it said (`store.FileTraits`); None where they never were files. groups: (N,)
-    int64, equal for images that must stay on one side of every split. unreadable: path -> why it gave no image, of the
-    files that had to be left out. ignored: why -> how many files were no images. cut: the parts that nobody gave, and
-    that were therefore set aside by us. fit: how a picture that is no square was brought into one, and in use will be:
-    see `decode.fitted`.
+    str, equal for images that must stay on one side of every split: names that the user gave, or `contents` (None: the
+    same). unreadable: path -> why it gave no image, of the files that had to be left out. ignored: why -> how many
+    files were no images. cut: the parts that nobody gave, and that were therefore set aside by us. fit: how a picture
+    that is no square was brought into one, and in use will be: see `decode.fitted`.
     """
 
     name: str
@@ -187,6 +187,17 @@ class Dataset:
         if self.files is not None:
             return self.files["square"].to_numpy(dtype=np.str_)
         return digests_of(self.images)
+
+    @cached_property
+    def contents(self) -> np.ndarray:
+        """(N,) str, SHA-256 of each image as it was read, before it was fitted into a square: what it is told by, at
+        whatever size it is kept."""
+        return self.digests if self.files is None else self.files["sha256"].to_numpy(dtype=np.str_)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether the user said which images belong together."""
+        return self.groups is not None and not np.array_equal(self.groups, self.contents)
 
     @cached_property
     def fingerprint(self) -> str:

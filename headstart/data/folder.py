@@ -9,7 +9,7 @@ import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of
 from headstart.data.listing import Listing, scan
-from headstart.data.splits import cut_missing, parts_to_cut, refuse_unusable, split_of
+from headstart.data.splits import cut_missing
 from headstart.data.store import Store, open_store
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
@@ -17,39 +17,38 @@ from headstart.runtime.text import shown
 EXAMPLES = 3  # files that a message names
 
 
-def load(place: Path, split_seed: int, *, fit: str, image_size: int | None, max_bad: float) -> Dataset:
+def load(
+    place: Path, split_seed: int, *, fit: str, image_size: int | None, max_bad: float, group: str | None = None
+) -> Dataset:
     """Load the images of a folder or CSV (`scan` says of which form), brought into squares (`open_store` says how).
 
-    Splits that are given are respected; those that are missing are cut by `split_seed`, identical images on one side.
-    Raises HeadstartError for what `scan` refuses, where more than the share `max_bad` of the files cannot be read, and
-    where a class has too few images to be split.
+    Splits that are given are respected; those that are missing are cut by `split_seed` (`cut_missing`). group: which
+    images belong together, as `scan` reads it. Raises HeadstartError for what `scan` refuses, where more than the share
+    `max_bad` of the files cannot be read, and where a class has too few images to be split.
     """
-    listing = scan(place)
+    listing = scan(place, group)
     name = re.sub(r"[^\w.-]+", "-", shown(place.resolve().stem)).strip("-.") or "images"
     store = open_store(listing, collection := collection_of(name, ascii(str(place.resolve()))), fit, image_size)
     bad = store.files["error"].to_numpy() != ""
     _refuse_bad(listing, store, bad, max_bad)
     good = np.flatnonzero(~bad)
     files = store.files.assign(path=[shown(path) for path in listing.paths])
-    groups = np.unique(store.files["sha256"].to_numpy(dtype=np.str_)[good], return_inverse=True)[1]
-    labels = listing.labels[good]
-    split = split_of(cut_missing(listing.splits[good], labels, groups, split_seed, listing.class_names))
-    refuse_unusable(split, labels, listing.class_names, shown(listing.root))
-    return Dataset(
+    found = files.iloc[good].reset_index(drop=True)
+    dataset = Dataset(
         name,
         store.images.take(good),
-        labels,
+        listing.labels[good],
         listing.class_names,
-        (split,),
+        (),
         shown(place),
         collection,
-        files.iloc[good].reset_index(drop=True),
-        groups,
+        found,
+        found["sha256"].to_numpy(dtype=np.str_) if listing.groups is None else listing.groups[good],
         dict(files.loc[bad, ["path", "error"]].itertuples(index=False)),
         listing.ignored,
-        parts_to_cut(listing.splits[good]),
-        fit,
+        fit=fit,
     )
+    return cut_missing(dataset, listing.splits[good], split_seed)
 
 
 def _refuse_bad(listing: Listing, store: Store, bad: np.ndarray, max_bad: float) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from natsort import natsorted
 
+from headstart.data.groups import ADVICE, by_pattern, refuse_crossing
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
@@ -26,7 +27,8 @@ class Listing:
 
     root: the folder that `paths` (N) are relative to; names that are not UTF-8 hold surrogates, as `os.fsdecode` gives
     them. labels: (N,) int64, indices into `class_names`. splits: (N,) "train", "val", "test", or "" where none is said.
-    ignored: how many files were left aside, by why.
+    ignored: how many files were left aside, by why. groups: (N,) str, equal for files that the user says belong
+    together; None where nothing was said.
     """
 
     root: Path
@@ -35,24 +37,30 @@ class Listing:
     splits: np.ndarray
     class_names: tuple[str, ...]
     ignored: Mapping[str, int]
+    groups: np.ndarray | None = None
 
 
-def scan(place: Path) -> Listing:
+def scan(place: Path, group: str | None = None) -> Listing:
     """List the labelled files of a folder or a CSV.
 
     A folder holds <class>/**, or {train, val | valid | validation, test}/<class>/**. Classes are in natural order
     ("2" before "10"), and mapped by name across splits. Hidden and system files and those that cannot be images by
     their ending are left aside and counted; links are not followed. A file found under two paths (a hard link) counts
-    once. A CSV: see `read_csv`. Raises HeadstartError where there are not two classes with files in each, and where
-    splits have different classes.
+    once. A CSV: see `read_csv`. group: a column of the CSV, or a pattern (`by_pattern`), that says which files belong
+    together. Raises HeadstartError where there are not two classes with files in each, where splits have different
+    classes, and where a group is in two of them.
     """
     if place.is_dir():
         listing = _scan_folder(place)
     elif place.is_file():
-        listing = read_csv(place)
+        listing = read_csv(place, group)
     else:
         raise HeadstartError(f"{shown(place)}: no such folder or file")
     _refuse_unusable(listing, place)
+    if group is not None:
+        groups = by_pattern(group, listing.paths) if listing.groups is None else listing.groups
+        refuse_crossing(groups, listing.splits, listing.paths)
+        listing = replace(listing, groups=groups)
     return listing
 
 
@@ -129,11 +137,12 @@ def _why_ignored(entry: os.DirEntry[str]) -> str | None:
     return None
 
 
-def read_csv(path: Path) -> Listing:
+def read_csv(path: Path, group: str | None = None) -> Listing:
     """List the files of a CSV with the columns path, label and, if wanted, split; paths are relative to its folder.
 
-    Raises HeadstartError for missing columns, empty cells, unknown splits and one file with two labels or splits.
-    Files that do not exist are found later, with all that cannot be read.
+    group: the column that says which belong together; a text with a bracket that no column has is left to `by_pattern`.
+    Raises HeadstartError for missing columns, empty cells, unknown splits and one file with two labels, splits or
+    groups. Files that do not exist are found later, with all that cannot be read.
     """
     try:
         table = pd.read_csv(
@@ -147,24 +156,44 @@ def read_csv(path: Path) -> Listing:
             f"{shown(path)} lacks the column {missing[0]!r}: it needs path,label and may have split; "
             f"it has {', '.join(map(shown, table.columns))}"
         )
+    column = None if group is None else _column_of_groups(table, group, path)
     if "split" not in table:
         table["split"] = ""
-    for row, (file, label, split) in enumerate(table[["path", "label", "split"]].itertuples(index=False), start=2):
+    table["group"] = "" if column is None else table[column]
+    said = table[["path", "label", "split", "group"]]
+    for row, (file, label, split, name) in enumerate(said.itertuples(index=False), start=2):
         if not file or not label:
             raise HeadstartError(f"{shown(path)}, line {row}: path or label is empty")
         if split and split.strip().lower() not in SPLITS:
             raise HeadstartError(
                 f"{shown(path)}, line {row}: split {shown(split)!r} is none of {', '.join(SPLITS)}, or empty"
             )
+        if column is not None and not name:
+            raise HeadstartError(f"{shown(path)}, line {row}: {shown(column)} is empty: every image needs a group")
     splits = [SPLITS.get(split.strip().lower(), "") for split in table["split"]]
     if "" in splits and any(splits):
         raise HeadstartError(f"{shown(path)}, line {splits.index('') + 2}: split is empty, but other lines have one")
-    found = list(zip(splits, table["label"], (os.path.normpath(file) for file in table["path"]), strict=True))
-    said: dict[str, tuple[str, str]] = {}
-    for split, label, file in found:
-        if said.setdefault(file, (split, label)) != (split, label):
-            raise HeadstartError(f"{shown(path)}: {shown(file)} has two labels or splits")
-    return _listing(path.parent, found, natsorted(set(table["label"])), Counter())
+    files = [os.path.normpath(file) for file in table["path"]]
+    of_file: dict[str, tuple[str, str, str]] = {}
+    for file, *what in zip(files, splits, table["label"], table["group"], strict=True):
+        if of_file.setdefault(file, tuple(what)) != tuple(what):
+            raise HeadstartError(f"{shown(path)}: {shown(file)} has two labels, splits or groups")
+    found = [(split, label, file) for file, (split, label, _) in of_file.items()]
+    listing = _listing(path.parent, found, natsorted(set(table["label"])), Counter())
+    if column is None:
+        return listing
+    return replace(listing, groups=np.array([of_file[file][2] for file in listing.paths], dtype=np.str_))
+
+
+def _column_of_groups(table: pd.DataFrame, group: str, path: Path) -> str | None:
+    """The column of that name; None where it can only be a pattern."""
+    if (column := group.strip().lower()) in table:
+        return column
+    if "(" in group:
+        return None
+    raise HeadstartError(
+        f"{shown(path)} has no column {shown(group)!r}: it has {', '.join(map(shown, table.columns))}; {ADVICE}"
+    )
 
 
 def _listing(

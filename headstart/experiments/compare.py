@@ -294,7 +294,7 @@ def data_of(data: Data, options: Options) -> Dataset:
 def _loaded(data: Data, options: Options) -> Dataset:
     if isinstance(data, str | Path):
         return load(data, **{key: getattr(options, key) for key in OF_DATA})
-    if late := options.changed("data_dir", "max_bad", "fit"):
+    if late := options.changed("data_dir", "max_bad", "fit", "group"):
         raise HeadstartError(f"{late[0]} is for data that `load` is to find: give it to `load`")
     return data if isinstance(data, Dataset) else data()
 

@@ -22,7 +22,7 @@ from headstart.runtime.console import say
 
 SIZES = (100, 300, 1000, 3000, 10_000)  # and all: what is tried unless asked otherwise
 ALL = "all"
-LOADED = {name: getattr(Options(), name) for name in ("data_dir", "max_bad", "fit")}  # told to data that is loaded
+LOADED = {name: getattr(Options(), name) for name in ("data_dir", "max_bad", "fit", "group")}  # told to loaded data
 ONE_SPLIT = "none"  # all sizes are tested on the same images
 
 

@@ -125,7 +125,7 @@ def test_a_label_named_na_stays_a_label(tmp_path):
         ("path,label\n1.jpg,\n", "line 2: path or label is empty"),
         ("path,label,split\n1.jpg,a,dev\n", "line 2: split 'dev' is none of"),
         ("path,label,split\n1.jpg,a,train\n2.jpg,b,\n", "line 3: split is empty"),
-        ("path,label\n1.jpg,a\n1.jpg,b\n", "two labels or splits"),
+        ("path,label\n1.jpg,a\n1.jpg,b\n", "two labels, splits or groups"),
         ("path,label\n1.jpg,a\n", "one class"),
         ("", "no CSV that can be read"),
         ('path,label\n"1.jpg,a\n', "no CSV that can be read"),
