@@ -160,16 +160,7 @@ def read_csv(path: Path, group: str | None = None) -> Listing:
     if "split" not in table:
         table["split"] = ""
     table["group"] = "" if column is None else table[column]
-    said = table[["path", "label", "split", "group"]]
-    for row, (file, label, split, name) in enumerate(said.itertuples(index=False), start=2):
-        if not file or not label:
-            raise HeadstartError(f"{shown(path)}, line {row}: path or label is empty")
-        if split and split.strip().lower() not in SPLITS:
-            raise HeadstartError(
-                f"{shown(path)}, line {row}: split {shown(split)!r} is none of {', '.join(SPLITS)}, or empty"
-            )
-        if column is not None and not name:
-            raise HeadstartError(f"{shown(path)}, line {row}: {shown(column)} is empty: every image needs a group")
+    _refuse_cells(table, column, path)
     splits = [SPLITS.get(split.strip().lower(), "") for split in table["split"]]
     if "" in splits and any(splits):
         raise HeadstartError(f"{shown(path)}, line {splits.index('') + 2}: split is empty, but other lines have one")
@@ -183,6 +174,20 @@ def read_csv(path: Path, group: str | None = None) -> Listing:
     if column is None:
         return listing
     return replace(listing, groups=np.array([of_file[file][2] for file in listing.paths], dtype=np.str_))
+
+
+def _refuse_cells(table: pd.DataFrame, column: str | None, path: Path) -> None:
+    """Raise HeadstartError for the first cell that is empty, or no split; column: the one that names groups."""
+    said = table[["path", "label", "split", "group"]]
+    for row, (file, label, split, name) in enumerate(said.itertuples(index=False), start=2):
+        if not file or not label:
+            raise HeadstartError(f"{shown(path)}, line {row}: path or label is empty")
+        if split and split.strip().lower() not in SPLITS:
+            raise HeadstartError(
+                f"{shown(path)}, line {row}: split {shown(split)!r} is none of {', '.join(SPLITS)}, or empty"
+            )
+        if column is not None and not name:
+            raise HeadstartError(f"{shown(path)}, line {row}: {shown(column)} is empty: every image needs a group")
 
 
 def _column_of_groups(table: pd.DataFrame, group: str, path: Path) -> str | None:

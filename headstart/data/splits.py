@@ -90,9 +90,28 @@ def placed(
     at, ends = numbers(names, salt), np.cumsum(shares)
     ends[-1] = 1.0  # not a rounding error less
     part_of = np.searchsorted(ends, at, side="right")
+    gaps = np.maximum(at[:, None] - ends, ends - shares - at[:, None])  # (U, P) from each number to each part's share
     unit, label = np.divmod(np.unique(unit_of * len(class_names) + labels), len(class_names))  # each pair once
     of_class = np.bincount(label, minlength=len(class_names))
     wanted = of_class >= np.broadcast_to(least, (len(ends),))[:, None]  # (P, C)
+    _repair(part_of, gaps, unit, label, wanted, class_names)
+    return part_of[unit_of]
+
+
+def _repair(
+    part_of: np.ndarray,
+    gaps: np.ndarray,
+    unit: np.ndarray,
+    label: np.ndarray,
+    wanted: np.ndarray,
+    class_names: Sequence[str],
+) -> None:
+    """Move units, in place, until each class is in as many of the parts that want it as it can be: see `placed`.
+
+    part_of: (U,) int. gaps: (U, P) how far each unit is from each part. unit, label: (pairs,) the classes of each unit.
+    wanted: (P, C) bool.
+    """
+    of_class = np.bincount(label, minlength=len(class_names))
     enough = np.minimum(of_class, wanted.sum(axis=0))
     held = np.zeros(wanted.shape, dtype=int)
     np.add.at(held, (part_of[unit], label), 1)
@@ -101,20 +120,19 @@ def placed(
         while (wanted[:, each] & (held[:, each] > 0)).sum() < enough[each]:
             empty = np.flatnonzero(wanted[:, each] & (held[:, each] == 0))
             own = part_of[unit]
-            needed = np.bincount(unit, wanted[own, label] & (held[own, label] == 1), minlength=len(names))
+            needed = np.bincount(unit, wanted[own, label] & (held[own, label] == 1), minlength=len(part_of))
             free = (movable := unit[label == each])[needed[movable] == 0]
             if not len(free):
                 raise HeadstartError(
                     f"the images of class {shown(class_names[each])!r} are in groups that also hold other classes, and "
                     "cannot be shared out so that every part has every class: add groups, or leave the class out"
                 )
-            distance = np.maximum(at[free, None] - ends[empty], (ends - shares)[empty] - at[free, None])
+            distance = gaps[np.ix_(free, empty)]
             which, where = np.unravel_index(distance.argmin(), distance.shape)
             moved = label[unit == free[which]]
             held[part_of[free[which]], moved] -= 1
             held[empty[where], moved] += 1
             part_of[free[which]] = empty[where]
-    return part_of[unit_of]
 
 
 def nested_order(labels: np.ndarray, contents: np.ndarray, seed: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import os
 
 import pandas as pd
@@ -166,7 +167,8 @@ CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0
 @given(rows=st.lists(st.tuples(CELLS, CELLS, st.sampled_from(["train", "val", "test", "", "dev"])), max_size=8))
 def test_any_csv_gives_its_rows_or_one_line(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("any") / "labels.csv"
-    pd.DataFrame(rows, columns=["path", "label", "split"]).to_csv(path, index=False)
+    table = pd.DataFrame(rows, columns=["path", "label", "split"])
+    table.to_csv(path, index=False, quoting=csv.QUOTE_ALL)  # pandas leaves a lone carriage return unquoted
     try:
         listing = scan(path)
     except HeadstartError as error:
