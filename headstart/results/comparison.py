@@ -219,7 +219,8 @@ def compare_runs(
 
 def _inequality(passes: Mapping[str, Sequence[Pass]]) -> float:
     """How many times as large as the smallest class that is tested the largest is."""
-    _, counts = np.unique(next(each for each in passes.values())[0].predictions().labels, return_counts=True)
+    most = max((each for of_candidate in passes.values() for each in of_candidate), key=lambda each: len(each.tested))
+    _, counts = np.unique(most.labels[most.tested], return_counts=True)
     return float(counts.max() / counts.min())
 
 

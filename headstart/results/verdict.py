@@ -123,7 +123,7 @@ def decide(
         metric,
         margin,
         f"{learned} {reason}" if take in nothing else reason,
-        _doubt(take, alternatives, margin),
+        _doubt(take, alternatives, margin, dropped),
         "" if take in nothing else learned,
         head_start(scores, pretrained, pairs),
         "",
@@ -253,7 +253,7 @@ def _reason(
     return f"{take} has the highest {metric}: {told}."
 
 
-def _doubt(take: str, alternatives: Sequence[Alternative], margin: float) -> str:
+def _doubt(take: str, alternatives: Sequence[Alternative], margin: float, dropped: Collection[str]) -> str:
     """How sure it is that nothing is better than what is taken, and of what that speaks."""
     said = []
     for relation in ("better", "worse", "open", "tie"):
@@ -274,14 +274,14 @@ def _doubt(take: str, alternatives: Sequence[Alternative], margin: float) -> str
                 f"{_apart(difference, 'above', 'below')} {first}.",
             }[relation]
         )
-    if any(each.difference.speaks_of == NETWORKS for each in alternatives):
+    if any(each.difference.speaks_of == NETWORKS for each in alternatives if each.strategy not in dropped):
         said.append("That is said of these networks, each trained once; folds or more seeds tell of the strategies.")
     return " ".join(said)
 
 
 def _learned(tested: Mapping[str, Tested], trivial: Mapping[str, Tested]) -> tuple[Collection[str], str]:
     """The candidates that are not surely better than each trivial answer, and the sentence that says so."""
-    confidence = 1 - ERROR / len(tested)
+    confidence = 1 - 2 * ERROR / len(tested)  # of an interval of which one end counts
     unbeaten = {
         name: answer
         for name, each in tested.items()

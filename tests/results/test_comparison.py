@@ -98,6 +98,15 @@ def test_who_is_dropped_follows_from_the_metric_that_counts(tmp_path):
     assert "times the images of the smallest; by balanced accuracy" in compare_runs(tmp_path).because
 
 
+def test_how_unequal_classes_are_is_read_from_all_that_was_tested(tmp_path):
+    labels = np.tile([0, 1], 50)
+    labels[::5], labels[[0, 5]] = 0, 1  # nine to one in the first fold alone
+    write_fold(tmp_path, "base-cnn", 0, 5, labels, labels)
+    for fold in range(5):
+        write_fold(tmp_path, "deep-cnn", fold, 5, labels, labels)
+    assert "times the images of the smallest" not in compare_runs(tmp_path).because
+
+
 def test_several_seeds_are_averaged_and_their_spread_told(tmp_path):
     for seed, accuracy in enumerate((0.90, 0.92, 0.94)):
         write_run(tmp_path, "frozen", accuracy, seed)

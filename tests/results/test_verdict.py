@@ -152,6 +152,15 @@ def test_a_strategy_that_was_given_up_is_said_to_be_and_not_taken():
     assert alternative(given_up, "last20").said.endswith("clearly behind after 2 folds, and given up.")
 
 
+def test_networks_are_not_spoken_of_for_one_that_was_given_up_after_a_single_fold():
+    whole = TESTED["base-cnn"]
+    seen = np.where(whole.networks == 0, whole.values, np.nan)
+    once = Tested(seen, np.where(whole.networks == 0, 0, -1), whole.units, whole.weights)
+    verdict = decide(TESTED | {"base-cnn": once}, COSTS, PRETRAINED, dropped={"base-cnn": 1})
+    assert alternative(verdict, "base-cnn").said.startswith("base-cnn's network: worse by ")
+    assert "these networks" not in verdict.doubt
+
+
 def test_the_metric_that_counts_is_named():
     assert decide(TESTED, COSTS, PRETRAINED, metric="balanced-accuracy").said.startswith(
         "last20 has the highest balanced accuracy: 9"
