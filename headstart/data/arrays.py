@@ -8,7 +8,8 @@ import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of, digests_of
 from headstart.data.decode import fitted
-from headstart.data.splits import cut_missing, parts_to_cut, refuse_unusable, split_of
+from headstart.data.labels import checked_names, refuse_unfit, split_named
+from headstart.data.splits import cut_missing, parts_to_cut, split_of
 from headstart.errors import HeadstartError
 
 SMALLEST = 8  # pixels a side: the networks from scratch halve an image three times
@@ -27,8 +28,8 @@ def from_arrays(
 
     images: uint8, (N, H, W, 3), or grey as (N, H, W) or (N, H, W, 1); those that are no squares are fitted into one.
     labels: (N,) integers, indices into `class_names`. splits: (N,) "train", "val" or "test"; those that are missing are
-    cut. Raises HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, classes
-    with too few images, and splits that leave a part, or a class in it, without an image.
+    cut. Raises HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, names
+    that are none or twice the same; and UnusableDataError for what `unfit` finds of classes and splits.
     """
     pixels, numbers = np.asarray(images), np.asarray(labels)
     if pixels.ndim == 3:
@@ -46,13 +47,15 @@ def from_arrays(
         raise HeadstartError(
             f"labels must be {len(pixels):,} integers, one an image; got {numbers.dtype} {numbers.shape}"
         )
+    class_names = checked_names(class_names)
     if len(class_names) < 2 or numbers.min() < 0 or numbers.max() >= len(class_names):
         raise HeadstartError(
             f"labels run from {numbers.min()} to {numbers.max()}: they must be indices into two or more class names, "
             f"and there are {len(class_names)}"
         )
-    given = np.full(len(pixels), "", "<U5") if splits is None else np.asarray(splits, dtype=np.str_)
-    if given.shape != numbers.shape or not set(given) <= {"", "train", "val", "test"}:
+    words = [""] * len(pixels) if splits is None else [str(word) for word in splits]
+    given = np.array([split_named(word) or "" for word in words], dtype="<U5")
+    if given.shape != numbers.shape or any(word and not part for word, part in zip(words, given, strict=True)):
         raise HeadstartError(f"splits must be {len(pixels):,} words, each train, val or test")
     if pixels.shape[1] != pixels.shape[2]:
         pixels = np.stack([fitted(np.broadcast_to(each, (*each.shape[:2], 3)), max(each.shape)) for each in pixels])
@@ -60,11 +63,11 @@ def from_arrays(
     numbers = numbers.astype(np.int64)
     digests = digests_of(pixels)
     groups = np.unique(digests, return_inverse=True)[1]  # identical images stay together
+    refuse_unfit(name, numbers, given, groups, class_names)
     split = split_of(cut_missing(given, numbers, groups, split_seed, class_names))
-    refuse_unusable(split, numbers, class_names, name)
     collection = collection_of(name, "".join(digests))
     cut = parts_to_cut(given)
-    about = (name, pixels, numbers, tuple(class_names), (split,), "arrays in memory", collection)
-    made = Dataset(*about, groups=groups, cut=cut)
+    about = (name, pixels, numbers, class_names, (split,), "arrays in memory", collection)
+    made = Dataset(*about, groups=groups, cut=cut, labels_from="the labels that were given")
     made.__dict__.update(digests=digests)
     return made

@@ -16,6 +16,8 @@ from headstart.errors import HeadstartError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from headstart.data.findings import Finding
+
 PARTS = ("train", "val", "test")
 
 
@@ -122,7 +124,8 @@ class Dataset:
     image, with its `path` and what reading it said (`store.FileTraits`); None where they never were files. groups: (N,)
     int64, equal for images that must stay on one side of every split. unreadable: path -> why it gave no image, of the
     files that had to be left out. ignored: why -> how many files were no images. cut: the parts that nobody gave, and
-    that were therefore set aside by us.
+    that were therefore set aside by us. labels_from: where the labels are from, in words. found: what was guessed when
+    it was read, and what is wrong with it.
     """
 
     name: str
@@ -137,6 +140,8 @@ class Dataset:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     ignored: Mapping[str, int] = field(default_factory=dict)
     cut: tuple[str, ...] = ()
+    labels_from: str = ""
+    found: tuple[Finding, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

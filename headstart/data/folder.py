@@ -3,60 +3,91 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of
-from headstart.data.listing import Listing, scan
-from headstart.data.splits import cut_missing, parts_to_cut, refuse_unusable, split_of
-from headstart.data.store import Store, open_store
-from headstart.errors import HeadstartError
+from headstart.data.findings import Finding, UnusableDataError, counted, some
+from headstart.data.labels import unfit
+from headstart.data.listing import EXAMPLES, Listing, scan
+from headstart.data.splits import cut_missing, parts_to_cut, split_of
+from headstart.data.store import open_store
 from headstart.runtime.text import shown
 
-EXAMPLES = 3  # files that a message names
 
-
-def load(place: Path, split_seed: int, *, image_size: int | None, max_bad: float) -> Dataset:
+def load(
+    place: Path, split_seed: int, *, image_size: int | None, max_bad: float, follow_links: bool = False
+) -> Dataset:
     """Load the images of a folder or CSV (`scan` says of which form), kept whole in squares (`open_store` says how).
 
     Splits that are given are respected; those that are missing are cut by `split_seed`, identical images on one side.
-    Raises HeadstartError for what `scan` refuses, where more than the share `max_bad` of the files cannot be read, and
-    where a class has too few images to be split.
+    Raises HeadstartError for what `scan` refuses, and UnusableDataError, with all that was found, where more than the
+    share `max_bad` of the files cannot be read or have no label, and where `unfit` finds that classes cannot be split.
     """
-    listing = scan(place)
+    listing = scan(place, follow_links)
     name = re.sub(r"[^\w.-]+", "-", shown(place.resolve().stem)).strip("-.") or "images"
+    where = shown(place)
+    if not listing.paths:
+        nothing = np.arange(0)
+        found = unfit(nothing, np.array([], "<U5"), nothing, listing.class_names, listing.without)
+        raise UnusableDataError(where, name, [*listing.findings, *_bad({}, listing.left_out, 0, max_bad), *found])
     store = open_store(listing, collection := collection_of(name, ascii(str(place.resolve()))), image_size)
-    bad = store.files["error"].to_numpy() != ""
-    _refuse_bad(listing, store, bad, max_bad)
-    good = np.flatnonzero(~bad)
+    is_bad = store.files["error"].to_numpy() != ""
+    good = np.flatnonzero(~is_bad)
     files = store.files.assign(path=[shown(path) for path in listing.paths])
+    unreadable = dict(files.loc[is_bad, ["path", "error"]].itertuples(index=False))
     groups = np.unique(store.files["sha256"].to_numpy(dtype=np.str_)[good], return_inverse=True)[1]
-    labels = listing.labels[good]
-    split = split_of(cut_missing(listing.splits[good], labels, groups, split_seed, listing.class_names))
-    refuse_unusable(split, labels, listing.class_names, shown(listing.root))
-    return Dataset(
+    labels, given = listing.labels[good], listing.splits[good]
+    findings = [*listing.findings, *_bad(unreadable, listing.left_out, len(good), max_bad)]
+    findings += unfit(labels, given, groups, listing.class_names, _why_empty(listing, is_bad))
+    stops = any(finding.stops for finding in findings)
+    parts = np.where(given == "", "train", given)
+    if not stops:
+        parts = cut_missing(given, labels, groups, split_seed, listing.class_names)
+    made = Dataset(
         name,
         store.images.take(good),
         labels,
         listing.class_names,
-        (split,),
-        shown(place),
+        (split_of(parts),),
+        where,
         collection,
         files.iloc[good].reset_index(drop=True),
         groups,
-        dict(files.loc[bad, ["path", "error"]].itertuples(index=False)),
+        unreadable | dict(listing.left_out),
         listing.ignored,
-        parts_to_cut(listing.splits[good]),
+        () if stops else parts_to_cut(given),
+        listing.said,
+        tuple(findings),
     )
+    if stops:
+        raise UnusableDataError(where, name, findings, made if len(made) else None)
+    return made
 
 
-def _refuse_bad(listing: Listing, store: Store, bad: np.ndarray, max_bad: float) -> None:
-    if bad.mean() <= max_bad:
-        return
-    examples = [f"{shown(listing.paths[i])} ({store.files['error'].iloc[i]})" for i in np.flatnonzero(bad)[:EXAMPLES]]
-    raise HeadstartError(
-        f"{shown(listing.root)}: {bad.sum():,} of {len(bad):,} files cannot be read, more than --max-bad "
-        f"{100 * max_bad:g}%: {'; '.join(examples)}{'; ...' if bad.sum() > EXAMPLES else ''}; "
-        "`headstart check` lists them all"
-    )
+def _bad(unreadable: Mapping[str, str], left_out: Mapping[str, str], good: int, max_bad: float) -> list[Finding]:
+    """What is to be said of files that cannot be read, by path and why; those that were left out before are told of,
+    but count here, too."""
+    found = []
+    if unreadable:
+        said = f"{counted(len(unreadable), 'file')} cannot be read, left out"
+        examples = [f"{path}: {error}" for path, error in unreadable.items()]
+        found.append(Finding("unreadable", len(unreadable), said, tuple(examples[:EXAMPLES])))
+    bad, total = {**unreadable, **left_out}, good + len(unreadable) + len(left_out)
+    if len(bad) > max_bad * total:
+        named = some([f"{path} ({error})" for path, error in bad.items()])
+        said = f"{len(bad):,} of {total:,} files cannot be read, more than --max-bad {100 * max_bad:g}%: {named}"
+        found = [Finding("too many unreadable", len(bad), said, stops=True)]
+    return found
+
+
+def _why_empty(listing: Listing, is_bad: np.ndarray) -> dict[str, str]:
+    """Class -> why no image of it can be used."""
+    found = dict(listing.without)
+    for label, name in enumerate(listing.class_names):
+        theirs = listing.labels == label
+        if theirs.any() and is_bad[theirs].all():
+            found[name] = f"none of its {counted(int(theirs.sum()), 'file')} can be read"
+    return found

@@ -11,8 +11,9 @@ import numpy as np
 
 from headstart.data.cifar10 import sources as cifar10
 from headstart.data.dataset import Dataset
+from headstart.data.labels import checked
 from headstart.errors import HeadstartError
-from headstart.options import Options
+from headstart.options import Options, path
 
 Loader = Callable[[Path | None, bool, int], Dataset]
 """(data_dir, offline, split_seed) -> Dataset"""
@@ -29,27 +30,29 @@ def load(
     split_seed: int = 0,
     image_size: int | None = None,
     max_bad: float = Options().max_bad,
+    follow_links: bool = False,
 ) -> Dataset:
     """Load a data set, split into train, val and test: images (N, H, W, 3) uint8, labels (N,) int64.
 
-    data: the name of a data set, or a folder of images (photos/<class>/**, or photos/{train,val,test}/<class>/**), or a
-    CSV with the columns path, label and, if wanted, split. data_dir: a folder or archive that has a data set of that
-    name already. offline: touch no network.
+    data: the name of a data set, or a folder of images (photos/<class>/**, or photos/{train,val,test}/<class>/**, and
+    what `layout.recognise` takes for these), or a CSV with the columns path, label and, if wanted, split. data_dir: a
+    folder or archive that has a data set of that name already. offline: touch no network.
     train_limit: train on so many images only, see `limited`.
     split_seed: fixes which images are set aside for val (and for test where none is given), and which ones a limit
     keeps. It is not the training seed: runs with different training seeds share one split, and so one pass through the
     frozen part, and stay paired.
     image_size: the most pixels a side that a user's images are kept at (default 224). max_bad: the share of a user's
-    files that may be unreadable.
+    files that may be unreadable. follow_links: whether links in a folder are followed.
 
     Raises HeadstartError for an unknown name, an impossible `train_limit`, and data that cannot be had.
     """
     if train_limit is not None and train_limit < 1:
         raise HeadstartError(f"the train limit is a number of images, at least 1: {train_limit} is not")
     if data in DATASETS:
-        dataset = DATASETS[str(data)](None if data_dir is None else Path(data_dir), offline, split_seed)
+        known = DATASETS[str(data)]
+        dataset = checked(known(None if data_dir is None else path(data_dir), offline, split_seed))
     else:
-        dataset = _load_own(Path(data), data_dir, split_seed, image_size, max_bad)
+        dataset = _load_own(path(data), data_dir, split_seed, image_size, max_bad, follow_links)
     return dataset if train_limit is None else limited(dataset, train_limit, split_seed)
 
 
@@ -75,7 +78,12 @@ def limited(dataset: Dataset, images: int, seed: int = 0) -> Dataset:
 
 
 def _load_own(
-    place: Path, data_dir: str | Path | None, split_seed: int, image_size: int | None, max_bad: float
+    place: Path,
+    data_dir: str | Path | None,
+    split_seed: int,
+    image_size: int | None,
+    max_bad: float,
+    follow_links: bool,
 ) -> Dataset:
     if not os.path.lexists(place):
         raise HeadstartError(
@@ -85,4 +93,4 @@ def _load_own(
         raise HeadstartError(f"--data-dir says where {' or '.join(DATASETS)} lies; {place} is a folder of its own")
     from headstart.data import folder  # pandas, Pillow, joblib: not for commands that need none of them
 
-    return folder.load(place, split_seed, image_size=image_size, max_bad=max_bad)
+    return folder.load(place, split_seed, image_size=image_size, max_bad=max_bad, follow_links=follow_links)

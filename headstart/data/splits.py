@@ -86,14 +86,3 @@ def cut_missing(
             chosen, left = left[:size], left[size:]
             splits[pool[np.isin(group_of, chosen)]] = name
     return splits
-
-
-def refuse_unusable(split: Split, labels: np.ndarray, class_names: Sequence[str], where: str) -> None:
-    """Raise HeadstartError where a part of a split, or a class in it, has no image; where: what to call the data."""
-    for part, rows in split.parts.items():
-        counts = np.bincount(labels[rows], minlength=len(class_names))
-        if not counts.all():
-            lost = shown(class_names[int(counts.argmin())])
-            raise HeadstartError(
-                f"{where}, {part}: no image of class {lost!r} that can be read; every class needs one in {part}"
-            )
