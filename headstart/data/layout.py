@@ -115,7 +115,8 @@ def _of_splits(tree: Tree, base: str, names: Sequence[str], splits: Mapping[str,
     if linked := [shown(name) for name in tree.linked(base) if split_named(name)]:
         raise HeadstartError(f"{where}: {some(linked)} is a link, which is not followed: give --follow-links")
     if twice := [split for split, times in Counter(splits.values()).items() if times > 1]:
-        raise HeadstartError(f"{where} holds one split twice: {listed} are each taken for {twice[0]}; keep one of them")
+        both = ", ".join(f"{shown(name)}/" for name in splits if splits[name] == twice[0])
+        raise HeadstartError(f"{where} holds one split twice: {both} are each taken for {twice[0]}; keep one of them")
     inside = {name: _inside(tree, join(base, name)) for name in splits}
     flat = [name for name, path in inside.items() if not tree.folders(path) and not tree.linked(path)]
     ordered = sorted(splits, key=lambda name: PARTS.index(splits[name]))

@@ -177,6 +177,8 @@ def _listing(
     for file in found:
         name, identity = classes[file.label], _identity(root / file.path)
         if not name:
+            if shown(file.path) in unlabelled:
+                ignored[TWICE] += 1
             unlabelled[shown(file.path)] = f"{NO_LABEL}: {shown(file.label)!r}"
         elif identity not in kept:
             kept[identity] = (file.split, name, file.path)

