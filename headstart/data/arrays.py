@@ -8,7 +8,7 @@ import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of, digests_of
 from headstart.data.decode import fitted
-from headstart.data.labels import checked_names, refuse_unfit, split_named
+from headstart.data.labels import checked_names, classes_of, refuse_unfit, split_named
 from headstart.data.splits import cut_missing, parts_to_cut, split_of
 from headstart.errors import HeadstartError
 
@@ -68,6 +68,7 @@ def from_arrays(
     collection = collection_of(name, "".join(digests))
     cut = parts_to_cut(given)
     about = (name, pixels, numbers, class_names, (split,), "arrays in memory", collection)
-    made = Dataset(*about, groups=groups, cut=cut, labels_from="the labels that were given")
+    _, found = classes_of(class_names)
+    made = Dataset(*about, groups=groups, cut=cut, labels_from="the labels that were given", found=tuple(found))
     made.__dict__.update(digests=digests)
     return made

@@ -17,6 +17,7 @@ from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
 MISSING = ("", "nan", "<na>", "nat")  # how tables, and folders made from them, write that there is no label
+UNSEEN = "\u200b\u200e\u200f\u2060\ufeff"  # zero-width space and joiner, marks of direction and of byte order
 SPLIT_NAME = re.compile(
     r"(?:seg_?)?(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))"
     r"(?:_?(?:sets?|data|dataset|images?|imgs?|split|samples|folder))?(?:_?20\d\d)?"
@@ -32,15 +33,16 @@ def split_named(word: str) -> str | None:
 
 
 def name_of(spelling: str) -> str:
-    """The name of the class that is spelled so: in Unicode's composed form, without blanks around; empty for none."""
-    name = unicodedata.normalize("NFC", spelling).strip()
+    """The name of the class that is spelled so: in Unicode's composed form, without blanks or marks that take no room
+    around it; empty for none."""
+    name = unicodedata.normalize("NFC", spelling).strip().strip(UNSEEN).strip()
     return "" if name.casefold() in MISSING else name
 
 
 def classes_of(spellings: Iterable[str]) -> tuple[dict[str, str], list[Finding]]:
     """Spelling -> class name, empty where it is no label, and what is to be said of it.
 
-    Spellings that look the same (blanks around, Unicode forms) or are the same number ("1" and "1.0") are one class.
+    Spellings that look the same (blanks, Unicode forms) or are the same number ("1" and "1.0") are one class.
     Those that differ by case stay apart: letters are classes, too.
     """
     names = {spelling: name_of(spelling) for spelling in spellings}
@@ -49,6 +51,8 @@ def classes_of(spellings: Iterable[str]) -> tuple[dict[str, str], list[Finding]]
         whole, dot, rest = name.partition(".")
         if dot and whole.isdecimal() and rest and not rest.strip("0") and whole in known:
             names[spelling] = whole
+        elif (single := " ".join(name.split())) in known:
+            names[spelling] = single
     ways: defaultdict[str, list[str]] = defaultdict(list)
     for spelling, name in names.items():
         ways[name].append(spelling)

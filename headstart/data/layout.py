@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from natsort import natsorted
 
 from headstart.data.dataset import PARTS
 from headstart.data.findings import Finding, counted, some
@@ -14,11 +17,15 @@ from headstart.data.tree import Tree, join
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
-PICTURES = {"images", "image", "imgs", "img", "jpegimages"}
 # fmt: off
+PICTURES = {
+    "images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "inputs", "input", "frames", "jpgs", "jpg",
+    "pngs", "png",
+}
 ANNOTATIONS = {
-    "masks", "mask", "labels", "label", "annotations", "annotation", "annots", "bboxes", "boxes", "xmls", "imagesets",
-    "gt", "ground_truth", "groundtruth", "segmentation", "segmentationclass", "segmentationobject",
+    "masks", "mask", "labels", "label", "annotations", "annotation", "annots", "bboxes", "bbox", "boxes", "xmls", "xml",
+    "gt", "groundtruth", "truth", "segmentations", "segmentation", "segmentationclass", "segmentationobject",
+    "imagesets", "targets",
 }
 # fmt: on
 UNLABELLED = {"pred", "seg_pred", "predict", "unlabeled", "unlabelled", "unsup"}
@@ -54,13 +61,22 @@ def recognise(tree: Tree) -> Layout:
         return found
     _refuse_nested_splits(tree, base, names)
     places = {("", name): join(base, name) for name in [*names, *tree.linked(base)]}
-    said = Finding(
-        "class named like a split",
-        len(splits),
-        f"taken for a class, as it holds images like the folders beside it: {some([shown(name) for name in splits])}",
-        is_fault=False,
-    )
-    return Layout(places, _said(base), (said,) if splits else ())
+    return Layout(places, _said(base), tuple(_guesses(tree, base, names, list(splits))))
+
+
+def _guesses(tree: Tree, base: str, names: Sequence[str], splits: Sequence[str]) -> Iterator[Finding]:
+    """What is to be said of folders that were taken for classes, and may be something else."""
+    if splits:
+        said = f"taken for a class, as it holds images like the folders beside it: {some([*map(shown, splits)])}"
+        yield Finding("class named like a split", len(splits), said, is_fault=False)
+    inner = [set(tree.folders(join(base, name))) for name in names if not tree.images(join(base, name))]
+    same = natsorted(set.intersection(*inner)) if len(inner) == len(names) > 1 else []
+    if len(same) > 1:
+        said = (
+            f"each class holds the same folders, {some([*map(shown, same)])}: if these are the classes, and "
+            f"{some([*map(shown, names)])} are splits, call those train, val and test"
+        )
+        yield Finding("same folders in each class", len(same), said)
 
 
 def _inside(tree: Tree, path: str) -> str:
@@ -68,14 +84,14 @@ def _inside(tree: Tree, path: str) -> str:
     while True:
         names = tree.folders(path)
         kinds = {name: _role(name) for name in names}
-        if {"pictures", "annotations"} == set(kinds.values()):
+        if {"pictures", "annotations"} <= set(kinds.values()):
             pictures = [join(path, name) for name in names if kinds[name] == "pictures"]
-            others = ", ".join(f"{shown(name)}/" for name in names if kinds[name] == "annotations")
+            others = ", ".join(f"{shown(name)}/" for name in names if kinds[name] != "pictures")
             if len(pictures) > 1 or not _holds_classes(tree, pictures[0]):
                 raise HeadstartError(
                     f"{_path(tree, path)} holds {', '.join(f'{shown(name)}/' for name in names)}: the layout of a set "
                     f"for detection or segmentation, with no class folders in {shown(pictures[0])}/ (and labels, if "
-                    f"any, in {others}); {HOW}"
+                    f"any, in {others}); {_how(tree, path)}"
                 )
             path = pictures[0]
         elif len(names) == 1 and not tree.images(path) and not tree.linked(path):
@@ -127,7 +143,7 @@ def _of_splits(tree: Tree, base: str, names: Sequence[str], splits: Mapping[str,
                 f"{where} holds {listed} and no train/ with class folders: there is nothing to learn from; pass one of "
                 "them alone, or give train/<class>/ beside them"
             )
-        raise HeadstartError(f"{where} holds {listed}, but no class folders in them: {HOW}")
+        raise HeadstartError(f"{where} holds {listed}, but no class folders in them: {_how(tree, base)}")
     places = {
         (splits[name], folder): join(path, folder)
         for name, path in full.items()
@@ -173,8 +189,9 @@ def _refuse_nested_splits(tree: Tree, base: str, names: Sequence[str]) -> None:
 
 
 def _role(name: str) -> str:
-    plain = name.lower().strip("_- ")
-    return "pictures" if plain in PICTURES else "annotations" if plain in ANNOTATIONS else ""
+    """ "annotations" or "pictures" for a folder that is called so, as "masks" and "train_masks" are; else ""."""
+    words = set(re.split(r"[-_. ]+", name.lower()))
+    return "annotations" if words & ANNOTATIONS else "pictures" if words & PICTURES else ""
 
 
 def _is_unlabelled(name: str) -> bool:
@@ -185,9 +202,17 @@ def _nothing(tree: Tree, base: str) -> str:
     if found := tree.images(base):
         return (
             f"{counted(len(found), 'image')} and no class folders: put them into a folder for each class, "
-            f"photos/<class>/, or {HOW}"
+            f"photos/<class>/, or {_how(tree, base)}"
         )
     return "no class folders found; it must hold a folder of images for each of two or more classes"
+
+
+def _how(tree: Tree, base: str) -> str:
+    """What to pass instead of a folder without classes: a table that lies there, or one that is to be written."""
+    tables = {join(path, each.name) for path in ("", base) for each in tree.entries(path) if each.name.endswith(".csv")}
+    if tables:
+        return f"pass {some(sorted(map(shown, tables)))}, which lies there, if it names a path and a label for each"
+    return HOW
 
 
 def _said(*paths: str) -> str:

@@ -87,6 +87,9 @@ def _scan_folder(tree: Tree) -> Listing:
         else:
             found.append(File(*key, path))
     classes, findings = classes_of(natsorted({label for _, label in layout.places}))
+    if closed := [f"{shown(path)}: {why}" for path, why in tree.unlisted.items()]:
+        said = f"{counted(len(closed), 'folder')} cannot be listed: {some(closed)}"
+        findings.append(Finding("unlisted folders", len(closed), said, tuple(closed[:EXAMPLES])))
     of_class: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for label, name in classes.items():
         of_class[name] += aside[label]

@@ -48,6 +48,8 @@ def load(
     """
     if train_limit is not None and train_limit < 1:
         raise HeadstartError(f"the train limit is a number of images, at least 1: {train_limit} is not")
+    if not isinstance(data, str | os.PathLike):
+        raise HeadstartError(f"data must be a name or a path, of a folder or CSV; got {type(data).__name__}")
     if data in DATASETS:
         known = DATASETS[str(data)]
         dataset = checked(known(None if data_dir is None else path(data_dir), offline, split_seed))

@@ -75,6 +75,8 @@ def _said(table: Path, chosen: Reading, ways: Counter[str], missing: list[str], 
         yield Finding("paths read otherwise", found, said, is_fault=False)
     if missing:
         said = f"{len(missing):,} of {counted(total, 'file')} of {name} are not there, such as {missing[0]}"
+        if re.match(r"\w{2,}://", missing[0]) and not missing[0].lower().startswith("file:"):
+            said += " (an address on the internet: nothing is fetched from there)"
         yield Finding("missing files", len(missing), f"{said}; tried: {TRIED}", tuple(missing[:100]))
 
 

@@ -25,6 +25,7 @@ OWN = ("request.json", "comparison.json")  # one of them lies in every folder th
 HIDDEN = "hidden and system files"
 LINKS = "links, which are not followed"
 LISTED = "links to a folder that is listed already"
+UNLISTED = "folders that cannot be listed"
 OTHER = "not images by their ending"
 NEITHER = "neither files nor folders"
 RESULTS = "results of headstart itself"
@@ -38,16 +39,21 @@ class Tree:
 
     def __init__(self, root: Path, follow_links: bool = False):
         self.root, self.follow_links = root, follow_links
+        self.unlisted: dict[str, str] = {}  # folder -> why
         self._read: dict[str, list[os.DirEntry[str]]] = {}
 
     def entries(self, path: str) -> list[os.DirEntry[str]]:
-        """What lies in a folder, in natural order of names; HeadstartError where it cannot be listed."""
+        """What lies in a folder, in natural order of names; nothing where it cannot be listed, which `unlisted` keeps.
+        HeadstartError for the root."""
         if path not in self._read:
             try:
                 with os.scandir(self.root / path) as entries:
                     self._read[path] = natsorted(entries, key=lambda entry: entry.name)
             except OSError as error:
-                raise HeadstartError(f"{shown(self.root / path)} cannot be listed: {error.strerror}") from None
+                if not path:
+                    raise HeadstartError(f"{shown(self.root)} cannot be listed: {error.strerror}") from None
+                self._read[path] = []
+                self.unlisted[path] = str(error.strerror)
         return self._read[path]
 
     def folders(self, path: str) -> list[str]:
@@ -106,6 +112,8 @@ class Tree:
             reason = reason or (RESULTS if self.is_own(path) else "")
             seen.add(os.path.realpath(self.root / path))
             inner = []
+            if path in self.unlisted:
+                yield path, UNLISTED
             for entry in self.entries(path):
                 name, why = join(path, entry.name), reason or self.why_ignored(entry) or ""
                 is_link = entry.is_symlink()

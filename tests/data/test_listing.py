@@ -5,7 +5,7 @@ import os
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headstart.data.labels import name_of, split_named
@@ -142,6 +142,7 @@ FILE_NAMES = st.text(
 ).filter(lambda name: len(os.fsencode(name)) < 200 and name not in (".", ".."))
 
 
+@settings(deadline=None)
 @given(classes=st.dictionaries(FILE_NAMES, st.lists(FILE_NAMES, min_size=1, max_size=3), min_size=2, max_size=4))
 def test_a_folder_with_any_names_gives_its_files_or_one_line(tmp_path_factory, classes):
     root = tmp_path_factory.mktemp("any")
@@ -160,6 +161,7 @@ def test_a_folder_with_any_names_gives_its_files_or_one_line(tmp_path_factory, c
 CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.tuples(CELLS, CELLS, st.sampled_from(["train", "val", "test", "", "dev"])), max_size=8))
 def test_any_csv_gives_its_rows_or_one_line(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("any") / "labels.csv"
@@ -174,6 +176,7 @@ def test_any_csv_gives_its_rows_or_one_line(tmp_path_factory, rows):
     assert set(listing.class_names) <= {name_of(label) for _, label, _ in rows}
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=200))
 def test_any_bytes_as_a_csv_give_one_line_or_a_listing(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("any") / "labels.csv"

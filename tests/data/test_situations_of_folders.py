@@ -133,6 +133,11 @@ SITUATIONS = {
     "the parent of two data sets": Case(
         {"a/train/cat": 4, "a/test/cat": 2, "b/train/cat": 4}, None, ["holds train/ itself: pass that folder"]
     ),
+    "splits in another language": Case(
+        given("entrenamiento", "prueba"),
+        {"entrenamiento": 8, "prueba": 4},
+        ["each class holds the same folders, cat, dog: if these are the classes, and entrenamiento, prueba are splits"],
+    ),
     # what is no set of classes
     "test and val without train": Case(given("test", "val"), None, ["test/, val/ and no train/ with class folders"]),
     "images and masks": Case({"images": 4, "masks": 4}, None, ["holds images/, masks/: the layout of a set for detec"]),
@@ -140,6 +145,13 @@ SITUATIONS = {
         with_files({"train/images": 4, "valid/images": 4}, train__labels__1="0 1", valid__labels__1="0 1"),
         None,
         ["train holds images/, labels/: the layout of a set for detection or segmentation"],
+    ),
+    "photos and train_masks": Case({"photos": 4, "train_masks": 4}, None, ["the layout of a set for detection or seg"]),
+    "with and without a mask": Case({"with_mask": 4, "without_mask": 4}, {"with_mask": 4, "without_mask": 4}),
+    "images beside a table": Case(
+        with_files({"train": 4, "test": 4}, **{"train.csv": "path,label"}),
+        None,
+        ["no class folders in them: pass train.csv, which lies there, if it names a path and a label for each"],
     ),
     "splits in images": Case(
         with_files({"images/train": 4, "images/val": 4}, labels__train__1="0"), None, ["no class folders in images/"]
@@ -183,6 +195,8 @@ SITUATIONS = {
         {"caf\u00e9": 4, "cafe\u0301": 4, "bar": 4}, {"bar": 4, "caf\u00e9": 8}, ["each taken for one class: 'café'"]
     ),
     "blanks about a name": Case({"cat": 4, " cat": 4, "dog": 4}, {"cat": 8, "dog": 4}, ["'cat': ' cat', 'cat'"]),
+    "two blanks in a name": Case({"a cat": 4, "a  cat": 4, "dog": 4}, {"a cat": 8, "dog": 4}, ["one class: 'a cat'"]),
+    "a mark that nobody sees": Case({"cat": 4, "\u200bcat": 4, "dog": 4}, {"cat": 8, "dog": 4}, ["each taken for one"]),
     "1 and 1.0": Case({"1": 4, "1.0": 4, "2": 4}, {"1": 8, "2": 4}, ["'1': '1', '1.0'"]),
     "a folder called nan": Case(PETS | {"nan": 3}, PETS, ["3 files without a label (empty, or nan), left out"]),
     "a class of copies of another": Case(

@@ -135,6 +135,11 @@ SITUATIONS = {
         None,
         ["8 of 8 files of labels.csv are not there", "class 'cat' has no image: no file that is there has this label"],
     ),
+    "addresses": Case(
+        with_rows(lambda rows: [[f"https://example.org/{path}?", label] for path, label in rows]),
+        None,
+        ["(an address on the internet: nothing is fetched from there)"],
+    ),
     "all files of a class": Case(gone, None, ["4 of 8 files of labels.csv are not there, such as cat/0.png; tried:"]),
     "a file": Case(
         with_rows(lambda rows: [*rows, ["cat/9.png", "cat"]]), PETS, ["1 of 9 files of labels.csv are not there"]
