@@ -57,7 +57,7 @@ class Audit:
         ordered = sorted(self.findings, key=lambda finding: not finding.is_fault)
         return [
             wrapped(f"  {_mark(finding)} {finding.said}", width)
-            + "".join(f"\n      {example}" for example in finding.examples[:examples])
+            + "".join(f"\n{wrapped(f'      {example}', width, 8)}" for example in finding.examples[:examples])
             for finding in ordered
         ]
 

@@ -35,13 +35,15 @@ def summary(dataset: Dataset) -> list[str]:
 
 def wrapped(text: str, width: int = WIDTH, indent: int = 4) -> str:
     """A text in lines of at most so many characters, the second and later ones indented; no word is broken."""
+    if len(text) <= width:
+        return text
     return textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _classes(dataset: Dataset) -> str:
     counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
     said = [
-        f"{shorten(shown(name), LONGEST)} {count:,}" for name, count in zip(dataset.class_names, counts, strict=True)
+        f"{shorten(shown(name), LONGEST)}: {count:,}" for name, count in zip(dataset.class_names, counts, strict=True)
     ]
     if len(said) <= MOST_CLASSES:
         return ", ".join(said)
