@@ -194,7 +194,8 @@ def _names(dataset: Dataset, pairs: pd.DataFrame, labelled: bool = False) -> tup
 def _balance(dataset: Dataset) -> Iterator[Finding]:
     counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
     names = [shown(name) for name in dataset.class_names]
-    there = np.flatnonzero(counts)  # of those that are not, that is said already
+    if not (there := np.flatnonzero(counts)).size:  # of classes that are not there, that is said already
+        return
     most, least = int(counts.argmax()), int(there[counts[there].argmin()])
     if counts[most] >= IMBALANCE * counts[least]:
         said = (
