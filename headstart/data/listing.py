@@ -16,7 +16,7 @@ from headstart.data.labels import classes_of, split_named
 from headstart.data.layout import recognise
 from headstart.data.paths import locate
 from headstart.data.table import Table, read_table
-from headstart.data.tree import LINKS, Tree
+from headstart.data.tree import LINKS, Tree, is_hidden
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
@@ -87,7 +87,8 @@ def _scan_folder(tree: Tree) -> Listing:
         else:
             found.append(File(*key, path))
     classes, findings = classes_of(natsorted({label for _, label in layout.places}))
-    if closed := [f"{shown(path)}: {why}" for path, why in tree.unlisted.items()]:
+    unlisted = {path: why for path, why in tree.unlisted.items() if not any(map(is_hidden, path.split("/")))}
+    if closed := [f"{shown(path)}: {why}" for path, why in unlisted.items()]:
         said = f"{counted(len(closed), 'folder')} cannot be listed: {some(closed)}"
         findings.append(Finding("unlisted folders", len(closed), said, tuple(closed[:EXAMPLES])))
     of_class: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -173,35 +174,20 @@ def _listing(
     findings: Sequence[Finding],
     left_out: Mapping[str, str],
 ) -> Listing:
-    """Keep each file once, by its inode, and leave out those whose label is none. classes: spelling -> class name."""
-    kept: dict[tuple[int, int] | Path, tuple[str, str, str]] = {}
-    unlabelled: dict[str, str] = {}
-    twice = []
-    for file in found:
-        name, identity = classes[file.label], _identity(root / file.path)
-        if not name:
-            if shown(file.path) in unlabelled:
-                ignored[TWICE] += 1
-            unlabelled[shown(file.path)] = f"{NO_LABEL}: {shown(file.label)!r}"
-        elif identity not in kept:
-            kept[identity] = (file.split, name, file.path)
-        else:
-            split, other, path = kept[identity]
-            ignored[TWICE] += 1
-            if (split, other) != (file.split, name):
-                again = "" if path == file.path else f"as {shown(path)} "
-                both = f"{file.split} {shown(name)}".strip(), f"{split} {shown(other)}".strip()
-                twice.append(f"{shown(file.path)}: {both[0]}, and {again}{both[1]}")
+    """Put together what was found; classes: spelling -> class name."""
+    kept, unlabelled, twice = _kept(root, found, classes)
+    if repeats := len(found) - len(kept) - len(unlabelled):
+        ignored[TWICE] += repeats
     if twice:
-        said = f"{counted(len(twice), 'file')} under two labels or in two splits, such as {twice[0]}"
-        findings = [*findings, Finding("two labels", len(twice), said, tuple(twice[:EXAMPLES]), stops=True)]
+        said_of = f"{counted(len(twice), 'file')} under two labels or in two splits, such as {twice[0]}"
+        findings = [*findings, Finding("two labels", len(twice), said_of, tuple(twice[:EXAMPLES]), stops=True)]
     if unlabelled:
-        nothing = f"{counted(len(unlabelled), 'file')} without a label (empty, or nan), left out"
-        findings = [*findings, Finding("no label", len(unlabelled), nothing, (*unlabelled,)[:EXAMPLES])]
+        said_of = f"{counted(len(unlabelled), 'file')} without a label (empty, or nan), left out"
+        findings = [*findings, Finding("no label", len(unlabelled), said_of, (*unlabelled,)[:EXAMPLES])]
     names = natsorted({*classes.values()} - {""})
     number = {name: label for label, name in enumerate(names)}
-    met = {name for _, name, _ in kept.values()}
-    splits, labels, paths = zip(*kept.values(), strict=True) if kept else ((), (), ())
+    splits, labels, paths = zip(*kept, strict=True) if kept else ((), (), ())
+    empty = {*names} - {*labels}
     return Listing(
         root,
         paths,
@@ -210,10 +196,30 @@ def _listing(
         tuple(names),
         dict(ignored),
         {**left_out, **unlabelled},
-        {name: why_empty[name] for name in names if name not in met},
+        {name: why_empty[name] for name in names if name in empty},
         said,
         tuple(findings),
     )
+
+
+def _kept(
+    root: Path, found: Sequence[File], classes: Mapping[str, str]
+) -> tuple[list[tuple[str, str, str]], dict[str, str], list[str]]:
+    """(split, class, path) of each file once, by its inode; path -> why, of those without a label; and what is said of
+    files that have two."""
+    kept: dict[tuple[int, int] | Path, tuple[str, str, str]] = {}
+    unlabelled: dict[str, str] = {}
+    twice = []
+    for file in found:
+        if not (name := classes[file.label]):
+            unlabelled[shown(file.path)] = f"{NO_LABEL}: {shown(file.label)!r}"
+            continue
+        split, other, path = kept.setdefault(_identity(root / file.path), (file.split, name, file.path))
+        if (split, other) != (file.split, name):
+            again = "" if path == file.path else f"as {shown(path)} "
+            both = f"{file.split} {shown(name)}".strip(), f"{split} {shown(other)}".strip()
+            twice.append(f"{shown(file.path)}: {both[0]}, and {again}{both[1]}")
+    return list(kept.values()), unlabelled, twice
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:

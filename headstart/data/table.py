@@ -71,7 +71,7 @@ def read_table(path: Path) -> Table:
             f"name split; it names {', '.join(map(shown, header)) or 'nothing'}"
         )
     for line, row in rows:
-        if len(row) > len(header):
+        if any(cell.strip() for cell in row[len(header) :]):
             raise HeadstartError(
                 f"{shown(path)}, line {line}: {len(row)} cells, and the first line names {len(header)} columns; quote "
                 "what holds a delimiter"

@@ -100,6 +100,7 @@ SITUATIONS = {
         PETS,
         ["columns of labels.csv that are not used: (no name), camera"],
     ),
+    "delimiters at the end of rows": Case(with_rows(lambda rows: [[*row, "", ""] for row in rows]), PETS),
     "no header": Case(with_rows(lambda rows: rows, "cat/0.png,cat"), None, ["lacks the column 'path'"]),
     "an image": Case(bytes_of("\x89PNG\r\n"), None, ["is an image; a folder of images or a CSV is needed"]),
     "an archive": Case(bytes_of("PK\x03\x04"), None, ["a ZIP archive or a workbook"]),
