@@ -85,7 +85,7 @@ def make_parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="look a data set over: exit code 0 where it is clean, 1 with findings")
     check.set_defaults(command=run_check)
     _add_place(check)
-    _add_options(check, "data_dir", "follow_links", "offline")
+    _add_options(check, "data_dir", "group", "follow_links", "offline", "fit")
     check.add_argument("--json", type=path, metavar="FILE", help="write all findings there")
 
     verify = commands.add_parser(
@@ -102,7 +102,7 @@ def make_parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
     _add_place(show)
-    _add_options(show, "data_dir", "train_limit", "follow_links", "offline")
+    _add_options(show, "data_dir", "group", "train_limit", "follow_links", "offline", "fit")
     show.add_argument("--output", type=path, metavar="FILE.png", help="default: <data set>.png")
 
     for name, run, words in (

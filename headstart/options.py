@@ -23,6 +23,7 @@ LARGEST_SEED = 2**32 - 1
 USUAL_LIMIT, NO_LIMIT = 20 * 60.0, "none"  # seconds that a comparison may take unless asked otherwise
 FOLDS = ("auto", "none")  # beside a number of them
 DEVICES = ("auto", "cpu", "cuda")
+FITS = STRETCH, CROP, LETTERBOX = ("stretch", "crop", "letterbox")  # how a picture is brought into a square
 
 Read = Callable[[Any], Any]
 """From what was typed, or given in Python, to the value; ValueError with what it must be."""
@@ -188,6 +189,13 @@ class Options:
         "pixels a side that the networks see (default: 192 on a backbone, 64 at most from scratch)",
         "N",
     )
+    fit: str = option(
+        STRETCH,
+        one_of(FITS),
+        "how a picture is brought into a square: stretch (default): all of it, distorted; crop: its middle; letterbox: "
+        "all of it, between bars",
+        choices=FITS,
+    )
     epochs: int | None = option(None, whole_number, "instead of each recipe's own number", "N")
     seed: tuple[int, ...] = option(
         (0,),
@@ -240,6 +248,13 @@ class Options:
     )
     device: str = option("auto", one_of(DEVICES), "default: auto", choices=DEVICES)
     data_dir: Path | None = option(None, path, "where CIFAR-10 already lies, as batches or archive", "DIR")
+    group: str | None = option(
+        None,
+        text,
+        "keep together what belongs together, such as photos of one patient: a column of the CSV, or a pattern on the "
+        "path with one capture, '(patient\\d+)'",
+        "GROUP",
+    )
     train_limit: int | None = option(None, whole_number, "train on so many images only", "N")
     max_bad: float = option(0.01, share, "stop where more of the files cannot be read (default: 1%%)", "SHARE")
     follow_links: bool = option(False, flag, "follow links in a folder of images; without it they are left aside")
@@ -304,7 +319,7 @@ class Options:
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
 
-OF_LOADING = ("data_dir", "max_bad", "follow_links")  # those that come too late for data that is loaded already
+OF_LOADING = ("data_dir", "max_bad", "follow_links", "fit", "group")  # too late for data that is loaded already
 OF_DATA = (*OF_LOADING, "offline", "image_size")  # those that `load` takes
 OF_VERDICT = ("prefer", "metric", "margin")  # those that say which candidate is to be taken, of what was trained
 OF_RESULT = (  # those that a trained weight depends on: to resume a comparison they must be the same
@@ -314,6 +329,7 @@ OF_RESULT = (  # those that a trained weight depends on: to resume a comparison 
     "epochs",
     "seed",
     "folds",
+    "group",
     "class_weights",
     "time_limit",
     "plan",

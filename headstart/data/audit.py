@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -15,13 +16,20 @@ import pandas as pd
 from headstart.data.dataset import Dataset, Subset
 from headstart.data.duplicates import find_duplicates, near_duplicates, rows_of, together
 from headstart.data.findings import Finding, UnusableDataError, counted
+from headstart.data.groups import guessed
 from headstart.data.load import load
 from headstart.data.summary import summary, wrapped
+from headstart.options import CROP, LETTERBOX, STRETCH
 from headstart.runtime.text import shown
 
 IMBALANCE = 3.0  # times as many training images of one class as of another
 FEW = 10  # training images of a class
 LONG = 3.0  # times as long as wide
+OF_LONG = {
+    CROP: "most of them is cut off",
+    STRETCH: "they are much distorted",
+    LETTERBOX: "much of their square is border",
+}
 TINY = 32  # pixels of the long side
 EXAMPLES = 100  # that are kept of a finding
 CHUNK = 256  # images looked at together
@@ -95,6 +103,7 @@ def audit(dataset: Dataset) -> Audit:
         *dataset.found,
         *_duplicates(seen, pairs, is_one_split),
         *_alike(seen),
+        *_groups(dataset),
         *_balance(seen),
         *_odd(seen),
         *_told(seen),
@@ -191,6 +200,23 @@ def _names(dataset: Dataset, pairs: pd.DataFrame, labelled: bool = False) -> tup
     return tuple(f"{name(a, i)} = {name(b, j)}" for a, i, b, j in pairs[columns].head(EXAMPLES).itertuples(index=False))
 
 
+def _groups(dataset: Dataset) -> Iterator[Finding]:
+    """The groups that the user named, or those that the names of files suggest."""
+    if dataset.groups is not None and dataset.has_groups:
+        names, sizes = np.unique(dataset.groups, return_counts=True)
+        examples = tuple(map("{}: {:,}".format, map(shown, names), sizes))[:EXAMPLES]
+        said = f"{len(dataset):,} images in {counted(len(names), 'group')}, each on one side of every split"
+        yield Finding("groups", len(names), said, examples, is_fault=False)
+    elif dataset.files is not None and (guess := guessed(dataset.files["path"].tolist(), dataset.labels)):
+        pattern, groups = guess
+        of_group = dataset.files["path"].groupby(groups).agg(", ".join)
+        said = (
+            f"{len(dataset):,} images seem to come in {len(of_group):,} groups; where those of a group show one thing, "
+            f"keep them on one side of every split, or scores are too high: --group={shlex.quote(pattern)}"
+        )
+        yield Finding("groups suspected", len(of_group), said, tuple(of_group)[:EXAMPLES])
+
+
 def _balance(dataset: Dataset) -> Iterator[Finding]:
     counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
     names = [shown(name) for name in dataset.class_names]
@@ -225,7 +251,7 @@ def _odd(dataset: Dataset) -> Iterator[Finding]:
         said = f"{counted(len(tiny), 'image')} smaller than {TINY} pixels"
         yield Finding("tiny", len(tiny), said, tuple(tiny[:EXAMPLES]))
     if long:
-        said = f"{counted(len(long), 'image')} over {LONG:g} times as long as wide: much of their square is border"
+        said = f"{counted(len(long), 'image')} over {LONG:g} times as long as wide: {OF_LONG[dataset.fit]}"
         yield Finding("odd shapes", len(long), said, tuple(long[:EXAMPLES]))
     if grey:
         yield Finding(

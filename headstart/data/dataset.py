@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.errors import HeadstartError
+from headstart.options import Options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,14 +119,15 @@ class Subset:
 class Dataset:
     """One labelled collection of images, and one or more ways to split it.
 
-    images: (N, H, W, 3) uint8, an array, or `Rows` of one on disk. labels: (N,) int64, indices into `class_names`.
+    images: (N, S, S, 3) uint8, an array, or `Rows` of one on disk. labels: (N,) int64, indices into `class_names`.
     splits: at least one; `train`, `val` and `test` are those of the first. source: where it was found, in words.
     collection: what the cache files it under, equal for a folder before and after photos were added. files: a row an
     image, with its `path` and what reading it said (`store.FileTraits`); None where they never were files. groups: (N,)
-    int64, equal for images that must stay on one side of every split. unreadable: path -> why it gave no image, of the
-    files that had to be left out. ignored: why -> how many files were no images. cut: the parts that nobody gave, and
-    that were therefore set aside by us. labels_from: where the labels are from, in words. found: what was guessed when
-    it was read, and what is wrong with it.
+    str, equal for images that must stay on one side of every split: names that the user gave, or `contents` (None: the
+    same). unreadable: path -> why it gave no image, of the files that had to be left out. ignored: why -> how many
+    files were no images. cut: the parts that nobody gave, and that were therefore set aside by us. labels_from: where
+    the labels are from, in words. found: what was guessed when it was read, and what is wrong with it. fit: how a
+    picture that is no square was brought into one, and in use will be: see `decode.fitted`.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Dataset:
     cut: tuple[str, ...] = ()
     labels_from: str = ""
     found: tuple[Finding, ...] = ()
+    fit: str = Options().fit
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -189,6 +192,17 @@ class Dataset:
         if self.files is not None:
             return self.files["square"].to_numpy(dtype=np.str_)
         return digests_of(self.images)
+
+    @cached_property
+    def contents(self) -> np.ndarray:
+        """(N,) str, SHA-256 of each image as it was read, before it was fitted into a square: what it is told by, at
+        whatever size it is kept."""
+        return self.digests if self.files is None else self.files["sha256"].to_numpy(dtype=np.str_)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether the user said which images belong together."""
+        return self.groups is not None and not np.array_equal(self.groups, self.contents)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from headstart.errors import HeadstartError
+from headstart.options import CROP, LETTERBOX, STRETCH
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 100_000_000  # of one image: beyond it a file of a few bytes could take all memory
@@ -88,26 +89,63 @@ def read_image(path: Path) -> Decoded:
     return decode(data)
 
 
-def fitted(pixels: np.ndarray, side: int) -> np.ndarray:
-    """The whole picture (H, W, 3) uint8 in the middle of a square (side, side, 3): resized so that its long side fits,
-    by Pillow's bicubic kernel; PADDING on the other sides. Nothing is cut off and nothing is stretched."""
+def fitted(pixels: np.ndarray, side: int, fit: str) -> np.ndarray:
+    """A picture (H, W, 3) uint8 in a square (side, side, 3), resized by Pillow's bicubic kernel.
+
+    fit: "stretch": all of it, each side brought to `side`. "crop": of its long side only the middle is kept, as much as
+    the short side has. "letterbox": all of it in its own shape, PADDING beside it. A square is the same by all three.
+    """
+    if fit == CROP:
+        pixels = _middle(pixels)
     height, width = pixels.shape[:2]
-    rows, columns = inside(height, width, side)
-    new_height, new_width = rows.stop - rows.start, columns.stop - columns.start
-    if (new_height, new_width) != (height, width):
-        image = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BICUBIC)
-        pixels = np.asarray(image)
+    rows, columns = inside(height, width, side, fit)
+    pixels = _resized(pixels, rows.stop - rows.start, columns.stop - columns.start)
+    if pixels.shape[:2] == (side, side):
+        return pixels
     square = np.full((side, side, 3), PADDING, np.uint8)
     square[rows, columns] = pixels
     return square
 
 
-def inside(height: int, width: int, side: int) -> tuple[slice, slice]:
-    """The rows and columns of a square of `side` pixels that `fitted` gives to a picture of so many pixels."""
+def inside(height: int, width: int, side: int, fit: str) -> tuple[slice, slice]:
+    """The rows and columns of a square of `side` pixels that `fitted` gives to a picture of so many pixels: all of
+    them, but for what a letterbox has beside it."""
+    if fit != LETTERBOX:
+        return slice(0, side), slice(0, side)
     scale = side / max(height, width)
     new_height, new_width = (max(1, round(scale * length)) for length in (height, width))
     top, left = (side - new_height) // 2, (side - new_width) // 2
     return slice(top, top + new_height), slice(left, left + new_width)
+
+
+def unfitted(square: np.ndarray, height: int, width: int, fit: str) -> np.ndarray:
+    """What a square (S, S, 3) uint8 shows of a picture of so many pixels, in its own shape: (h, w, 3), S at most.
+
+    For people to look at: without bars, and no longer stretched. What was cropped is gone.
+    """
+    shown = square[inside(height, width, len(square), fit)]
+    if fit != STRETCH:
+        return shown
+    rows, columns = inside(height, width, len(square), LETTERBOX)
+    return _resized(shown, rows.stop - rows.start, columns.stop - columns.start)
+
+
+def own_side(height: int, width: int, fit: str) -> int:
+    """Pixels a side of the square that a picture of so many pixels fills without being made larger or smaller."""
+    return min(height, width) if fit == CROP else max(height, width)
+
+
+def _middle(pixels: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def _resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def size_of(path: Path) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from headstart.data.alignment import bend, laid_on, normalised
 from headstart.data.candidates import SIDE, ZOOM, candidates
 from headstart.data.dataset import PARTS, Dataset, Subset
-from headstart.data.decode import inside
+from headstart.data.decode import CROP, inside
 from headstart.runtime.cache import kept_table
 from headstart.runtime.console import bar
 
@@ -194,8 +194,8 @@ def _common(images: Subset) -> np.ndarray:
 
 
 def _shapes(images: Subset) -> np.ndarray:
-    """(n, 2) width and height of each picture, as far as known."""
-    if images.files is None:
+    """(n, 2) width and height of what is seen of each picture, as far as known."""
+    if images.files is None or images.dataset.fit == CROP:
         return np.ones((len(images), 2))
     return images.files[["width", "height"]].to_numpy(dtype=np.float64)
 
@@ -209,6 +209,7 @@ def _greys(images: Subset, places: np.ndarray) -> np.ndarray:
         pictures = list(pixels)
     else:
         shapes = images.files[["height", "width"]].iloc[places].to_numpy().tolist()
-        pictures = [square[inside(h, w, size)] for square, (h, w) in zip(pixels, shapes, strict=True)]
+        fit = images.dataset.fit
+        pictures = [square[inside(h, w, size, fit)] for square, (h, w) in zip(pixels, shapes, strict=True)]
     grey = [Image.fromarray(each).convert("L").resize((side, side), Image.Resampling.BILINEAR) for each in pictures]
     return np.array([np.asarray(each) for each in grey], dtype=np.uint8)

@@ -4,67 +4,82 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of
 from headstart.data.findings import Finding, UnusableDataError, counted, some
-from headstart.data.labels import unfit
+from headstart.data.labels import unfit, unfit_of
 from headstart.data.listing import EXAMPLES, Listing, scan
-from headstart.data.splits import cut_missing, parts_to_cut, split_of
+from headstart.data.splits import cut_missing, split_of
 from headstart.data.store import open_store
+from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
 
 def load(
-    place: Path, split_seed: int, *, image_size: int | None, max_bad: float, follow_links: bool = False
+    place: Path,
+    split_seed: int,
+    *,
+    fit: str,
+    image_size: int | None,
+    max_bad: float,
+    group: str | None = None,
+    follow_links: bool = False,
 ) -> Dataset:
-    """Load the images of a folder or CSV (`scan` says of which form), kept whole in squares (`open_store` says how).
+    """Load the images of a folder or CSV (`scan` says of which form), brought into squares (`open_store` says how).
 
-    Splits that are given are respected; those that are missing are cut by `split_seed`, identical images on one side.
-    Raises HeadstartError for what `scan` refuses, and UnusableDataError, with all that was found, where more than the
-    share `max_bad` of the files cannot be read or have no label, and where `unfit` finds that classes cannot be split.
+    Splits that are given are respected; those that are missing are cut by `split_seed` (`cut_missing`). group: which
+    images belong together, as `scan` reads it. Raises HeadstartError for what `scan` refuses, and UnusableDataError,
+    with all that was found, where more than the share `max_bad` of the files cannot be read or have no label, and where
+    `unfit` or the cut finds that classes cannot be split.
     """
-    listing = scan(place, follow_links)
+    listing = scan(place, group, follow_links)
     name = re.sub(r"[^\w.-]+", "-", shown(place.resolve().stem)).strip("-.") or "images"
     where = shown(place)
     if not listing.paths:
         nothing = np.arange(0)
         found = unfit(nothing, np.array([], "<U5"), nothing, listing.class_names, listing.without)
         raise UnusableDataError(where, name, [*listing.findings, *_bad({}, listing.left_out, 0, max_bad), *found])
-    store = open_store(listing, collection := collection_of(name, ascii(str(place.resolve()))), image_size)
+    store = open_store(listing, collection := collection_of(name, ascii(str(place.resolve()))), fit, image_size)
     is_bad = store.files["error"].to_numpy() != ""
     good = np.flatnonzero(~is_bad)
     files = store.files.assign(path=[shown(path) for path in listing.paths])
+    kept = files.iloc[good].reset_index(drop=True)
     unreadable = dict(files.loc[is_bad, ["path", "error"]].itertuples(index=False))
-    groups = np.unique(store.files["sha256"].to_numpy(dtype=np.str_)[good], return_inverse=True)[1]
-    labels, given = listing.labels[good], listing.splits[good]
-    findings = [*listing.findings, *_bad(unreadable, listing.left_out, len(good), max_bad)]
-    findings += unfit(labels, given, groups, listing.class_names, _why_empty(listing, is_bad))
-    stops = any(finding.stops for finding in findings)
-    parts = np.where(given == "", "train", given)
-    if not stops:
-        parts = cut_missing(given, labels, groups, split_seed, listing.class_names)
-    made = Dataset(
+    given = listing.splits[good]
+    dataset = Dataset(
         name,
         store.images.take(good),
-        labels,
+        listing.labels[good],
         listing.class_names,
-        (split_of(parts),),
+        (split_of(np.where(given == "", "train", given)),),
         where,
         collection,
-        files.iloc[good].reset_index(drop=True),
-        groups,
+        kept,
+        kept["sha256"].to_numpy(dtype=np.str_) if listing.groups is None else listing.groups[good],
         unreadable | dict(listing.left_out),
         listing.ignored,
-        () if stops else parts_to_cut(given),
-        listing.said,
-        tuple(findings),
+        labels_from=listing.said,
+        found=(*listing.findings, *_bad(unreadable, listing.left_out, len(good), max_bad)),
+        fit=fit,
     )
-    if stops:
-        raise UnusableDataError(where, name, findings, made if len(made) else None)
-    return made
+    return _cut(dataset, given, split_seed, _why_empty(listing, is_bad))
+
+
+def _cut(dataset: Dataset, given: np.ndarray, seed: int, why: Mapping[str, str]) -> Dataset:
+    """The data set by the splits that are given and cut; UnusableDataError, with all that was found, where anything
+    stops that. why: class -> why it has no image."""
+    found = [*dataset.found, *unfit_of(dataset, given, why)]
+    if not any(finding.stops for finding in found):
+        try:
+            return cut_missing(dataset, given, seed)
+        except HeadstartError as error:  # by near-duplicates, which `unfit` does not look for, and by groups
+            found.append(Finding("cannot be split", 1, str(error), stops=True))
+    unusable = replace(dataset, found=tuple(found))
+    raise UnusableDataError(dataset.source, dataset.name, found, unusable if len(dataset) else None)
 
 
 def _bad(unreadable: Mapping[str, str], left_out: Mapping[str, str], good: int, max_bad: float) -> list[Finding]:

@@ -18,6 +18,7 @@ from headstart.runtime.text import shown
 
 MISSING = ("", "nan", "<na>", "nat")  # how tables, and folders made from them, write that there is no label
 UNSEEN = "\u200b\u200e\u200f\u2060\ufeff"  # zero-width space and joiner, marks of direction and of byte order
+UNUSED = "unused"  # the part of an image that is in no split
 SPLIT_NAME = re.compile(
     r"(?:seg_?)?(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))"
     r"(?:_?(?:sets?|data|dataset|images?|imgs?|split|samples|folder))?(?:_?20\d\d)?"
@@ -98,11 +99,13 @@ def unfit(
     groups: np.ndarray,
     class_names: Sequence[str],
     why: Mapping[str, str],
+    are_named: bool = False,
 ) -> list[Finding]:
     """Why images cannot be split into train, val and test with every class in each, causes first; all of it stops.
 
     labels, parts, groups: (N,) int, "train", "val", "test" or "", and equal for images that stay together. why: class
-    -> why it has no image, where that is known.
+    -> why it has no image, where that is known. are_named: whether the user said which groups there are; else images of
+    a group are copies.
     """
     counts = np.bincount(labels, minlength=len(class_names))
     names = [shown(name) for name in class_names]
@@ -127,11 +130,13 @@ def unfit(
         if lost := [repr(names[label]) for label in np.flatnonzero(present & ~here)]:
             said = f"{part} has no image of class {some(lost)}, which another split has: every split needs every class"
             found.append(_stop(f"classes missing in {part}", len(lost), said))
-    return found + _too_few(labels, parts, groups, names)
+    return found + _too_few(labels, parts, groups, names, are_named)
 
 
-def _too_few(labels: np.ndarray, parts: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> list[Finding]:
-    """The classes with too few different images for a val and a test to be cut where none is given."""
+def _too_few(
+    labels: np.ndarray, parts: np.ndarray, groups: np.ndarray, names: Sequence[str], are_named: bool
+) -> list[Finding]:
+    """The classes with too few different images, or groups, for a val and a test to be cut where none is given."""
     missing = [part for part in ("test", "val") if not (parts == part).any()]
     pool = np.flatnonzero((parts == "train") | (parts == ""))
     if not missing or not len(pool):
@@ -141,29 +146,41 @@ def _too_few(labels: np.ndarray, parts: np.ndarray, groups: np.ndarray, names: S
     _, firsts, group_of = np.unique(groups[pool], return_index=True, return_inverse=True)
     owner = labels[pool][firsts]  # of each group: the class of its first image
     counts = np.bincount(owner, minlength=len(names))
+    if are_named:  # a patient may have images of several classes, and counts for each
+        counts = np.bincount(np.unique(group_of * len(names) + labels[pool]) % len(names), minlength=len(names))
     images = np.bincount(labels[pool], minlength=len(names))
     found = []
     for label in np.flatnonzero((images > 0) & (counts < needed)).tolist():
         theirs = owner[group_of[labels[pool] == label]]
         others = [repr(names[other]) for other in np.unique(theirs[theirs != label])]
-        said = (
-            f"class {names[label]!r} has too few different images: {counts[label]}, and {needed} are needed ({words})"
-        )
-        if others:
+        what = "groups" if are_named else "different images"
+        said = f"class {names[label]!r} has too few {what}: {counts[label]}, and {needed} are needed ({words})"
+        if are_named:
+            said += f"; it has {counted(images[label], 'image')}"
+        elif others:
             copies = (theirs != label).sum()
             all_of = "all" if copies == images[label] else f"{copies:,}"
             said += f"; {all_of} of its {counted(images[label], 'image')} are copies of images of {some(others)}"
         elif images[label] > counts[label]:
             said += f"; its {images[label]:,} images are copies of each other"
-        said += "; add images, or leave the class out"
+        said += f"; add {what.split()[-1]}, or leave the class out"
         found.append(_stop("too few images", 1, said))
     return found
 
 
-def refuse_unfit(where: str, labels: np.ndarray, parts: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> None:
-    """Raise UnusableDataError where `unfit` finds anything; where: what to call the data."""
-    if found := unfit(labels, parts, groups, names, {}):
-        raise UnusableDataError(where, where, found)
+def unfit_of(dataset: Dataset, parts: np.ndarray, why: Mapping[str, str]) -> list[Finding]:
+    """What `unfit` finds of a data set. parts: (N,) "train", "val", "test", "" or, of an image that no split uses,
+    UNUSED."""
+    used = np.flatnonzero(parts != UNUSED)
+    groups = dataset.contents if dataset.groups is None else dataset.groups
+    about = (dataset.labels[used], parts[used], groups[used], dataset.class_names)
+    return unfit(*about, why, dataset.has_groups)
+
+
+def refuse_unfit(dataset: Dataset, parts: np.ndarray) -> None:
+    """Raise UnusableDataError where `unfit` finds anything. parts: as for `unfit_of`."""
+    if found := unfit_of(dataset, parts, {}):
+        raise UnusableDataError(dataset.name, dataset.name, found)
 
 
 def checked(dataset: Dataset) -> Dataset:
@@ -172,12 +189,10 @@ def checked(dataset: Dataset) -> Dataset:
     if not len(labels) or labels.min() < 0 or labels.max() >= len(names):
         raise HeadstartError(f"{dataset.name}: labels must be indices into its {len(names)} class names")
     if len(dataset.splits) == 1:
-        parts = np.full(len(dataset), "unused", "<U6")
+        parts = np.full(len(dataset), UNUSED)
         for part, rows in dataset.splits[0].parts.items():
             parts[rows] = part
-        used = np.flatnonzero(parts != "unused")
-        groups = np.arange(len(dataset)) if dataset.groups is None else dataset.groups
-        refuse_unfit(dataset.name, labels[used], parts[used], groups[used], names)
+        refuse_unfit(dataset, parts)
     return dataset
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from natsort import natsorted
 
 from headstart.data.dataset import PARTS
 from headstart.data.findings import Finding, counted, some
+from headstart.data.groups import by_pattern, refuse_crossing
 from headstart.data.labels import classes_of, split_named
 from headstart.data.layout import recognise
 from headstart.data.paths import locate
@@ -34,7 +35,8 @@ class Listing:
     them. labels: (N,) int64, indices into `class_names`. splits: (N,) "train", "val", "test", or "" where none is said.
     ignored: how many files were left aside, by why. left_out: file -> why, of those that should have been images: no
     label, or no such file. without: class -> why it has no file. said: where the labels are from, in words. findings:
-    what was guessed, and what is wrong.
+    what was guessed, and what is wrong. groups: (N,) str, equal for files that the user says belong together; None
+    where nothing was said.
     """
 
     root: Path
@@ -47,30 +49,41 @@ class Listing:
     without: Mapping[str, str]
     said: str
     findings: tuple[Finding, ...]
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class File:
-    """A file as a folder or table has it: split or "", the spelling of its label, and its path relative to the root."""
+    """A file as a folder or table has it: split or "", the spelling of its label, its path relative to the root, and
+    its group, "" where no column says it."""
 
     split: str
     label: str
     path: str
+    group: str = ""
 
 
-def scan(place: Path, follow_links: bool = False) -> Listing:
+def scan(place: Path, group: str | None = None, follow_links: bool = False) -> Listing:
     """List the labelled files of a folder or a CSV.
 
     A folder: see `layout.recognise`. Classes are in natural order ("2" before "10"), and mapped by name across splits.
     Hidden and system files, those that cannot be images by their ending and what headstart itself wrote are left aside
     and counted; links are not followed unless asked. A CSV: see `table.read_table` and `paths.locate`. A file that is
-    there twice (a hard link) counts once. Raises HeadstartError where there is no layout of classes, or no table.
+    there twice (a hard link) counts once. group: a column of the CSV, or a pattern (`by_pattern`), that says which
+    files belong together. Raises HeadstartError where there is no layout of classes, or no table, and where a group is
+    in two splits.
     """
     if place.is_dir():
-        return _scan_folder(Tree(place, follow_links))
-    if place.is_file():
-        return _scan_table(place)
-    raise HeadstartError(f"{shown(place)}: no such folder or file")
+        listing = _scan_folder(Tree(place, follow_links))
+    elif place.is_file():
+        listing = _scan_table(place, group)
+    else:
+        raise HeadstartError(f"{shown(place)}: no such folder or file")
+    if group is None or not listing.paths:
+        return listing
+    groups = by_pattern(group, listing.paths) if listing.groups is None else listing.groups
+    refuse_crossing(groups, listing.splits, listing.paths)
+    return replace(listing, groups=groups)
 
 
 def _scan_folder(tree: Tree) -> Listing:
@@ -118,8 +131,8 @@ def _why_empty(aside: Sequence[tuple[str, str]]) -> str:
     return f"{counted(times, 'file')}, {reason}, such as {shown(example)}; add images, or remove its folder"
 
 
-def _scan_table(path: Path) -> Listing:
-    table = read_table(path)
+def _scan_table(path: Path, group: str | None) -> Listing:
+    table = read_table(path, group)
     name = shown(path.name)
     findings = [Finding("table", len(table.files), f"{name} is {note}", is_fault=False) for note in table.notes]
     if table.unused:
@@ -137,7 +150,7 @@ def _scan_table(path: Path) -> Listing:
         if file is None:
             left_out[f"{shown(table.files[row])} (line {table.lines[row]})"] = MISSING
         else:
-            found.append(File(split, table.labels[row], file))
+            found.append(File(split, table.labels[row], file, "" if table.groups is None else table.groups[row]))
     why_empty = dict.fromkeys(classes.values(), "no file that is there has this label")
     said = f"the column {table.columns['label']!r} of {name}"
     findings += [*located.findings, *of_labels, *of_splits]
@@ -179,14 +192,14 @@ def _listing(
     if repeats := len(found) - len(kept) - len(unlabelled):
         ignored[TWICE] += repeats
     if twice:
-        said_of = f"{counted(len(twice), 'file')} under two labels or in two splits, such as {twice[0]}"
+        said_of = f"{counted(len(twice), 'file')} under two labels, splits or groups, such as {twice[0]}"
         findings = [*findings, Finding("two labels", len(twice), said_of, tuple(twice[:EXAMPLES]), stops=True)]
     if unlabelled:
         said_of = f"{counted(len(unlabelled), 'file')} without a label (empty, or nan), left out"
         findings = [*findings, Finding("no label", len(unlabelled), said_of, (*unlabelled,)[:EXAMPLES])]
     names = natsorted({*classes.values()} - {""})
     number = {name: label for label, name in enumerate(names)}
-    splits, labels, paths = zip(*kept, strict=True) if kept else ((), (), ())
+    splits, labels, paths, groups = zip(*kept, strict=True) if kept else ((), (), (), ())
     empty = {*names} - {*labels}
     return Listing(
         root,
@@ -199,25 +212,30 @@ def _listing(
         {name: why_empty[name] for name in names if name in empty},
         said,
         tuple(findings),
+        np.array(groups, dtype=np.str_) if any(groups) else None,
     )
 
 
 def _kept(
     root: Path, found: Sequence[File], classes: Mapping[str, str]
-) -> tuple[list[tuple[str, str, str]], dict[str, str], list[str]]:
-    """(split, class, path) of each file once, by its inode; path -> why, of those without a label; and what is said of
-    files that have two."""
-    kept: dict[tuple[int, int] | Path, tuple[str, str, str]] = {}
+) -> tuple[list[tuple[str, str, str, str]], dict[str, str], list[str]]:
+    """(split, class, path, group) of each file once, by its inode; path -> why, of those without a label; and what is
+    said of files that have two."""
+    kept: dict[tuple[int, int] | Path, tuple[str, str, str, str]] = {}
     unlabelled: dict[str, str] = {}
     twice = []
     for file in found:
         if not (name := classes[file.label]):
             unlabelled[shown(file.path)] = f"{NO_LABEL}: {shown(file.label)!r}"
             continue
-        split, other, path = kept.setdefault(_identity(root / file.path), (file.split, name, file.path))
-        if (split, other) != (file.split, name):
+        said = (file.split, name, file.path, file.group)
+        split, other, path, group = kept.setdefault(_identity(root / file.path), said)
+        if (split, other, group) != (file.split, name, file.group):
             again = "" if path == file.path else f"as {shown(path)} "
-            both = f"{file.split} {shown(name)}".strip(), f"{split} {shown(other)}".strip()
+            both = [
+                " ".join(filter(None, each))
+                for each in ((file.split, shown(name), shown(file.group)), (split, shown(other), shown(group)))
+            ]
             twice.append(f"{shown(file.path)}: {both[0]}, and {again}{both[1]}")
     return list(kept.values()), unlabelled, twice
 

@@ -31,6 +31,8 @@ def load(
     image_size: int | None = None,
     max_bad: float = Options().max_bad,
     follow_links: bool = False,
+    fit: str = Options().fit,
+    group: str | None = None,
 ) -> Dataset:
     """Load a data set, split into train, val and test: images (N, H, W, 3) uint8, labels (N,) int64.
 
@@ -43,18 +45,35 @@ def load(
     frozen part, and stay paired.
     image_size: the most pixels a side that a user's images are kept at (default 224). max_bad: the share of a user's
     files that may be unreadable. follow_links: whether links in a folder are followed.
+    fit: how a picture that is no square is brought into one, there and by every classifier that is trained on these:
+    "stretch" keeps all of it, distorted, "crop" its middle, "letterbox" all of it, between bars.
+    group: which of a user's images belong together, such as those of one patient, and are on one side of every split: a
+    column of the CSV, or a pattern on the path, relative to the folder, with one capture.
 
-    Raises HeadstartError for an unknown name, an impossible `train_limit`, and data that cannot be had.
+    Raises HeadstartError for an unknown name or fit, an impossible `train_limit`, and data that cannot be had.
     """
     if train_limit is not None and train_limit < 1:
         raise HeadstartError(f"the train limit is a number of images, at least 1: {train_limit} is not")
     if not isinstance(data, str | os.PathLike):
         raise HeadstartError(f"data must be a name or a path, of a folder or CSV; got {type(data).__name__}")
+    fit = Options(fit=fit).fit
     if data in DATASETS:
+        if group is not None:
+            raise HeadstartError(f"--group is for a folder or CSV of your own: {data} has no groups")
         known = DATASETS[str(data)]
-        dataset = checked(known(None if data_dir is None else path(data_dir), offline, split_seed))
+        loaded = checked(known(None if data_dir is None else path(data_dir), offline, split_seed))
+        dataset = replace(loaded, fit=fit)  # its own images are squares
     else:
-        dataset = _load_own(path(data), data_dir, split_seed, image_size, max_bad, follow_links)
+        dataset = _load_own(
+            path(data),
+            data_dir,
+            split_seed,
+            image_size=image_size,
+            max_bad=max_bad,
+            follow_links=follow_links,
+            fit=fit,
+            group=group,
+        )
     return dataset if train_limit is None else limited(dataset, train_limit, split_seed)
 
 
@@ -74,7 +93,7 @@ def limited(dataset: Dataset, images: int, seed: int = 0) -> Dataset:
         )
 
     def shortened(rows: np.ndarray) -> np.ndarray:
-        return rows[np.sort(nested_order(dataset.labels[rows], seed)[:images])]
+        return rows[np.sort(nested_order(dataset.labels[rows], dataset.contents[rows], seed)[:images])]
 
     return dataset.with_splits(*(replace(split, train=shortened(split.train)) for split in dataset.splits))
 
@@ -83,9 +102,12 @@ def _load_own(
     place: Path,
     data_dir: str | Path | None,
     split_seed: int,
+    *,
     image_size: int | None,
     max_bad: float,
     follow_links: bool,
+    fit: str,
+    group: str | None,
 ) -> Dataset:
     if not os.path.lexists(place):
         raise HeadstartError(
@@ -95,4 +117,6 @@ def _load_own(
         raise HeadstartError(f"--data-dir says where {' or '.join(DATASETS)} lies; {place} is a folder of its own")
     from headstart.data import folder  # pandas, Pillow, joblib: not for commands that need none of them
 
-    return folder.load(place, split_seed, image_size=image_size, max_bad=max_bad, follow_links=follow_links)
+    return folder.load(
+        place, split_seed, image_size=image_size, max_bad=max_bad, follow_links=follow_links, fit=fit, group=group
+    )

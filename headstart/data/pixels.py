@@ -54,10 +54,13 @@ def pictures_in(images: Picture | Iterable[Picture]) -> Iterator[Picture]:
         yield from images
 
 
-def as_seen(pixels: np.ndarray, sides: Sequence[int]) -> np.ndarray:
-    """An image (H, W, 3) uint8 as a network was given it in training: fitted into squares of these sides in turn."""
+def as_seen(pixels: np.ndarray, sides: Sequence[int], fit: str) -> np.ndarray:
+    """An image (H, W, 3) uint8 as a network was given it in training: fitted into squares of these sides in turn.
+
+    fit: how, see `decode.fitted`.
+    """
     for side in sides:
-        pixels = fitted(pixels, side)
+        pixels = fitted(pixels, side, fit)
     return pixels
 
 

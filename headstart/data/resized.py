@@ -21,7 +21,8 @@ CHUNK = 512  # images a task
 def images_at(dataset: Dataset, rows: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Images in squares of `side` pixels: an array (M, side, side, 3) uint8, and where in it those of `rows` are.
 
-    Images that have this size are returned as they are; all others are made by `decode.fitted`, and memory-mapped.
+    Images that have this size are returned as they are; all others are made by `decode.fitted`, which does the same to
+    squares by every fit, and memory-mapped.
     """
     images = dataset.images
     if images.shape[1:3] == (side, side):
@@ -40,7 +41,9 @@ def _fill(table: RowTable, dataset: Dataset, rows: np.ndarray, keys: np.ndarray,
 
         def resize(start: int) -> range:
             some = range(start, min(start + CHUNK, len(wanted)))
-            fill.values[fill.rows[some]] = [fitted(pixels, side) for pixels in dataset.images[wanted[some]]]
+            fill.values[fill.rows[some]] = [
+                fitted(pixels, side, dataset.fit) for pixels in dataset.images[wanted[some]]
+            ]
             return some
 
         starts = range(0, len(wanted), CHUNK)

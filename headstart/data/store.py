@@ -21,7 +21,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from headstart import __version__
 from headstart.data.dataset import Rows, digest_of
-from headstart.data.decode import DecodeError, fitted, read_image, size_of
+from headstart.data.decode import DecodeError, fitted, own_side, read_image, size_of
 from headstart.data.listing import Listing
 from headstart.data.traits import Traits, traits_of
 from headstart.errors import HeadstartError
@@ -64,20 +64,21 @@ class Store:
     decoded: int
 
 
-def open_store(listing: Listing, collection: str, image_size: int | None = None) -> Store:
+def open_store(listing: Listing, collection: str, fit: str, image_size: int | None = None) -> Store:
     """Decode every file whose content was not decoded before, and open what earlier runs decoded.
 
-    Images are kept whole, in a square: see `fitted` and `side_of`. A file is known by its content, so that one that was
-    only touched, renamed or copied is not decoded again; content is hashed anew where name, size or time have changed.
+    Images are kept in squares: see `fitted`, which says what `fit` may be, and `side_of`. A file is known by its
+    content, so that one that was only touched, renamed or copied is not decoded again; content is hashed anew where
+    name, size or time have changed.
     Two processes that want the same wait for each other, and what a killed one had finished is kept.
     """
-    side = side_of(listing, image_size or LARGEST)
-    made_by = {"headstart": __version__, "version": VERSION, "pillow": PIL.__version__, "fit": "letterbox"}
+    side = side_of(listing, fit, image_size or LARGEST)
+    made_by = {"headstart": __version__, "version": VERSION, "pillow": PIL.__version__, "fit": fit}
     table = RowTable("images", collection, made_by, (side, side, 3), np.uint8)
     errors, keys = _contents(listing)
     readable = [place for place, error in enumerate(errors) if not error]
     wanted = [keys[place] for place in readable]
-    decoded = 0 if table.known(wanted).all() else _decode(table, listing, readable, wanted, side)
+    decoded = 0 if table.known(wanted).all() else _decode(table, listing, readable, wanted, fit)
     said = iter(zip(table.find(wanted), table.about(wanted), strict=True))
     rows, files = np.zeros(len(errors), np.int64), []
     for place, error in enumerate(errors):
@@ -88,12 +89,13 @@ def open_store(listing: Listing, collection: str, image_size: int | None = None)
     return Store(Rows(table.values(), rows), pd.DataFrame(files, columns=columns), decoded)
 
 
-def side_of(listing: Listing, largest: int) -> int:
-    """Pixels a side to keep images at, by the headers of an even choice of files: their long side where half of them
-    share one, else the median rounded to STEP, so that some more photos do not change it; within the limits."""
+def side_of(listing: Listing, fit: str, largest: int) -> int:
+    """Pixels a side to keep images at, by the headers of an even choice of files: their own side (`own_side`) where
+    half of them share one, else the median rounded to STEP, so that some more photos do not change it; within the
+    limits."""
     chosen = np.unique(np.linspace(0, len(listing.paths) - 1, SIZES_SAMPLED).astype(int))
     sizes = [size_of(listing.root / listing.paths[place]) for place in chosen]
-    sides = [max(size) for size in sizes if size is not None]
+    sides = [own_side(*size, fit) for size in sizes if size is not None]
     if not sides:
         return SMALLEST
     [(side, times)] = Counter(sides).most_common(1)
@@ -102,7 +104,7 @@ def side_of(listing: Listing, largest: int) -> int:
     return int(np.clip(side, SMALLEST, max(largest, SMALLEST)))
 
 
-def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequence[str], side: int) -> int:
+def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequence[str], fit: str) -> int:
     """Decode the files at these places of a listing whose keys the table lacks; returns how many."""
     with table.filling(keys) as fill:
         if not len(fill.wanted):  # another process has just decoded them
@@ -111,7 +113,7 @@ def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequ
         paths = [listing.root / listing.paths[places[each]] for each in fill.wanted]
         shape = fill.values.shape
         tasks = [
-            (paths[start : start + CHUNK], start, fill.path, fill.rows[start : start + CHUNK], shape, os.getpid())
+            (paths[start : start + CHUNK], start, fill.path, fill.rows[start : start + CHUNK], shape, fit, os.getpid())
             for start in _starts(paths)
         ]
         with bar("reading images", len(paths)) as advance:
@@ -122,13 +124,13 @@ def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequ
 
 
 def _read_chunk(
-    paths: Sequence[Path], start: int, file: Path, rows: np.ndarray, shape: tuple[int, ...], filler: int
+    paths: Sequence[Path], start: int, file: Path, rows: np.ndarray, shape: tuple[int, ...], fit: str, filler: int
 ) -> tuple[int, list[dict[str, Any]]]:
     """Decode files into rows of the table's file, for the process `filler`; returns `start` and what each said."""
     kept = np.memmap(file, np.uint8, "r+", shape=shape)
     said = []
     for path, row in zip(paths, rows, strict=True):
-        square, about = read_square(path, shape[1])
+        square, about = read_square(path, shape[1], fit)
         if filler not in (os.getpid(), os.getppid()):  # it was killed: others may be filling these rows by now
             raise HeadstartError("nobody waits for these images any more")
         kept[row] = square
@@ -136,14 +138,14 @@ def _read_chunk(
     return start, said
 
 
-def read_square(path: Path, side: int) -> tuple[np.ndarray, dict[str, Any]]:
+def read_square(path: Path, side: int, fit: str) -> tuple[np.ndarray, dict[str, Any]]:
     """The image of a file in a square (side, side, 3) uint8, black where it gives none, and its `FileTraits` and
     `Traits`."""
     try:
         decoded = read_image(path)
     except DecodeError as error:
         return np.zeros((side, side, 3), np.uint8), asdict(FileTraits(str(error))) | asdict(Traits())
-    square = fitted(decoded.pixels, side)
+    square = fitted(decoded.pixels, side, fit)
     height, width = decoded.pixels.shape[:2]
     about = FileTraits("", decoded.format, width, height, ", ".join(decoded.notices), digest_of(square))
     return square, asdict(about) | asdict(traits_of(decoded.pixels))

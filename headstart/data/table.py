@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.data.groups import ADVICE
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
@@ -33,7 +34,8 @@ OTHERS = {b"PK\x03\x04": ARCHIVE, b"\x89PNG": "an image", b"\xff\xd8\xff": "an i
 class Table:
     """What a CSV says, a row a file: `files` as they are written, `labels`, `splits` ("" where none is said), and the
     `lines` they stand in. columns: what is read -> the name of its column. unused: the names of the other columns.
-    notes: how it was read, where that is not by commas in UTF-8. is_utf8: else what is no UTF-8 is in surrogates."""
+    notes: how it was read, where that is not by commas in UTF-8. is_utf8: else what is no UTF-8 is in surrogates.
+    groups: which rows belong together, by a column of that name; None where there is none."""
 
     files: Sequence[str]
     labels: Sequence[str]
@@ -43,13 +45,15 @@ class Table:
     unused: Sequence[str]
     notes: Sequence[str]
     is_utf8: bool
+    groups: Sequence[str] | None = None
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, group: str | None = None) -> Table:
     """Read a CSV with columns for path, label and, if wanted, split (COLUMNS), delimited by any of DELIMITERS, in UTF-8
     or UTF-16, or in Windows' code page where it is neither.
 
-    Raises HeadstartError where it cannot be read as a table, and for missing columns.
+    group: the column that says which belong together; a text with a bracket that no column has is left to
+    `groups.by_pattern`. Raises HeadstartError where it cannot be read as a table, for missing columns and empty groups.
     """
     try:
         data = path.read_bytes()
@@ -63,13 +67,14 @@ def read_table(path: Path) -> Table:
         header, rows, delimiter = _rows(text)
     except (csv.Error, UnicodeError) as error:
         raise HeadstartError(f"{shown(path)} is no CSV that can be read: {' '.join(str(error).split())}") from None
-    names = [name.strip().lower().replace(" ", "_") for name in header]
+    names = [_plain(name) for name in header]
     places = {what: found for what, known in COLUMNS.items() if (found := _place(names, known)) is not None}
     if missing := [what for what in ("path", "label") if what not in places]:
         raise HeadstartError(
             f"{shown(path)} lacks the column {missing[0]!r}: its first line must name the columns path,label and may "
             f"name split; it names {', '.join(map(shown, header)) or 'nothing'}"
         )
+    places |= _place_of_groups(path, header, group)
     for line, row in rows:
         if any(cell.strip() for cell in row[len(header) :]):
             raise HeadstartError(
@@ -78,7 +83,7 @@ def read_table(path: Path) -> Table:
             )
     cells = {what: [row[place] if place < len(row) else "" for _, row in rows] for what, place in places.items()}
     if encoding == "":
-        cells["label"] = [_windows(label) for label in cells["label"]]
+        cells |= {what: [_windows(cell) for cell in cells[what]] for what in ("label", "group") if what in cells}
     splits = [split.strip() for split in cells.get("split", [""] * len(rows))]
     if "split" in places and names[places["split"]] == "is_valid":
         splits = [IS_VALID.get(split.lower(), split) for split in splits]
@@ -87,7 +92,30 @@ def read_table(path: Path) -> Table:
     unused = [shown(name) or "(no name)" for place, name in enumerate(header) if place not in places.values()]
     columns = {what: shown(header[place].strip()) for what, place in places.items()}
     lines = [line for line, _ in rows]
-    return Table(cells["path"], cells["label"], splits, lines, columns, unused, notes, encoding != "")
+    groups = [name.strip() for name in cells["group"]] if "group" in cells else None
+    if groups and "" in groups:
+        line = lines[groups.index("")]
+        raise HeadstartError(f"{shown(path)}, line {line}: {columns['group']} is empty: every image needs a group")
+    return Table(cells["path"], cells["label"], splits, lines, columns, unused, notes, encoding != "", groups)
+
+
+def _place_of_groups(path: Path, header: Sequence[str], group: str | None) -> dict[str, int]:
+    """ "group" -> the place of the column that is called so; nothing where it can only be a pattern."""
+    if group is None:
+        return {}
+    names = [_plain(name) for name in header]
+    if _plain(group) in names:
+        return {"group": names.index(_plain(group))}
+    if "(" in group:
+        return {}
+    raise HeadstartError(
+        f"{shown(path)} has no column {shown(group)!r}: it has {', '.join(map(shown, header))}; {ADVICE}"
+    )
+
+
+def _plain(name: str) -> str:
+    """A column's name as it is compared."""
+    return name.strip().lower().replace(" ", "_")
 
 
 def _text(data: bytes) -> tuple[str, str]:
@@ -125,7 +153,7 @@ def _rows(text: str) -> tuple[list[str], list[tuple[int, list[str]]], str]:
 
 
 def _fits(header: Sequence[str]) -> bool:
-    names = [name.strip().lower().replace(" ", "_") for name in header]
+    names = [_plain(name) for name in header]
     return all(_place(names, COLUMNS[what]) is not None for what in ("path", "label"))
 
 

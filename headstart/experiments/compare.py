@@ -159,7 +159,7 @@ class Request:
         return {
             "headstart": __version__,
             "options": {key: options[key] for key in OF_RESULT},
-            "dataset": {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train)},
+            "dataset": {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train), "fit": data.fit},
             "weights": None if weights is None else {key: getattr(weights, key) for key in KEPT_OF_WEIGHTS},
             "strategies": {each.name: asdict(each.strategy) for each in candidates},
             "trials": [

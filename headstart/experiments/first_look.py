@@ -98,7 +98,7 @@ def some_of(data: Dataset, images: int) -> Dataset:
     """About so many images of train and val, class by class in the shares that they have there, and none of test."""
 
     def first(rows: np.ndarray, count: int) -> np.ndarray:
-        order = nested_order(data.labels[rows], 0)
+        order = nested_order(data.labels[rows], data.contents[rows], 0)
         return rows[np.sort(order[: max(count, len(data.class_names))])]
 
     split, val = data.splits[0], int(VAL_SHARE * images)

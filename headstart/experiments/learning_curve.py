@@ -65,7 +65,7 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     request = {
         "headstart": __version__,
         "options": {key: value for key, value in options.as_json().items() if key in OF_RESULT},
-        "dataset": {"name": data.name, "fingerprint": data.fingerprint},
+        "dataset": {"name": data.name, "fingerprint": data.fingerprint, "fit": data.fit},
         "weights": None if weights is None else {"name": weights.name, "sha256": weights.sha256},
     }
     folder = options.output or runs.new_folder(f"{data.name}-curve")

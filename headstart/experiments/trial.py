@@ -88,7 +88,11 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
     logits, averaged = test(trial, prepared, data, fabric)
     classifier = Classifier(
-        prepared.network, data.class_names, sides_of(prepared, data), fit_temperature(val_logits, data.val.labels)
+        prepared.network,
+        data.class_names,
+        sides_of(prepared, data),
+        fit_temperature(val_logits, data.val.labels),
+        data.fit,
     )
     fit_seconds = frozen_seconds + training_seconds
     with runs.new_run(trial.folder) as folder:
@@ -255,6 +259,7 @@ def config_of(trial: Trial, prepared: Prepared, data: Dataset, tested: int, fabr
         "backbone": prepared.backbone,
         "network": prepared.spec,
         "sides": list(sides_of(prepared, data)),
+        "fit": data.fit,
         "retrained": prepared.retrained,
         "device": describe(fabric),
         "precision": precision_of(fabric),

@@ -16,7 +16,7 @@ from headstart.data.store import LARGEST
 from headstart.errors import HeadstartError
 from headstart.models.build import from_spec
 from headstart.models.network import Network
-from headstart.options import path
+from headstart.options import Options, path
 from headstart.results import runs
 
 BATCH_PIXELS = 2**21  # of a batch of squares: the first maps of a backbone take about 60 bytes for each
@@ -28,17 +28,23 @@ class Classifier:
     """Classifies images as a user has them, by the very path from file to pixels on which the network was trained.
 
     sides: the squares that an image is fitted into before the network is given it, one after the other; empty for runs
-    of schema 1, which do not say: then one of the image's own long side, LARGEST at most. temperature: what logits are
-    divided by, so that the probabilities are as often right as they say.
+    of schema 1, which do not say: then one of the image's own long side, LARGEST at most. fit: how, see
+    `decode.fitted`. temperature: what logits are divided by, so that the probabilities are as often right as they say.
     """
 
     def __init__(
-        self, network: Network, class_names: Sequence[str], sides: Sequence[int] = (), temperature: float = 1.0
+        self,
+        network: Network,
+        class_names: Sequence[str],
+        sides: Sequence[int] = (),
+        temperature: float = 1.0,
+        fit: str = Options().fit,
     ):
         self.network = network.eval()
         self.class_names = tuple(class_names)
         self.sides = tuple(sides)
         self.temperature = temperature
+        self.fit = fit
 
     def predict(self, images: Picture | Iterable[Picture]) -> np.ndarray:
         """Class names (N,) of images: files, Pillow images or arrays (`pixels_of` says which), one or many, of any
@@ -76,7 +82,7 @@ class Classifier:
     def square(self, picture: Picture) -> np.ndarray:
         """An image as the network is given it: (S, S, 3) uint8."""
         pixels = pixels_of(picture)
-        return as_seen(pixels, self.sides or (min(LARGEST, max(pixels.shape[:2])),))
+        return as_seen(pixels, self.sides or (min(LARGEST, max(pixels.shape[:2])),), self.fit)
 
     def latency_ms(self, picture: Picture) -> float:
         """Milliseconds to classify one image, fp32: the median of 20 after a warm-up."""
@@ -106,4 +112,5 @@ class Classifier:
         tensors = load_file(run.model)
         temperature = tensors.pop(TEMPERATURE).item()
         network.load_state_dict(tensors)
-        return cls(network, config["dataset"]["class_names"], config.get("sides", ()), temperature)
+        about = config["dataset"]["class_names"], config.get("sides", ()), temperature
+        return cls(network, *about, config.get("fit", runs.ONLY_FIT))

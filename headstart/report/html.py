@@ -125,7 +125,7 @@ def _results(comparison: Comparison) -> dict[str, Any]:
     has_matrices = len(comparison.dataset["class_names"]) <= MOST_CLASSES_COUNTED
     needs_pictures = comparison.is_complete or not has_matrices  # as files, or in place of matrices
     return {
-        "tables": {title: (columns, table_rows(comparison, columns)) for title, columns in tables().items()},
+        "tables": {title: (columns, table_rows(comparison, columns)) for title, columns in tables(comparison).items()},
         "summaries": {name: runs_of(comparison, name)[0].config["strategy"]["summary"] for name in names},
         "key_numbers": key_numbers(comparison),
         "charts": charts.result_charts(comparison),

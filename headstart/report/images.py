@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from headstart.data.dataset import PARTS, Dataset, Rows, Subset
+from headstart.data.dataset import PARTS, Dataset, Subset
+from headstart.data.decode import unfitted
 from headstart.errors import HeadstartError
 from headstart.evaluation.examples import by_importance, choose
 from headstart.report import confusion, count, heat
@@ -68,35 +69,47 @@ def keep_pictures(comparison: Comparison, dataset: Dataset) -> None:
     write_bytes(folder / SAMPLES, png(samples(dataset.train, dataset.class_names)))
     write_bytes(folder / BALANCE, png(class_balance(counts(dataset), dataset.class_names)))
     shown = _sample_indices(dataset.train.labels, len(dataset.class_names))
-    kept = [(int(dataset.train.labels[index]), small_jpeg(dataset.train.images[index])) for index in shown]
+    kept = [(int(dataset.train.labels[index]), small_jpeg(as_shown(dataset.train, index))) for index in shown]
     left = MOST_BYTES - sum(len(jpeg) for _, jpeg in kept)
-    tests, heats = _small_tests(comparison, dataset.tested.images, left)
+    tests, heats = _small_tests(comparison, dataset.tested, left)
     parts = dataset.parts | {"test": dataset.tested}
-    suspects = [small_jpeg(parts[it["split"]].images[it["row"]]) for it in comparison.label_suspects]
+    suspects = [small_jpeg(as_shown(parts[it["split"]], it["row"])) for it in comparison.label_suspects]
     balance = np.array(list(counts(dataset).values()))
     write_pictures(comparison.folder, Pictures(tests, kept, suspects, balance, heats))
     renew_checksums(comparison.folder, runs.EXAMPLES, *(f"{runs.FIGURES}/{name}" for name in (SAMPLES, BALANCE)))
 
 
 def _small_tests(
-    comparison: Comparison, images: np.ndarray | Rows, left: int
+    comparison: Comparison, tested: Subset, left: int
 ) -> tuple[dict[int, bytes], dict[tuple[str, int, int], bytes]]:
     """Small pictures of test images by what the page has of them, and their heat maps: at most `left` bytes."""
     logits, labels = predictions(comparison)
     examples = choose(logits, labels)
     galleries = confusion.galleries(comparison, examples, logits, labels)
-    warmed = heat.warmed(comparison, chain.from_iterable(galleries.values()), images)
-    heats = {shown: small_jpeg(pixels) for shown, pixels in warmed.items()}
+    warmed = heat.warmed(comparison, chain.from_iterable(galleries.values()), tested.images)
+    heats = {shown: small_jpeg(as_shown(tested, shown[1], pixels)) for shown, pixels in warmed.items()}
     left -= sum(map(len, heats.values()))
     of_pairs = (shot.image for gallery in galleries["confused_pairs"] for shot in gallery.shots)
     tests: dict[int, bytes] = {}
     for index in dict.fromkeys(chain(of_pairs, by_importance(examples))):
-        jpeg = small_jpeg(images[index])
+        jpeg = small_jpeg(as_shown(tested, index))
         left -= len(jpeg)
         if left < 0:
             break
         tests[index] = jpeg
     return tests, heats
+
+
+def as_shown(part: Subset, row: int, square: np.ndarray | None = None) -> np.ndarray:
+    """An image of a part as a person should see it, (h, w, 3) uint8: without bars, in the shape that its file has.
+
+    square: (S, S, 3) uint8, another one of the same picture (None: that which the data set keeps).
+    """
+    square = part.images[row] if square is None else square
+    if part.files is None:
+        return square
+    height, width = part.files[["height", "width"]].iloc[row].tolist()
+    return unfitted(square, height, width, part.dataset.fit)
 
 
 def small_jpeg(pixels: np.ndarray) -> bytes:
@@ -167,7 +180,7 @@ def samples(part: Subset, class_names: Sequence[str]) -> Figure:
         if len(indices) == 0:
             canvas.text(left + label_width, top + cell / 2, "no image", va="center", fontsize=font, color=MUTED)
         for number, index in enumerate(indices):
-            place_image(canvas, part.images[index], left + label_width + number * cell, top, cell)
+            place_image(canvas, as_shown(part, index), left + label_width + number * cell, top, cell)
     return figure
 
 

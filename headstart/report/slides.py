@@ -131,7 +131,8 @@ def _data(comparison: Comparison) -> Figure:
     pictures, data = read_pictures(comparison.folder), comparison.dataset
     names = drawable_classes(data["class_names"], 16)
     uses = zip(PARTS, ("train on", "validate on", "test on"), strict=True)
-    facts = [f"{count(data[split])} images to {use}" for split, use in uses]
+    folds = [f"{count(data['test'])} images in {comparison.folds} folds"] if comparison.folds else []
+    facts = folds or [f"{count(data[split])} images to {use}" for split, use in uses]
     facts += [f"{count(len(names))} classes"]
     facts += [] if pictures is None else [images.balance_sentence(pictures.counts[0], names)]
     facts += [f"From {drawable(data['source'], 'elsewhere', 90)}"]
@@ -290,7 +291,7 @@ def _results(comparison: Comparison, names: list[str], part: str) -> Figure:
     best = max(means, key=lambda name: means[name]["accuracy"])
     slide = blank(f"Results: {best} is right about {percent(means[best]['accuracy'])} of the test images{part}")
     rows = [["", *names]]
-    for columns in tables().values():
+    for columns in tables(comparison).values():
         cells = table_rows(comparison, columns)
         for place, column in enumerate(columns):
             marked = [("★ " if cells[name][place].best else "") + cells[name][place].text for name in names]

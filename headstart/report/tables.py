@@ -44,9 +44,14 @@ def columns_in(place: str) -> tuple[Column, ...]:
     )
 
 
-def tables() -> dict[str, tuple[Column, ...]]:
-    """Title -> the columns of a table."""
-    return {"How good they are, on test": columns_in(QUALITY), "What they cost": columns_in(COST)}
+def tables(comparison: Comparison) -> dict[str, tuple[Column, ...]]:
+    """Title -> the columns of a table: those that some candidate has a value in."""
+    whole = {"How good they are, on test": columns_in(QUALITY), "What they cost": columns_in(COST)}
+    means = means_of(comparison).values()
+    return {
+        title: tuple(column for column in columns if not all(pd.isna(row[column.key]) for row in means))
+        for title, columns in whole.items()
+    }
 
 
 FORGETTING = (  # of those that start pre-trained

@@ -12,7 +12,7 @@ from typing import Any
 
 from headstart.errors import HeadstartError
 from headstart.results.files import json_text, read_json, write_json
-from headstart.results.runs import REQUEST, SCHEMA, checked
+from headstart.results.runs import ONLY_FIT, REQUEST, SCHEMA, checked
 from headstart.runtime.text import shorten
 
 LONGEST = 60  # letters of a value that a message tells
@@ -34,6 +34,7 @@ def begin(folder: Path, kind: str, request: Mapping[str, Any]) -> dict[str, Any]
     if before is None:
         write_json(folder / REQUEST, content)
         return json.loads(json_text(content))
+    before["dataset"].setdefault("fit", ONLY_FIT)
     for key, old, new in _differences(before, json.loads(json_text(content))):
         raise HeadstartError(
             f"{folder} holds a {kind} with {key} {_short(old)}, not {_short(new)}: ask for the same to resume it, "

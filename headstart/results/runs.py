@@ -30,6 +30,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from headstart.errors import HeadstartError
+from headstart.options import LETTERBOX
 from headstart.results.files import read_json, write_table
 from headstart.runtime.cache import temporary_folder
 from headstart.runtime.text import shown
@@ -57,6 +58,7 @@ CURVE_TABLE = "curve.csv"
 CURVE_FIGURE = "curve.png"
 LOCK = ".lock"
 ONLY_SPLIT = "holdout"  # of runs of schema 1
+ONLY_FIT = LETTERBOX  # of runs that do not say how pictures were fitted
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import headstart as hs
+from headstart.data.decode import fitted
+from headstart.options import FITS
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3), np.uint8)
 LABELS = np.arange(30) % 3
@@ -50,8 +52,27 @@ def test_grey_images_become_rgb(shape):
     assert (dataset.train.images[..., 0] == dataset.train.images[..., 2]).all()
 
 
-def test_images_that_are_no_squares_are_fitted_into_one():
-    assert hs.from_arrays(IMAGES[:, :10], LABELS, NAMES).image_shape == (16, 16, 3)
+@pytest.mark.parametrize(("fit", "side"), [("crop", 10), ("stretch", 16), ("letterbox", 16)])
+@pytest.mark.parametrize("images", [IMAGES[:, :10], IMAGES[:, :, :10, 0]], ids=["colour", "grey"])
+def test_images_that_are_no_squares_are_brought_into_one_by_the_fit(images, fit, side):
+    dataset = hs.from_arrays(images, LABELS, NAMES, fit=fit)
+    rgb = np.repeat(images[0][..., None], 3, axis=-1) if images.ndim == 3 else images[0]
+    assert dataset.image_shape == (side, side, 3)
+    assert np.array_equal(dataset.images[0], fitted(rgb, side, fit))
+    assert dataset.fit == fit
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_squares_stay_as_they_are_by_every_fit(fit):
+    assert np.array_equal(hs.from_arrays(IMAGES, LABELS, NAMES, fit=fit).images, IMAGES)
+
+
+def test_a_crop_that_leaves_too_little_is_refused_and_an_unknown_fit_too():
+    hs.from_arrays(IMAGES[:, :5], LABELS, NAMES, fit="stretch")
+    with pytest.raises(hs.HeadstartError, match="16 x 5 pixels are too small for squares of 8 a side: crop leaves 5"):
+        hs.from_arrays(IMAGES[:, :5], LABELS, NAMES, fit="crop")
+    with pytest.raises(hs.HeadstartError, match="fit: 'squash' is none of stretch, crop, letterbox"):
+        hs.from_arrays(IMAGES, LABELS, NAMES, fit="squash")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +82,12 @@ def test_images_that_are_no_squares_are_fitted_into_one():
         (IMAGES.transpose(0, 3, 1, 2), LABELS, NAMES, "images must be uint8"),
         (IMAGES[:0], LABELS[:0], NAMES, "images must be uint8"),
         (IMAGES.tolist(), LABELS, NAMES, r"images must be uint8 .* got int64 \(30, 16, 16, 3\)"),
-        (IMAGES[:, :5, :5], LABELS, NAMES, "images of 5 x 5 pixels are too small: 8 a side is the least"),
+        (
+            IMAGES[:, :5, :5],
+            LABELS,
+            NAMES,
+            "images of 5 x 5 pixels are too small for squares of 8 a side, the least there is",
+        ),
         (IMAGES, LABELS[:-1], NAMES, "labels must be 30 integers"),
         (IMAGES, LABELS.astype(float), NAMES, "labels must be 30 integers"),
         (IMAGES, LABELS, NAMES[:2], "indices into two or more class names"),

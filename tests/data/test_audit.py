@@ -75,12 +75,21 @@ def test_unreadable_files_are_told_with_path_and_reason(photos):
     assert finding.examples[0].startswith("train/cat/broken.jpg: damaged")
 
 
-def test_tiny_and_long_pictures_are_told(photos):
+@pytest.mark.parametrize(
+    ("fit", "said"),
+    [
+        ("crop", "most of them is cut off"),
+        ("stretch", "much distorted"),
+        ("letterbox", "much of their square is border"),
+    ],
+)
+def test_tiny_and_long_pictures_are_told_and_what_the_fit_does_to_them(photos, fit, said):
     (photos / "train" / "cat" / "tiny.png").write_bytes(encoded(picture(4000, 20, 16), "PNG"))
     (photos / "train" / "cat" / "long.png").write_bytes(encoded(picture(4001, 200, 40), "PNG"))
-    findings = found(photos)
+    findings = found(photos, fit=fit)
     assert findings["tiny"].examples == ("train/cat/tiny.png: 20 x 16",)
     assert findings["odd shapes"].examples == ("train/cat/long.png: 200 x 40",)
+    assert findings["odd shapes"].said.endswith(said)
 
 
 def test_a_class_three_times_as_large_as_another_is_told(photos):

@@ -11,7 +11,18 @@ from pictures import bomb, encoded, picture
 from PIL import Image
 
 from headstart.data import decode as module
-from headstart.data.decode import BACKGROUND, PADDING, DecodeError, decode, fitted, read_image, size_of
+from headstart.data.decode import (
+    BACKGROUND,
+    PADDING,
+    DecodeError,
+    decode,
+    fitted,
+    inside,
+    read_image,
+    size_of,
+    unfitted,
+)
+from headstart.options import CROP, FITS, LETTERBOX, STRETCH
 
 SMOOTH = np.add.outer(np.arange(40) * 3, np.arange(60) * 2).astype(np.uint8)  # (H, W): survives JPEG
 COLOURED = np.stack([SMOOTH, 255 - SMOOTH, SMOOTH // 2], axis=-1)
@@ -135,19 +146,67 @@ SEEDS = {format: encoded(Image.fromarray(COLOURED), format) for format in ("PNG"
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 60), (60, 40), (7, 90)])
-def test_a_picture_is_fitted_whole_into_a_square_between_bars(height, width):
-    square = fitted(np.full((height, width, 3), 200, np.uint8), 32)
+def test_a_letterbox_has_the_whole_picture_between_bars(height, width):
+    square = fitted(np.full((height, width, 3), 200, np.uint8), 32, LETTERBOX)
     assert square.shape == (32, 32, 3)
-    inside = (square == 200).all(axis=-1)
-    rows, columns = inside.any(axis=1).sum(), inside.any(axis=0).sum()
+    picture = (square == 200).all(axis=-1)
+    rows, columns = picture.any(axis=1).sum(), picture.any(axis=0).sum()
     assert max(rows, columns) == 32
     assert rows / columns == pytest.approx(height / width, rel=0.2)
-    assert (square[~inside] == PADDING).all()
+    assert (square[~picture] == PADDING).all()
 
 
-def test_a_square_that_fits_is_left_as_it_is():
+@pytest.mark.parametrize(("height", "width", "side"), [(40, 60, 40), (40, 61, 40), (90, 30, 12), (7, 91, 32)])
+def test_a_crop_is_the_middle_of_a_picture_as_wide_as_it_is_high(height, width, side):
+    pixels = np.random.default_rng(0).integers(0, 200, (height, width, 3), np.uint8)
+    short, lost = min(height, width), abs(height - width)
+    before = lost // 2
+    edges = np.ones(max(height, width), bool)
+    edges[before : before + short] = False
+    np.moveaxis(pixels, int(width > height), 0)[edges] = 255  # what is cut off leaves no trace
+    square = fitted(pixels, side, CROP)
+    middle = pixels[:, before : before + short] if width > height else pixels[before : before + short]
+    assert square.shape == (side, side, 3)
+    assert np.array_equal(square, np.asarray(Image.fromarray(middle).resize((side, side), Image.Resampling.BICUBIC)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 60), (60, 40), (10, 50)])
+def test_a_stretched_picture_is_whole_and_fills_the_square(height, width):
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2] = 255
+    square = fitted(pixels, 32, STRETCH)
+    assert (square[:14, :14] > 250).all() and (square[18:] < 5).all() and (square[:, 18:] < 5).all()
+
+
+SHAPES = [(1, 1), (1, 200), (200, 1), (3, 5), (32, 32), (100, 500), (500, 100), (480, 640)]
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_a_picture_of_any_shape_fills_what_is_said_to_be_inside(height, width, fit):
+    square = fitted(np.full((height, width, 3), 200, np.uint8), 32, fit)
+    picture = np.zeros((32, 32), bool)
+    picture[inside(height, width, 32, fit)] = True
+    assert square.shape == (32, 32, 3)
+    assert (square[picture] == 200).all() and (square[~picture] == PADDING).all()
+    assert picture.all() == (fit != LETTERBOX or height == width)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("side", [8, 32, 50])
+def test_a_square_is_the_same_by_every_fit_and_as_it_is_where_it_fits(fit, side):
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    assert np.array_equal(fitted(pixels, 32), pixels)
+    expected = pixels if side == 32 else Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
+    assert np.array_equal(fitted(pixels, side, fit), expected)
+
+
+@pytest.mark.parametrize(
+    ("fit", "shape"), [(STRETCH, (16, 32, 3)), (CROP, (32, 32, 3)), (LETTERBOX, (16, 32, 3))], ids=FITS
+)
+def test_people_are_shown_a_picture_in_its_own_shape_without_bars(fit, shape):
+    pixels = np.full((40, 80, 3), 200, np.uint8)
+    shown = unfitted(fitted(pixels, 32, fit), 40, 80, fit)
+    assert shown.shape == shape and (shown == 200).all()
 
 
 def test_the_size_of_a_file_is_read_from_its_header(tmp_path):

@@ -113,8 +113,8 @@ def test_system_files_and_link_loops_are_neither_classes_nor_images(photos):
     assert sum(dataset.ignored.values()) == 6
 
 
-def test_a_picture_is_kept_whole_at_the_size_that_most_have(photos):
-    dataset = load(photos)
+def test_a_letterbox_keeps_a_picture_whole_at_the_size_that_most_have(photos):
+    dataset = load(photos, fit="letterbox")
     assert dataset.image_shape == (40, 40, 3)
     first = dataset.train.images[0]
     assert (first[:5] == PADDING).all() and (first[-5:] == PADDING).all()
@@ -123,8 +123,8 @@ def test_a_picture_is_kept_whole_at_the_size_that_most_have(photos):
 
 
 def test_an_image_size_bounds_what_is_kept(photos):
-    assert load(photos, image_size=36).image_shape == (36, 36, 3)
-    assert load(photos, image_size=400).image_shape == (40, 40, 3)
+    assert load(photos, image_size=36, fit="stretch").image_shape == (36, 36, 3)
+    assert load(photos, image_size=400, fit="stretch").image_shape == (40, 40, 3)
 
 
 def test_what_is_transparent_is_white_in_what_networks_see(photos):

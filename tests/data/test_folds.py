@@ -25,9 +25,32 @@ def test_every_image_is_tested_once_and_trains_nowhere_where_it_is_tested():
     assert sorted(tested) == list(range(60))
     for split in data.splits:
         assert sorted(np.concatenate([split.train, split.val, split.test])) == list(range(60))
-        assert np.bincount(data.labels[split.test]).tolist() == [4, 4, 4]
-        assert set(data.labels[split.train]) == {0, 1, 2}
-        assert len(split.val) == 6
+        assert set(data.labels[split.test]) == set(data.labels[split.train]) == {0, 1, 2}
+        assert len(split.val)
+
+
+def test_photos_that_are_added_move_no_other_to_another_fold_nor_into_val():
+    before, after = (in_folds(photos(count=count), "5", 0) for count in (120, 123))
+    for split, other in zip(before.splits, after.splits, strict=True):
+        for part, rows in split.parts.items():
+            assert rows.tolist() == [row for row in other.parts[part] if row < 120]
+
+
+def test_a_group_is_tested_together_and_on_one_side_of_val_too():
+    images, labels = np.random.default_rng(0).integers(0, 256, (120, 8, 8, 3), dtype=np.uint8), np.arange(120) % 2
+    data = in_folds(hs.from_arrays(images, labels, ("a", "b"), groups=np.arange(120) // 6), "5", 0)
+    for split in data.splits:
+        of_part = [set(rows // 6) for rows in split.parts.values()]
+        assert sum(map(len, of_part)) == len(set.union(*of_part)) == 20
+
+
+@pytest.mark.parametrize("count", [9, 12, 30])
+def test_val_has_an_image_where_a_class_can_spare_one_and_training_has_every_class(count):
+    for folds in ("2", "2x2"):
+        for split in in_folds(photos(count=count), folds, 0).splits:
+            can_spare = np.bincount(np.concatenate([split.train, split.val]) % 3).max() > 1
+            assert bool(len(split.val)) == can_spare
+            assert set(split.train % 3) == {0, 1, 2}
 
 
 def test_copies_are_tested_together():
@@ -69,5 +92,7 @@ def test_none_is_one_split():
 
 
 def test_a_class_with_too_few_images_for_the_folds_is_named():
-    with pytest.raises(HeadstartError, match=r"class 'a' has 5 different images, too few for 7 folds"):
+    with pytest.raises(
+        HeadstartError, match=r"class 'a' has too few different images: 5, and 7 are needed \(for 7 folds\)"
+    ):
         in_folds(photos(count=15), "7", 0)

@@ -63,7 +63,7 @@ def test_a_file_in_two_classes_is_refused(tmp_path):
     listing = scan(tmp_path)
     [finding] = listing.findings
     assert finding.stops
-    assert finding.said == "1 file under two labels or in two splits, such as b/1.jpg: b, and as a/1.jpg a"
+    assert finding.said == "1 file under two labels, splits or groups, such as b/1.jpg: b, and as a/1.jpg a"
     assert listing.ignored == {"second paths to a file": 1}
 
 
@@ -165,7 +165,8 @@ CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0
 @given(rows=st.lists(st.tuples(CELLS, CELLS, st.sampled_from(["train", "val", "test", "", "dev"])), max_size=8))
 def test_any_csv_gives_its_rows_or_one_line(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("any") / "labels.csv"
-    pd.DataFrame(rows, columns=["path", "label", "split"]).to_csv(path, index=False, quoting=csv.QUOTE_ALL)
+    table = pd.DataFrame(rows, columns=["path", "label", "split"])
+    table.to_csv(path, index=False, quoting=csv.QUOTE_ALL)  # pandas leaves a lone carriage return unquoted
     try:
         listing = scan(path)
     except HeadstartError as error:

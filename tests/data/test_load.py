@@ -11,6 +11,7 @@ from headstart.data.cifar10.sources import Content
 from headstart.data.dataset import Split
 from headstart.data.load import DATASETS, limited, load
 from headstart.errors import HeadstartError
+from headstart.options import FITS
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -34,6 +35,19 @@ def test_the_train_limit_is_stratified_and_leaves_val_and_test_whole(small: Path
     assert np.array_equal(few.val.rows, whole.val.rows) and np.array_equal(few.test.rows, whole.test.rows)
     known = {image.tobytes() for image in whole.train.images}
     assert all(image.tobytes() in known for image in few.train.images)
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_squares_are_the_same_by_every_fit_which_is_kept_for_use(small: Path, fit: str):
+    fitted, usual = load("cifar10", data_dir=small, fit=fit, train_limit=30), load("cifar10", data_dir=small)
+    assert fitted.fit == fit
+    assert fitted.fingerprint == usual.fingerprint
+
+
+def test_an_unknown_fit_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(DATASETS, "cifar10", lambda *_: pytest.fail("the data was loaded"))
+    with pytest.raises(HeadstartError, match="fit: 'squash' is none of stretch, crop, letterbox"):
+        load("cifar10", fit="squash")
 
 
 def test_a_train_limit_of_all_is_no_limit(small: Path):

@@ -15,6 +15,7 @@ from headstart.data.listing import scan
 from headstart.data.pixels import as_seen, pictures_in, pixels_of
 from headstart.data.store import open_store
 from headstart.errors import HeadstartError
+from headstart.options import FITS, LETTERBOX
 
 COLOURED = np.asarray(picture(0))  # (30, 40, 3)
 GREY = COLOURED[..., 0]
@@ -67,20 +68,21 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("image_size", [None, 48, 400])
-def test_a_file_is_seen_in_use_as_it_was_in_training(tmp_path, image_size):
+def test_a_file_is_seen_in_use_as_it_was_in_training(tmp_path, image_size, fit):
     for number, (name, data) in enumerate(FILES.items()):
         (tmp_path / "photos" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / "ab"[number % 2] / name).write_bytes(data)
     listing = scan(tmp_path / "photos")
-    store = open_store(listing, "photos", image_size)
+    store = open_store(listing, "photos", fit, image_size)
     side = store.images.shape[1]
     assert len(listing.paths) == len(FILES)
     assert not store.files["error"].any()
     for path, kept in zip(listing.paths, store.images, strict=True):
-        assert np.array_equal(as_seen(pixels_of(listing.root / path), [side]), kept), path
+        assert np.array_equal(as_seen(pixels_of(listing.root / path), [side], fit), kept), path
         with Image.open(listing.root / path) as image:
-            assert np.array_equal(as_seen(pixels_of(image), [side]), kept), path
+            assert np.array_equal(as_seen(pixels_of(image), [side], fit), kept), path
 
 
 @pytest.mark.parametrize("as_what", [str, Path, lambda path: os.fspath(path)])
@@ -215,7 +217,7 @@ def test_one_image_counts_as_one_and_several_as_each(photo):
 
 
 def test_an_image_is_fitted_into_several_squares_in_turn():
-    twice = as_seen(COLOURED, [20, 64])
+    twice = as_seen(COLOURED, [20, 64], LETTERBOX)
     assert twice.shape == (64, 64, 3)
-    assert np.array_equal(twice, as_seen(as_seen(COLOURED, [20]), [64]))
-    assert as_seen(COLOURED, []) is COLOURED
+    assert np.array_equal(twice, as_seen(as_seen(COLOURED, [20], LETTERBOX), [64], LETTERBOX))
+    assert as_seen(COLOURED, [], LETTERBOX) is COLOURED

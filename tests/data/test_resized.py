@@ -27,7 +27,7 @@ def small(tmp_path, monkeypatch) -> Dataset:
 def made(monkeypatch) -> list[bytes]:
     """The images that were resized so far."""
     found: list[bytes] = []
-    monkeypatch.setattr(resized, "fitted", lambda image, side: found.append(image.tobytes()) or fitted(image, side))
+    monkeypatch.setattr(resized, "fitted", lambda image, *how: found.append(image.tobytes()) or fitted(image, *how))
     return found
 
 
@@ -35,7 +35,7 @@ def test_each_image_is_made_once_for_all_splits_and_processes(small, made):
     for part, count in ((small.val, 6), (small.val, 6), (small.train, 18), (small.test, 27), (small.train, 27)):
         images, rows = images_at(small, part.rows, 32)
         assert len(made) == len(set(made)) == count
-        expected = [fitted(image, 32) for image in part.images]
+        expected = [fitted(image, 32, small.fit) for image in part.images]
         assert np.array_equal(images[rows], expected)
 
 
@@ -60,4 +60,4 @@ def test_images_that_another_collection_has_are_not_made_again(small, made):
     images_at(small, small.val.rows, 32)
     images, rows = images_at(replace(small, collection="another"), small.val.rows, 32)
     assert len(made) == 6
-    assert np.array_equal(images[rows], [fitted(image, 32) for image in small.val.images])
+    assert np.array_equal(images[rows], [fitted(image, 32, small.fit) for image in small.val.images])

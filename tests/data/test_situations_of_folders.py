@@ -205,7 +205,7 @@ SITUATIONS = {
     "a class of copies of each other": Case(
         copies_of_each_other, None, ["too few different images: 1, and 3", "its 4 images are copies of each other"]
     ),
-    "a file in two classes": Case(under_two_names, None, ["1 file under two labels or in two splits"]),
+    "a file in two classes": Case(under_two_names, None, ["1 file under two labels, splits or groups"]),
     # links
     "a class that is a link": Case(
         linked_class,

@@ -172,7 +172,7 @@ SITUATIONS = {
     "two labels of a file": Case(
         with_rows(lambda rows: [*rows, ["cat/0.png", "dog"]]),
         None,
-        ["1 file under two labels or in two splits, such as cat/0.png: dog, and cat"],
+        ["1 file under two labels, splits or groups, such as cat/0.png: dog, and cat"],
     ),
     "a row twice": Case(with_rows(lambda rows: [*rows, rows[0]]), PETS, ["second paths to a file"]),
     # splits

@@ -24,6 +24,7 @@ from headstart.data.listing import scan
 from headstart.data.load import load
 from headstart.data.store import Store, open_store
 from headstart.errors import HeadstartError
+from headstart.options import CROP, FITS, LETTERBOX, STRETCH, Options
 from headstart.runtime.cache import cache_dir
 
 KILLS = 20
@@ -37,7 +38,7 @@ def photos(tmp_path, monkeypatch):
 
 
 def opened(folder: Path, **options) -> Store:
-    return open_store(scan(folder), "photos", **options)
+    return open_store(scan(folder), "photos", **{"fit": Options().fit, **options})
 
 
 def same(one: Store, other: Store) -> bool:
@@ -94,7 +95,7 @@ def copy(photos: Path) -> Path:
 @pytest.mark.parametrize("collection", ["photos", "another"])
 def test_files_that_were_touched_renamed_or_copied_are_not_decoded_again(photos, change, collection):
     before = opened(photos)
-    after = open_store(scan(change(photos)), collection)
+    after = open_store(scan(change(photos)), collection, Options().fit)
     assert after.decoded == 0
     assert same(before, after)
 
@@ -181,6 +182,19 @@ def test_another_size_is_kept_beside_the_first(photos):
     assert same(first, opened(photos, image_size=400))
 
 
+def test_each_fit_is_kept_beside_the_others(photos):
+    stores = [opened(photos, fit=fit) for fit in FITS]
+    assert [store.decoded for store in stores] == [60, 60, 60]
+    assert [opened(photos, fit=fit).decoded for fit in FITS] == [0, 0, 0]
+    squares = [set(store.files["square"]) for store in stores]
+    assert not squares[0] & squares[1] and not squares[1] & squares[2]
+
+
+def test_a_crop_is_kept_at_the_short_side_of_most_photos(tmp_path):
+    folder = sized(tmp_path, [120] * 20)  # 120 x 60
+    assert [opened(folder, fit=fit).images.shape[1] for fit in (CROP, STRETCH, LETTERBOX)] == [60, 120, 120]
+
+
 def test_several_processes_give_what_one_gives(photos, monkeypatch):
     alone = opened(photos)
     shutil.rmtree(cache_dir())
@@ -196,7 +210,7 @@ def test_a_process_whose_parent_was_killed_writes_nothing_any_more(photos, tmp_p
     ended.wait()
     kept = tmp_path / "rows.bin"
     kept.write_bytes(bytes(40 * 40 * 3))
-    arguments = ([photos / "cat" / "0.png"], 0, kept, np.array([0]), (1, 40, 40, 3))
+    arguments = ([photos / "cat" / "0.png"], 0, kept, np.array([0]), (1, 40, 40, 3), LETTERBOX)
     with pytest.raises(HeadstartError, match="nobody waits"):
         store._read_chunk(*arguments, ended.pid)
     assert not any(kept.read_bytes())

@@ -21,6 +21,7 @@ from headstart.experiments import trial as trials
 from headstart.models.backbones import load_backbone
 from headstart.results import runs
 from headstart.results.comparison import KEYS
+from headstart.results.files import read_json, write_json
 from headstart.results.verification import verify
 from headstart.runtime.cache import cache_dir
 from headstart.strategies import DEFAULT
@@ -264,6 +265,23 @@ def test_a_comparison_of_another_recipe_is_not_mixed_into_it(tiny, tmp_path, mon
         hs.compare(tiny, output=tmp_path / "out", **OPTIONS_OF_ONE)
 
 
+def test_a_comparison_of_pictures_fitted_otherwise_is_not_mixed_into_it(tiny, tmp_path):
+    hs.compare(replace(tiny, fit="crop"), output=tmp_path / "out", **OPTIONS_OF_ONE)
+    with pytest.raises(hs.HeadstartError, match=r'dataset\.fit "crop", not "stretch"'):
+        hs.compare(tiny, output=tmp_path / "out", **OPTIONS_OF_ONE)
+
+
+def test_a_request_that_does_not_say_the_fit_was_for_letterboxes(tiny, tmp_path):
+    options = OPTIONS_OF_ONE | {"output": tmp_path / "out"}
+    first = hs.compare(replace(tiny, fit="letterbox"), **options)
+    request = read_json(first.folder / runs.REQUEST)
+    del request["dataset"]["fit"]
+    write_json(first.folder / runs.REQUEST, request)
+    assert hs.compare(replace(tiny, fit="letterbox"), **options).rows == first.rows
+    with pytest.raises(hs.HeadstartError, match=r'dataset\.fit "letterbox", not "stretch"'):
+        hs.compare(tiny, **options)
+
+
 def test_a_finished_comparison_is_read_again_and_told_by_another_preference(tiny, tmp_path):
     options = OPTIONS_OF_ONE | {"output": tmp_path / "out"}
     first = hs.compare(tiny, **options)
@@ -282,7 +300,11 @@ def test_two_processes_do_not_write_one_comparison(tiny, tmp_path):
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"epoch": 3}, "did you mean 'epochs'"), ({"data_dir": "x"}, "data_dir is for data that `load`")],
+    [
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"data_dir": "x"}, "data_dir is for data that `load`"),
+        ({"fit": "crop"}, "fit is for data that `load`"),
+    ],
 )
 def test_options_that_cannot_be_are_refused(wrong, said, tiny):
     with pytest.raises(hs.HeadstartError, match=said):

@@ -17,6 +17,8 @@ from headstart.experiments.runner import in_order
 from headstart.experiments.trial import Setting, Trial, run_trial, weights_of
 from headstart.inference import agreement
 from headstart.models.backbones import load_backbone
+from headstart.results.files import write_json
+from headstart.results.runs import CONFIG
 from headstart.results.scores import LEAST_AGREEMENT
 from headstart.strategies import candidates_of, with_epochs
 from headstart.training import fit as training
@@ -113,14 +115,17 @@ def test_a_run_whose_loss_is_not_finite_says_so_and_keeps_it_with_its_scores(tin
     assert f"base-cnn (seed 0): {said}" in " ".join(capfd.readouterr().err.split())
 
 
+EXTREMES = ((1, 1), (1, 200), (500, 100), (90, 450), (12, 9), (31, 31))  # width and height in pixels
+
+
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """A folder of photos of all shapes, in colour and grey, some turned by their EXIF orientation: two classes."""
     folder, draw = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for number in range(60):
-        width, height = draw.integers(40, 400, 2)
+    sizes = [*draw.integers(40, 400, (60, 2)).tolist(), *(size for size in EXTREMES for _ in range(2))]
+    for number, (width, height) in enumerate(sizes):
         image = draw.integers(0, 120, (height, width, 3), dtype=np.uint8)
-        image[: height // 2, :, number % 2] += 120
+        image[: (height + 1) // 2, :, number % 2] += 120
         place = folder / ("warm", "green")[number % 2]
         place.mkdir(exist_ok=True)
         exif = Image.Exif()
@@ -130,15 +135,38 @@ def photos(tmp_path_factory):
     return folder
 
 
-def test_predict_on_the_files_of_test_gives_what_was_measured_on_photos_of_all_shapes(photos, tmp_path):
-    data = hs.load(photos)
+@pytest.mark.parametrize(
+    ("fit", "strategies"),
+    [
+        ("stretch", ["base-cnn", "deep-cnn", "frozen", "last20", "full"]),
+        ("crop", ["base-cnn", "frozen"]),
+        ("letterbox", ["base-cnn"]),
+    ],
+)
+def test_predict_on_the_files_of_test_gives_what_was_measured_on_photos_of_all_shapes(
+    photos, tmp_path, fit, strategies
+):
+    data = hs.load(photos, fit=fit)
     assert len({tuple(size) for size in data.test.files[["width", "height"]].to_numpy().tolist()}) > 5
     options = {"backbone": LITE0, "image_size": 64, "epochs": 6, "offline": True, "device": "cpu", "folds": "none"}
-    result = hs.compare(data, ["base-cnn", "deep-cnn", "frozen", "last20", "full"], output=tmp_path / "out", **options)
-    files = [photos / path for path in data.test.files["path"]]
+    result = hs.compare(data, strategies, output=tmp_path / "out", **options)
+    files = [photos / path for path in data.files["path"]]
     for run in result.runs:
         logits, _, names = run.predictions()
         classifier = hs.Classifier.load(run.folder)
-        assert (classifier.predict(files) == np.array(names)[logits.argmax(axis=1)]).all(), run.candidate
-        from_arrays = classifier.predict_proba(data.test.images)
+        predicted = classifier.predict([files[row] for row in data.test.rows])
+        assert (predicted == np.array(names)[logits.argmax(axis=1)]).all(), run.candidate
+        from_arrays = classifier.predict_proba(data.images)
         np.testing.assert_allclose(classifier.predict_proba(files), from_arrays, atol=1e-5)
+        assert (run.config["fit"], run.config["sides"][0]) == (fit, data.image_shape[0])
+
+
+def test_a_run_that_does_not_say_how_it_was_fitted_was_letterboxed(photos, tmp_path):
+    data = hs.load(photos, fit="letterbox")
+    run = run_trial(trial_of(tmp_path), data)
+    files = [photos / path for path in data.test.files["path"]]
+    said = hs.Classifier.load(run.folder).predict_proba(files)
+    write_json(run.folder / CONFIG, {key: value for key, value in run.config.items() if key != "fit"})
+    before = hs.Classifier.load(run.folder)
+    assert before.fit == "letterbox"
+    assert np.array_equal(before.predict_proba(files), said)

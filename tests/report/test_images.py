@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from small_runs import make_dataset, write_network
 
+from headstart.data.load import load
 from headstart.errors import HeadstartError
 from headstart.evaluation.examples import by_importance, choose
 from headstart.report import confusion, drawing, images
@@ -95,6 +96,19 @@ def test_a_finished_folder_may_be_given_new_pictures_and_its_checksums_stay_righ
 def test_a_large_image_is_made_small_and_keeps_its_shape():
     assert size_of(images.small_jpeg(np.zeros((300, 150, 3), np.uint8))) == (32, 64)
     assert size_of(images.small_jpeg(np.zeros((8, 20, 3), np.uint8))) == (20, 8)
+
+
+@pytest.mark.parametrize(("fit", "shown"), [("stretch", (32, 64)), ("crop", (32, 32)), ("letterbox", (32, 64))])
+def test_a_picture_is_shown_in_the_shape_of_its_file_whatever_the_network_was_given(tmp_path, fit, shown):
+    for number, name in enumerate(["cat", "dog"] * 10):
+        (tmp_path / name).mkdir(exist_ok=True)
+        pixels = np.full((64, 32, 3), 10 * number, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    part = load(tmp_path, fit=fit).train
+    heat = np.full((192, 192, 3), 99, np.uint8)
+    assert size_of(images.small_jpeg(images.as_shown(part, 0))) == shown
+    assert size_of(images.small_jpeg(images.as_shown(part, 0, heat))) == ((64, 64) if fit == "crop" else shown)
+    assert len(np.unique(images.as_shown(part, 0))) == 1  # neither bars nor edges
 
 
 def test_samples_and_class_balance_are_drawn_once(make_comparison: Callable):

@@ -8,14 +8,15 @@ from markupsafe import escape
 from small_runs import make_dataset
 
 from headstart.data.dataset import Dataset
+from headstart.evaluation.scores import QUALITY
 from headstart.report import NOT_MEASURED, duration, percent, short_count
 from headstart.report.html import write_report
-from headstart.report.tables import FORGETTING, table_rows, tables
+from headstart.report.tables import FORGETTING, columns_in, table_rows, tables
 from headstart.results.comparison import Comparison
 from headstart.runtime.text import shorten
 
 Whole = tuple[Comparison, Dataset]
-ACCURACY = next(iter(tables().values()))[:1]
+ACCURACY = columns_in(QUALITY)[:1]
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
@@ -24,7 +25,7 @@ def test_the_numbers_shown_are_those_of_the_comparison(make_comparison: Callable
         ("deep-cnn", "last20"), seeds=seeds, dataset=make_dataset(("cat", "dog"), per_class=20)
     )
     text = write_report(comparison).read_text(encoding="utf-8")
-    columns = [column for table in tables().values() for column in table]
+    columns = [column for table in tables(comparison).values() for column in table]
     cells = table_rows(comparison, columns)
     for name, row in comparison.table().iterrows():
         assert cells[name][0].text == percent(row["accuracy"])
@@ -32,6 +33,12 @@ def test_the_numbers_shown_are_those_of_the_comparison(make_comparison: Callable
         assert [cell.text for cell in cells[name]] == [column.write(row[column.key]) for column in columns]
         assert all(cell.text in text and cell.remark in text for cell in cells[name])
     assert str(escape(comparison.because)) in text
+
+
+def test_a_column_that_nobody_has_a_value_in_is_left_out(make_comparison: Callable):
+    comparison, _ = make_comparison(("deep-cnn",), dataset=make_dataset(("cat", "dog")))
+    quality = next(iter(tables(comparison).values()))
+    assert {column.key for column in columns_in(QUALITY)} - {column.key for column in quality} == {"top5"}
 
 
 def test_what_is_no_number_is_a_dash_and_sorts_below_all_numbers(make_comparison: Callable):
