@@ -85,7 +85,7 @@ def entries(root: Path) -> int:
 def assert_nothing_is_lost(place: Path, there: int | None, follow_links: bool = False) -> None:
     """All that is there is used, or told as left out; None: whatever that is."""
     try:
-        listing = scan(place, follow_links)
+        listing = scan(place, follow_links=follow_links)
     except HeadstartError as error:
         assert str(error).isprintable()
         event("refused")
