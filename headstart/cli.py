@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
-from headstart.options import Options, days, whole_number
+from headstart.options import Options, days, path, whole_number
 from headstart.runtime.threads import yield_when_busy
 
 FINDINGS, USER_ERROR = 1, 2
@@ -85,8 +85,8 @@ def make_parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="look a data set over: exit code 0 where it is clean, 1 with findings")
     check.set_defaults(command=run_check)
     _add_place(check)
-    _add_options(check, "data_dir", "group", "offline", "fit")
-    check.add_argument("--json", type=Path, metavar="FILE", help="write all findings there")
+    _add_options(check, "data_dir", "group", "follow_links", "offline", "fit")
+    check.add_argument("--json", type=path, metavar="FILE", help="write all findings there")
 
     verify = commands.add_parser(
         "verify", help="check a run's files and recompute its numbers: exit code 0 where all is right, 1 with findings"
@@ -94,7 +94,7 @@ def make_parser() -> argparse.ArgumentParser:
     verify.set_defaults(command=run_verify)
     verify.add_argument(
         "folder",
-        type=Path,
+        type=path,
         metavar="RUN",
         help="a comparison's folder, such as runs/cifar10-1, one run in it, or that of a learning curve",
     )
@@ -102,8 +102,8 @@ def make_parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
     _add_place(show)
-    _add_options(show, "data_dir", "group", "train_limit", "offline", "fit")
-    show.add_argument("--output", type=Path, metavar="FILE.png", help="default: <data set>.png")
+    _add_options(show, "data_dir", "group", "train_limit", "follow_links", "offline", "fit")
+    show.add_argument("--output", type=path, metavar="FILE.png", help="default: <data set>.png")
 
     for name, run, words in (
         ("report", run_report, "make a comparison's table, figures and report.html again, from its folder alone"),
@@ -111,7 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     ):
         again = commands.add_parser(name, help=words)
         again.set_defaults(command=run)
-        again.add_argument("folder", type=Path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1")
+        again.add_argument("folder", type=path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1")
 
     cache = commands.add_parser("cache", help="what is kept between runs, by data set and size")
     cache.set_defaults(command=run_cache)
@@ -225,13 +225,16 @@ def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
 def run_check(*, typed: str, data: str, json: Path | None, **options: Any) -> None:
     """`headstart check`: what was found on standard output; exit code 1 where a person should look at it."""
     from headstart.data.audit import check
+    from headstart.data.summary import WIDTH
     from headstart.results.files import write_json
 
     found = check(data, **options)
     if json is not None:
         write_json(json, found.as_json())
-    print("\n".join(found.lines(examples=EXAMPLES)))
-    if found.faults:
+    print("\n".join([*found.summary, *found.lines(examples=EXAMPLES, width=WIDTH)]))
+    if not found.faults:
+        print("nothing wrong was found")
+    else:
         sys.exit(FINDINGS)
 
 
@@ -248,9 +251,13 @@ def run_verify(*, typed: str, folder: Path) -> None:
 def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> None:
     """`headstart show`."""
     from headstart.data.load import load
+    from headstart.data.summary import summary
     from headstart.experiments.show import show
+    from headstart.runtime.console import say
 
     dataset = load(data, **options)
+    for line in summary(dataset):
+        say(line)
     print(show(dataset, output or Path(f"{dataset.name}.png")))
 
 

@@ -6,6 +6,7 @@ here. Nothing here needs torch.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -103,8 +104,13 @@ def days(value: Any) -> float:
 
 
 def path(value: Any) -> Path:
-    """A file or folder."""
-    return Path(value)
+    """A file or folder; "~" is the home folder, as a shell would have it."""
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError("is not a path")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # of a user who is not known
+        return Path(value)
 
 
 def text(value: Any) -> str:
@@ -251,6 +257,7 @@ class Options:
     )
     train_limit: int | None = option(None, whole_number, "train on so many images only", "N")
     max_bad: float = option(0.01, share, "stop where more of the files cannot be read (default: 1%%)", "SHARE")
+    follow_links: bool = option(False, flag, "follow links in a folder of images; without it they are left aside")
     offline: bool = option(False, flag, "touch no network")
     strict: bool = option(False, flag, "stop where the check of the images finds a fault")
     log: tuple[str, ...] = option(
@@ -312,7 +319,8 @@ class Options:
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
 
-OF_DATA = ("data_dir", "max_bad", "offline", "image_size", "fit", "group")  # those that `load` takes
+OF_LOADING = ("data_dir", "max_bad", "follow_links", "fit", "group")  # too late for data that is loaded already
+OF_DATA = (*OF_LOADING, "offline", "image_size")  # those that `load` takes
 OF_VERDICT = ("prefer", "metric", "margin")  # those that say which candidate is to be taken, of what was trained
 OF_RESULT = (  # those that a trained weight depends on: to resume a comparison they must be the same
     "strategies",

@@ -87,3 +87,10 @@ def test_the_usual_limit_gives_way_to_what_was_asked():
     assert Options(time_limit=NO_LIMIT).limit() is None
     assert Options(epochs=3).limit() is None
     assert Options(plan="last20=4").limit() is None
+
+
+def test_a_path_that_the_shell_left_alone_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert Options(output="~/runs/1", data_dir="~", weights="~/w.pth").as_json()["output"] == "/home/me/runs/1"
+    with pytest.raises(HeadstartError, match="output: 3 is not a path"):
+        Options(output=3)

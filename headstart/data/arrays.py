@@ -9,6 +9,7 @@ import numpy as np
 from headstart.data.dataset import Dataset, collection_of, digests_of
 from headstart.data.decode import fitted, own_side
 from headstart.data.groups import refuse_crossing
+from headstart.data.labels import checked_names, classes_of, refuse_unfit, split_named
 from headstart.data.splits import cut_missing
 from headstart.errors import HeadstartError
 from headstart.options import Options
@@ -33,8 +34,9 @@ def from_arrays(
     one by `fit`, as `load` says.
     labels: (N,) integers, indices into `class_names`. splits: (N,) "train", "val" or "test"; those that are missing are
     cut. groups: (N,) names or numbers, equal for images that belong together, such as those of one patient. Raises
-    HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, classes with too few
-    images, splits that leave a part, or a class in it, without an image, and a group that is in two of them.
+    HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, names that are none
+    or twice the same, and a group that is in two splits; and UnusableDataError for what `unfit` finds of classes and
+    splits.
     """
     pixels, numbers = np.asarray(images), np.asarray(labels)
     if pixels.ndim == 3:
@@ -54,13 +56,15 @@ def from_arrays(
         raise HeadstartError(
             f"labels must be {len(pixels):,} integers, one an image; got {numbers.dtype} {numbers.shape}"
         )
+    class_names = checked_names(class_names)
     if len(class_names) < 2 or numbers.min() < 0 or numbers.max() >= len(class_names):
         raise HeadstartError(
             f"labels run from {numbers.min()} to {numbers.max()}: they must be indices into two or more class names, "
             f"and there are {len(class_names)}"
         )
-    given = np.full(len(pixels), "", "<U5") if splits is None else np.asarray(splits, dtype=np.str_)
-    if given.shape != numbers.shape or not set(given) <= {"", "train", "val", "test"}:
+    words = [""] * len(pixels) if splits is None else [str(word) for word in splits]
+    given = np.array([split_named(word) or "" for word in words], dtype="<U5")
+    if given.shape != numbers.shape or any(word and not part for word, part in zip(words, given, strict=True)):
         raise HeadstartError(f"splits must be {len(pixels):,} words, each train, val or test")
     named = None if groups is None else np.asarray(groups).astype(np.str_)
     if named is not None:
@@ -73,7 +77,15 @@ def from_arrays(
     numbers = numbers.astype(np.int64)
     digests = digests_of(pixels)
     collection = collection_of(name, "".join(digests))
-    about = (name, pixels, numbers, tuple(class_names), (), "arrays in memory", collection)
-    dataset = Dataset(*about, groups=digests if named is None else named, fit=fit)
+    about = (name, pixels, numbers, class_names, (), "arrays in memory", collection)
+    _, found = classes_of(class_names)
+    dataset = Dataset(
+        *about,
+        groups=digests if named is None else named,
+        labels_from="the labels that were given",
+        found=tuple(found),
+        fit=fit,
+    )
     dataset.__dict__.update(digests=digests)
+    refuse_unfit(dataset, given)
     return cut_missing(dataset, given, split_seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,8 +15,10 @@ import pandas as pd
 
 from headstart.data.dataset import Dataset, Subset
 from headstart.data.duplicates import find_duplicates, near_duplicates, rows_of, together
+from headstart.data.findings import Finding, UnusableDataError, counted
 from headstart.data.groups import guessed
 from headstart.data.load import load
+from headstart.data.summary import summary, wrapped
 from headstart.options import CROP, LETTERBOX, STRETCH
 from headstart.runtime.text import shown
 
@@ -33,24 +36,13 @@ CHUNK = 256  # images looked at together
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something that was found. said: a line about it. examples: what it was found on, the first EXAMPLES of `count`.
-    is_fault: False for what is only told."""
-
-    kind: str
-    count: int
-    said: str
-    examples: tuple[str, ...] = ()
-    is_fault: bool = True
-
-
-@dataclass(frozen=True)
 class Audit:
     """All findings on one data set.
 
     leaked: (N,) bool, of the images that are tested, those with a duplicate, exact or near, in train or val of a split
     that tests them. units: (N,) int64, equal for those that count as one (`duplicates.together`). files: "val" and
     "test" -> the path of each of their images, where they are files; of several splits, only of those that are tested.
+    summary: what was taken for the data, in lines.
     """
 
     dataset: str
@@ -59,18 +51,21 @@ class Audit:
     leaked: np.ndarray
     units: np.ndarray
     files: dict[str, list[str]]
+    summary: tuple[str, ...] = ()
 
     @property
     def faults(self) -> list[Finding]:
         """Those that a person should look at."""
         return [finding for finding in self.findings if finding.is_fault]
 
-    def lines(self, examples: int) -> list[str]:
-        """What a person reads: a line a finding, faults first, each with a few examples."""
+    def lines(self, examples: int, width: int = sys.maxsize) -> list[str]:
+        """What a person reads: a line a finding, faults first and causes before consequences, each with a few examples;
+        marked !! where nothing can be trained before it is put right, ! where a person should look. width: in
+        characters, of what is said; a path is never broken."""
         ordered = sorted(self.findings, key=lambda finding: not finding.is_fault)
         return [
-            f"  {'!' if finding.is_fault else '-'} {finding.said}"
-            + "".join(f"\n      {example}" for example in finding.examples[:examples])
+            wrapped(f"  {_mark(finding)} {finding.said}", width)
+            + "".join(f"\n{wrapped(f'      {example}', width, 8)}" for example in finding.examples[:examples])
             for finding in ordered
         ]
 
@@ -79,6 +74,7 @@ class Audit:
         return {
             "dataset": self.dataset,
             "fingerprint": self.fingerprint,
+            "summary": list(self.summary),
             "findings": [asdict(finding) for finding in self.findings],
             "leaked_test_images": np.flatnonzero(self.leaked).tolist(),
             "copies_within_test": _of_several(self.units),
@@ -87,8 +83,14 @@ class Audit:
 
 
 def check(data: str | Path, **options: Any) -> Audit:
-    """Load a data set (see `load`, which takes the options), however many of its files are bad, and audit it."""
-    return audit(load(data, max_bad=1.0, **options))
+    """Load a data set (see `load`, which takes the options), however many of its files are bad, and audit it; where it
+    cannot be split, what there is of it. Raises HeadstartError where nothing can be taken for classes."""
+    try:
+        return audit(load(data, max_bad=1.0, **options))
+    except UnusableDataError as error:
+        if error.dataset is not None:
+            return audit(error.dataset)
+        return Audit(error.name, "", error.findings, np.zeros(0, dtype=bool), np.arange(0), {})
 
 
 def audit(dataset: Dataset) -> Audit:
@@ -98,8 +100,8 @@ def audit(dataset: Dataset) -> Audit:
     pairs = find_duplicates(seen)
     rows, tested = rows_of(seen, pairs), dataset.tested
     findings = (
-        *_unreadable(seen),
-        *_duplicates(seen, pairs),
+        *dataset.found,
+        *_duplicates(seen, pairs, is_one_split),
         *_alike(seen),
         *_groups(dataset),
         *_balance(seen),
@@ -109,7 +111,8 @@ def audit(dataset: Dataset) -> Audit:
     parts = {"val": dataset.val, "test": tested} if is_one_split else {"test": tested}
     files = {name: part.files["path"].tolist() for name, part in parts.items() if part.files is not None}
     units = together(dataset, rows)[tested.rows]
-    return Audit(dataset.name, dataset.fingerprint, findings, leaks(dataset, rows)[tested.rows], units, files)
+    leaked, said = leaks(dataset, rows)[tested.rows], tuple(summary(dataset))
+    return Audit(dataset.name, dataset.fingerprint, findings, leaked, units, files, said)
 
 
 def leaks(dataset: Dataset, pairs: np.ndarray) -> np.ndarray:
@@ -127,6 +130,10 @@ def leaks(dataset: Dataset, pairs: np.ndarray) -> np.ndarray:
     return leaked
 
 
+def _mark(finding: Finding) -> str:
+    return "!!" if finding.stops else "!" if finding.is_fault else "-"
+
+
 def _of_several(units: np.ndarray) -> list[list[int]]:
     """The places of each unit that has more than one."""
     order = np.argsort(units, kind="stable")
@@ -139,13 +146,7 @@ def name_of(part_name: str, part: Subset, row: int) -> str:
     return f"{part_name} image {row}" if part.files is None else str(part.files["path"].iloc[row])
 
 
-def _unreadable(dataset: Dataset) -> Iterator[Finding]:
-    if bad := dataset.unreadable:
-        examples = tuple(f"{path}: {error}" for path, error in bad.items())[:EXAMPLES]
-        yield Finding("unreadable", len(bad), f"{_count(len(bad), 'file')} cannot be read, left out", examples)
-
-
-def _duplicates(dataset: Dataset, pairs: pd.DataFrame) -> Iterator[Finding]:
+def _duplicates(dataset: Dataset, pairs: pd.DataFrame, is_one_split: bool) -> Iterator[Finding]:
     parts = dataset.parts
     labels = [
         [parts[name].labels[row] for name, row in pairs[[split, row]].itertuples(index=False)]
@@ -160,17 +161,17 @@ def _duplicates(dataset: Dataset, pairs: pd.DataFrame) -> Iterator[Finding]:
             share = f"{100 * images / len(parts[split]):.1f} %"
             copies = pairs[chosen & exact]["row"].nunique()
             said = (
-                f"{_count(images, f'{split} image')} ({share}) with a duplicate in {others}; {copies:,} of them exact"
+                f"{counted(images, f'{split} image')} ({share}) with a duplicate in {others}; {copies:,} of them exact"
             )
             yield Finding(f"{split} images leaked", images, said, _names(dataset, pairs[chosen]))
     for kind, chosen in (("exact", ~across & exact), ("near", ~across & ~exact)):
         if images := len(pairs[chosen][["split", "row"]].drop_duplicates()):
-            said = f"{_count(images, 'image')} {'are' if images > 1 else 'is'} "
+            said = f"{counted(images, 'image')} {'are' if images > 1 else 'is'} "
             said += {"exact": "an exact copy of", "near": "nearly the same as"}[kind] + " another"
-            said += " of its split" if len(dataset.test) else ": tested together"
+            said += " of its split" if is_one_split else ": tested together"
             yield Finding(f"{kind} duplicates", images, said, _names(dataset, pairs[chosen]))
     if disagree.any():
-        said = f"{_count(int(disagree.sum()), 'pair')} of duplicates with different labels"
+        said = f"{counted(int(disagree.sum()), 'pair')} of duplicates with different labels"
         yield Finding("labels disagree", int(disagree.sum()), said, _names(dataset, pairs[disagree], labelled=True))
 
 
@@ -182,7 +183,7 @@ def _alike(dataset: Dataset) -> Iterator[Finding]:
         yield Finding("alike", len(dataset), said, is_fault=False)
     elif len(near.rows):
         said = (
-            f"{_count(len(near.rows), 'pair')} of near-duplicates, from a similarity of {near.bound:g} on: "
+            f"{counted(len(near.rows), 'pair')} of near-duplicates, from a similarity of {near.bound:g} on: "
             f"{near.differ:,} of different labels, by which about {near.false:,.0f} of all are merely alike"
         )
         yield Finding("alike", len(near.rows), said, is_fault=False)
@@ -204,14 +205,14 @@ def _groups(dataset: Dataset) -> Iterator[Finding]:
     if dataset.groups is not None and dataset.has_groups:
         names, sizes = np.unique(dataset.groups, return_counts=True)
         examples = tuple(map("{}: {:,}".format, map(shown, names), sizes))[:EXAMPLES]
-        said = f"{len(dataset):,} images in {_count(len(names), 'group')}, each on one side of every split"
+        said = f"{len(dataset):,} images in {counted(len(names), 'group')}, each on one side of every split"
         yield Finding("groups", len(names), said, examples, is_fault=False)
     elif dataset.files is not None and (guess := guessed(dataset.files["path"].tolist(), dataset.labels)):
         pattern, groups = guess
         of_group = dataset.files["path"].groupby(groups).agg(", ".join)
         said = (
             f"{len(dataset):,} images seem to come in {len(of_group):,} groups; where those of a group show one thing, "
-            f"keep them on one side of every split, or scores are too high: --group {shlex.quote(pattern)}"
+            f"keep them on one side of every split, or scores are too high: --group={shlex.quote(pattern)}"
         )
         yield Finding("groups suspected", len(of_group), said, tuple(of_group)[:EXAMPLES])
 
@@ -219,15 +220,17 @@ def _groups(dataset: Dataset) -> Iterator[Finding]:
 def _balance(dataset: Dataset) -> Iterator[Finding]:
     counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
     names = [shown(name) for name in dataset.class_names]
-    most, least = int(counts.argmax()), int(counts.argmin())
+    if not (there := np.flatnonzero(counts)).size:  # of classes that are not there, that is said already
+        return
+    most, least = int(counts.argmax()), int(there[counts[there].argmin()])
     if counts[most] >= IMBALANCE * counts[least]:
         said = (
-            f"{names[most]!r} has {counts[most] / max(1, counts[least]):.1f} times as many training images as "
+            f"{names[most]!r} has {counts[most] / counts[least]:.1f} times as many training images as "
             f"{names[least]!r} ({counts[most]:,} and {counts[least]:,}): consider --class-weights balanced"
         )
         yield Finding("imbalance", len(names), said, tuple(map("{}: {:,}".format, names, counts))[:EXAMPLES])
-    if (few := np.flatnonzero(counts < FEW)).size:
-        said = f"{_count(len(few), 'class', 'classes')} with fewer than {FEW} training images"
+    if (few := there[counts[there] < FEW]).size:
+        said = f"{counted(len(few), 'class', 'classes')} with fewer than {FEW} training images"
         yield Finding("few images", len(few), said, tuple(f"{names[i]}: {counts[i]}" for i in few)[:EXAMPLES])
 
 
@@ -245,16 +248,16 @@ def _odd(dataset: Dataset) -> Iterator[Finding]:
                 rows = np.flatnonzero(odd).tolist()
                 found += [f"{name_of(part_name, part, row)}: {sides[row, 0]} x {sides[row, 1]}" for row in rows]
     if tiny:
-        said = f"{_count(len(tiny), 'image')} smaller than {TINY} pixels"
+        said = f"{counted(len(tiny), 'image')} smaller than {TINY} pixels"
         yield Finding("tiny", len(tiny), said, tuple(tiny[:EXAMPLES]))
     if long:
-        said = f"{_count(len(long), 'image')} over {LONG:g} times as long as wide: {OF_LONG[dataset.fit]}"
+        said = f"{counted(len(long), 'image')} over {LONG:g} times as long as wide: {OF_LONG[dataset.fit]}"
         yield Finding("odd shapes", len(long), said, tuple(long[:EXAMPLES]))
     if grey:
         yield Finding(
             "grey",
             len(grey),
-            f"{_count(len(grey), 'grey image')} of {sum(map(len, dataset.parts.values())):,}",
+            f"{counted(len(grey), 'grey image')} of {sum(map(len, dataset.parts.values())):,}",
             tuple(grey[:EXAMPLES]),
             False,
         )
@@ -280,10 +283,6 @@ def _told(dataset: Dataset) -> Iterator[Finding]:
                 examples.setdefault(what, []).append(path)
     for what, times in done.items():
         if what != "grey":  # told above
-            yield Finding(what, times, f"{_count(times, 'image')}: {what}", tuple(examples[what][:EXAMPLES]), False)
+            yield Finding(what, times, f"{counted(times, 'image')}: {what}", tuple(examples[what][:EXAMPLES]), False)
     for why, times in dataset.ignored.items():
         yield Finding("ignored", times, f"{times:,} left aside: {why}", is_fault=False)
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

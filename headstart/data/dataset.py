@@ -17,6 +17,8 @@ from headstart.options import Options
 if TYPE_CHECKING:
     import pandas as pd
 
+    from headstart.data.findings import Finding
+
 PARTS = ("train", "val", "test")
 
 
@@ -123,8 +125,9 @@ class Dataset:
     image, with its `path` and what reading it said (`store.FileTraits`); None where they never were files. groups: (N,)
     str, equal for images that must stay on one side of every split: names that the user gave, or `contents` (None: the
     same). unreadable: path -> why it gave no image, of the files that had to be left out. ignored: why -> how many
-    files were no images. cut: the parts that nobody gave, and that were therefore set aside by us. fit: how a picture
-    that is no square was brought into one, and in use will be: see `decode.fitted`.
+    files were no images. cut: the parts that nobody gave, and that were therefore set aside by us. labels_from: where
+    the labels are from, in words. found: what was guessed when it was read, and what is wrong with it. fit: how a
+    picture that is no square was brought into one, and in use will be: see `decode.fitted`.
     """
 
     name: str
@@ -139,6 +142,8 @@ class Dataset:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     ignored: Mapping[str, int] = field(default_factory=dict)
     cut: tuple[str, ...] = ()
+    labels_from: str = ""
+    found: tuple[Finding, ...] = ()
     fit: str = Options().fit
 
     def __len__(self) -> int:

@@ -78,7 +78,8 @@ def guessed(paths: Sequence[str], labels: np.ndarray) -> tuple[str, np.ndarray] 
 def _patterns(paths: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """What is tried, in order; whether a word says what it is."""
     if match := BY_WORD.search(paths[0]):
-        yield rf"({match[0]}\d+)", True
+        word = match[0].replace(" ", r"\s")  # so that a line is not broken in it
+        yield rf"({word}\d+)", True
     yield from ((pattern, False) for pattern in (BY_FOLDER, BY_COUNTER, BY_SUFFIX))
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from natsort import natsorted
 
-from headstart.data.groups import ADVICE, by_pattern, refuse_crossing
+from headstart.data.dataset import PARTS
+from headstart.data.findings import Finding, counted, some
+from headstart.data.groups import by_pattern, refuse_crossing
+from headstart.data.labels import classes_of, split_named
+from headstart.data.layout import recognise
+from headstart.data.paths import locate
+from headstart.data.table import Table, read_table
+from headstart.data.tree import LINKS, Tree, is_hidden
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-NOT_IMAGES = (".txt", ".md", ".csv", ".json", ".xml", ".html", ".pdf", ".zip", ".py", ".ini", ".db", ".yaml", ".yml")
-SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}  # beside all whose name begins with a dot
+BESIDE = "files beside the class folders"
+NO_LABEL, MISSING = "no label", "no such file"
+TWICE = "second paths to a file"
+EXAMPLES = 100  # that are kept of a finding
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,10 @@ class Listing:
 
     root: the folder that `paths` (N) are relative to; names that are not UTF-8 hold surrogates, as `os.fsdecode` gives
     them. labels: (N,) int64, indices into `class_names`. splits: (N,) "train", "val", "test", or "" where none is said.
-    ignored: how many files were left aside, by why. groups: (N,) str, equal for files that the user says belong
-    together; None where nothing was said.
+    ignored: how many files were left aside, by why. left_out: file -> why, of those that should have been images: no
+    label, or no such file. without: class -> why it has no file. said: where the labels are from, in words. findings:
+    what was guessed, and what is wrong. groups: (N,) str, equal for files that the user says belong together; None
+    where nothing was said.
     """
 
     root: Path
@@ -37,222 +45,205 @@ class Listing:
     splits: np.ndarray
     class_names: tuple[str, ...]
     ignored: Mapping[str, int]
+    left_out: Mapping[str, str]
+    without: Mapping[str, str]
+    said: str
+    findings: tuple[Finding, ...]
     groups: np.ndarray | None = None
 
 
-def scan(place: Path, group: str | None = None) -> Listing:
+@dataclass(frozen=True)
+class File:
+    """A file as a folder or table has it: split or "", the spelling of its label, its path relative to the root, and
+    its group, "" where no column says it."""
+
+    split: str
+    label: str
+    path: str
+    group: str = ""
+
+
+def scan(place: Path, group: str | None = None, follow_links: bool = False) -> Listing:
     """List the labelled files of a folder or a CSV.
 
-    A folder holds <class>/**, or {train, val | valid | validation, test}/<class>/**. Classes are in natural order
-    ("2" before "10"), and mapped by name across splits. Hidden and system files and those that cannot be images by
-    their ending are left aside and counted; links are not followed. A file found under two paths (a hard link) counts
-    once. A CSV: see `read_csv`. group: a column of the CSV, or a pattern (`by_pattern`), that says which files belong
-    together. Raises HeadstartError where there are not two classes with files in each, where splits have different
-    classes, and where a group is in two of them.
+    A folder: see `layout.recognise`. Classes are in natural order ("2" before "10"), and mapped by name across splits.
+    Hidden and system files, those that cannot be images by their ending and what headstart itself wrote are left aside
+    and counted; links are not followed unless asked. A CSV: see `table.read_table` and `paths.locate`. A file that is
+    there twice (a hard link) counts once. group: a column of the CSV, or a pattern (`by_pattern`), that says which
+    files belong together. Raises HeadstartError where there is no layout of classes, or no table, and where a group is
+    in two splits.
     """
     if place.is_dir():
-        listing = _scan_folder(place)
+        listing = _scan_folder(Tree(place, follow_links))
     elif place.is_file():
-        listing = read_csv(place, group)
+        listing = _scan_table(place, group)
     else:
         raise HeadstartError(f"{shown(place)}: no such folder or file")
-    _refuse_unusable(listing, place)
-    if group is not None:
-        groups = by_pattern(group, listing.paths) if listing.groups is None else listing.groups
-        refuse_crossing(groups, listing.splits, listing.paths)
-        listing = replace(listing, groups=groups)
-    return listing
+    if group is None or not listing.paths:
+        return listing
+    groups = by_pattern(group, listing.paths) if listing.groups is None else listing.groups
+    refuse_crossing(groups, listing.splits, listing.paths)
+    return replace(listing, groups=groups)
 
 
-def _scan_folder(root: Path) -> Listing:
-    ignored: Counter[str] = Counter()
-    folders = _folders(root, ignored)
-    split_of = {name: SPLITS[name.lower()] for name in folders if name.lower() in SPLITS}
-    if "train" in split_of.values():
-        if others := [name for name in folders if name not in split_of]:
-            raise HeadstartError(
-                f"{shown(root)} holds {', '.join(map(shown, split_of))} and also {', '.join(map(shown, others))}: "
-                "keep splits and classes apart, photos/train/<class>/ or photos/<class>/"
-            )
-        if len(set(split_of.values())) < len(split_of):
-            raise HeadstartError(f"{shown(root)} holds one split twice: {', '.join(map(shown, split_of))}")
-        places = {
-            (split, name): f"{folder}/{name}"
-            for folder, split in split_of.items()
-            for name in _folders(root / folder, ignored)
-        }
-    else:
-        places = {("", name): name for name in folders}
-    _refuse_nested_splits(root, places)
-    found = [(split, name, path) for (split, name), folder in places.items() for path in _files(root, folder, ignored)]
-    return _listing(root, found, natsorted({name for _, name in places}), ignored)
-
-
-def _folders(root: Path, ignored: Counter[str]) -> list[str]:
-    """The names of the folders of `root`, in natural order; what else lies there is counted."""
-    names = []
-    for entry in _entries(root):
-        if reason := _why_ignored(entry):
-            ignored[reason] += 1
-        elif entry.is_dir(follow_symlinks=False):
-            names.append(entry.name)
+def _scan_folder(tree: Tree) -> Listing:
+    layout = recognise(tree)
+    class_of = {folder: key for key, folder in layout.places.items()}
+    found, ignored = [], Counter[str]()
+    aside: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)  # spelling -> what is left aside of it, and why
+    for path, why in tree.walk():
+        key = _owner(path, class_of)
+        if why or key is None:
+            ignored[why or BESIDE] += 1
+            if key is not None:
+                aside[key[1]].append((path, why))
         else:
-            ignored["files beside the class folders"] += 1
-    return natsorted(names)
+            found.append(File(*key, path))
+    classes, findings = classes_of(natsorted({label for _, label in layout.places}))
+    unlisted = {path: why for path, why in tree.unlisted.items() if not any(map(is_hidden, path.split("/")))}
+    if closed := [f"{shown(path)}: {why}" for path, why in unlisted.items()]:
+        said = f"{counted(len(closed), 'folder')} cannot be listed: {some(closed)}"
+        findings.append(Finding("unlisted folders", len(closed), said, tuple(closed[:EXAMPLES])))
+    of_class: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for label, name in classes.items():
+        of_class[name] += aside[label]
+    why_empty = {name: _why_empty(of_class[name]) for name in classes.values()}
+    return _listing(tree.root, found, classes, ignored, why_empty, layout.said, [*layout.findings, *findings], {})
 
 
-def _files(root: Path, folder: str, ignored: Counter[str]) -> Iterator[str]:
-    """Paths, relative to `root`, of all files below its `folder`, in natural order of names."""
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        inner = []
-        for entry in natsorted(_entries(root / here), key=lambda entry: entry.name):
-            if reason := _why_ignored(entry):
-                ignored[reason] += 1
-            elif entry.is_dir(follow_symlinks=False):
-                inner.append(f"{here}/{entry.name}")
-            elif entry.name.lower().endswith(NOT_IMAGES):
-                ignored["not images by their ending"] += 1
-            elif entry.is_file(follow_symlinks=False):
-                yield f"{here}/{entry.name}"
-            else:
-                ignored["neither files nor folders"] += 1
-        waiting += reversed(inner)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise HeadstartError(f"{shown(folder)} cannot be listed: {error.strerror}") from None
-
-
-def _why_ignored(entry: os.DirEntry[str]) -> str | None:
-    if entry.is_symlink():
-        return "links, which are not followed"
-    if entry.name.startswith(".") or entry.name.lower() in SYSTEM:
-        return "hidden and system files"
+def _owner(path: str, class_of: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """The split and class of the folder that a path lies in, or that it is (a link in place of a class folder)."""
+    while path:
+        if path in class_of:
+            return class_of[path]
+        path = path.rpartition("/")[0]
     return None
 
 
-def read_csv(path: Path, group: str | None = None) -> Listing:
-    """List the files of a CSV with the columns path, label and, if wanted, split; paths are relative to its folder.
-
-    group: the column that says which belong together; a text with a bracket that no column has is left to `by_pattern`.
-    Raises HeadstartError for missing columns, empty cells, unknown splits and one file with two labels, splits or
-    groups. Files that do not exist are found later, with all that cannot be read.
-    """
-    try:
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", encoding_errors="surrogateescape"
-        )
-    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
-        raise HeadstartError(f"{shown(path)} is no CSV that can be read: {' '.join(str(error).split())}") from None
-    table.columns = [str(name).strip().lower() for name in table.columns]
-    if missing := [name for name in ("path", "label") if name not in table]:
-        raise HeadstartError(
-            f"{shown(path)} lacks the column {missing[0]!r}: it needs path,label and may have split; "
-            f"it has {', '.join(map(shown, table.columns))}"
-        )
-    column = None if group is None else _column_of_groups(table, group, path)
-    if "split" not in table:
-        table["split"] = ""
-    table["group"] = "" if column is None else table[column]
-    _refuse_cells(table, column, path)
-    splits = [SPLITS.get(split.strip().lower(), "") for split in table["split"]]
-    if "" in splits and any(splits):
-        raise HeadstartError(f"{shown(path)}, line {splits.index('') + 2}: split is empty, but other lines have one")
-    files = [os.path.normpath(file) for file in table["path"]]
-    of_file: dict[str, tuple[str, str, str]] = {}
-    for file, *what in zip(files, splits, table["label"], table["group"], strict=True):
-        if of_file.setdefault(file, tuple(what)) != tuple(what):
-            raise HeadstartError(f"{shown(path)}: {shown(file)} has two labels, splits or groups")
-    found = [(split, label, file) for file, (split, label, _) in of_file.items()]
-    listing = _listing(path.parent, found, natsorted(set(table["label"])), Counter())
-    if column is None:
-        return listing
-    return replace(listing, groups=np.array([of_file[file][2] for file in listing.paths], dtype=np.str_))
+def _why_empty(aside: Sequence[tuple[str, str]]) -> str:
+    """Why a class has no file, by what was left aside of it: (path, why)."""
+    if not aside:
+        return "its folder is empty; add images, or remove it"
+    [(reason, times)] = Counter(why for _, why in aside).most_common(1)
+    if reason == LINKS:
+        return f"all there is of it is {counted(times, 'link')}, not followed; give --follow-links"
+    example = next(path for path, why in aside if why == reason)
+    return f"{counted(times, 'file')}, {reason}, such as {shown(example)}; add images, or remove its folder"
 
 
-def _refuse_cells(table: pd.DataFrame, column: str | None, path: Path) -> None:
-    """Raise HeadstartError for the first cell that is empty, or no split; column: the one that names groups."""
-    said = table[["path", "label", "split", "group"]]
-    for row, (file, label, split, name) in enumerate(said.itertuples(index=False), start=2):
-        if not file or not label:
-            raise HeadstartError(f"{shown(path)}, line {row}: path or label is empty")
-        if split and split.strip().lower() not in SPLITS:
-            raise HeadstartError(
-                f"{shown(path)}, line {row}: split {shown(split)!r} is none of {', '.join(SPLITS)}, or empty"
-            )
-        if column is not None and not name:
-            raise HeadstartError(f"{shown(path)}, line {row}: {shown(column)} is empty: every image needs a group")
+def _scan_table(path: Path, group: str | None) -> Listing:
+    table = read_table(path, group)
+    name = shown(path.name)
+    findings = [Finding("table", len(table.files), f"{name} is {note}", is_fault=False) for note in table.notes]
+    if table.unused:
+        said = f"columns of {name} that are not used: {some(table.unused, 8)}"
+        findings.append(Finding("columns not used", len(table.unused), said, is_fault=False))
+    classes, of_labels = classes_of(dict.fromkeys(table.labels))
+    rows = [row for row, file in enumerate(table.files) if file.strip()]
+    left_out = {
+        f"line {table.lines[row]}": "no path" for row in range(len(table.files)) if not table.files[row].strip()
+    }
+    located = locate(path, [table.files[row] for row in rows], table.is_utf8)
+    splits, of_splits = _splits(table, rows)
+    found = []
+    for split, row, file in zip(splits, rows, located.paths, strict=True):
+        if file is None:
+            left_out[f"{shown(table.files[row])} (line {table.lines[row]})"] = MISSING
+        else:
+            found.append(File(split, table.labels[row], file, "" if table.groups is None else table.groups[row]))
+    why_empty = dict.fromkeys(classes.values(), "no file that is there has this label")
+    said = f"the column {table.columns['label']!r} of {name}"
+    findings += [*located.findings, *of_labels, *of_splits]
+    return _listing(located.root, found, classes, Counter(), why_empty, said, findings, left_out)
 
 
-def _column_of_groups(table: pd.DataFrame, group: str, path: Path) -> str | None:
-    """The column of that name; None where it can only be a pattern."""
-    if (column := group.strip().lower()) in table:
-        return column
-    if "(" in group:
-        return None
-    raise HeadstartError(
-        f"{shown(path)} has no column {shown(group)!r}: it has {', '.join(map(shown, table.columns))}; {ADVICE}"
-    )
+def _splits(table: Table, rows: Sequence[int]) -> tuple[list[str], list[Finding]]:
+    """The split of each of these rows, and what is wrong with them."""
+    found, unknown = [], []
+    for row in rows:
+        said = table.splits[row]
+        split = said if said in PARTS else split_named(said) or ""
+        found.append(split)
+        if said and not split:
+            unknown.append(f"line {table.lines[row]}: {shown(said)}")
+    findings = []
+    if unknown:
+        said = f"{counted(len(unknown), 'split')} that are none of train, val and test, such as {unknown[0]!r}"
+        findings.append(Finding("unknown splits", len(unknown), said, tuple(unknown[:EXAMPLES]), stops=True))
+    empty = [f"line {table.lines[row]}" for row in rows if not table.splits[row]]
+    if any(found) and empty:
+        said = f"split is empty in {counted(len(empty), 'row')}, such as {empty[0]}, but others have one"
+        findings.append(Finding("empty splits", len(empty), said, tuple(empty[:EXAMPLES]), stops=True))
+    return found, findings
 
 
 def _listing(
-    root: Path, found: Sequence[tuple[str, str, str]], class_names: Sequence[str], ignored: Counter[str]
+    root: Path,
+    found: Sequence[File],
+    classes: Mapping[str, str],
+    ignored: Counter[str],
+    why_empty: Mapping[str, str],
+    said: str,
+    findings: Sequence[Finding],
+    left_out: Mapping[str, str],
 ) -> Listing:
-    """Keep each file once, by its inode; found: (split, class, path relative to root) a file."""
-    met: dict[tuple[int, int] | str, tuple[str, str, str]] = {}
-    for split, name, path in found:
-        try:
-            status = (root / path).stat()
-            identity: tuple[int, int] | str = (status.st_dev, status.st_ino)
-        except (OSError, ValueError):
-            identity = path  # decoding will say what is the matter with it
-        first = met.setdefault(identity, (split, name, path))
-        if first[:2] != (split, name):
-            raise HeadstartError(
-                f"{shown(root / path)} and {shown(root / first[2])} are one file, under two labels or splits"
-            )
-        if first[2] != path:
-            ignored["second paths to a file"] += 1
-    number = {name: label for label, name in enumerate(class_names)}
-    splits, names, paths = zip(*met.values(), strict=True) if met else ((), (), ())
+    """Put together what was found; classes: spelling -> class name."""
+    kept, unlabelled, twice = _kept(root, found, classes)
+    if repeats := len(found) - len(kept) - len(unlabelled):
+        ignored[TWICE] += repeats
+    if twice:
+        said_of = f"{counted(len(twice), 'file')} under two labels, splits or groups, such as {twice[0]}"
+        findings = [*findings, Finding("two labels", len(twice), said_of, tuple(twice[:EXAMPLES]), stops=True)]
+    if unlabelled:
+        said_of = f"{counted(len(unlabelled), 'file')} without a label (empty, or nan), left out"
+        findings = [*findings, Finding("no label", len(unlabelled), said_of, (*unlabelled,)[:EXAMPLES])]
+    names = natsorted({*classes.values()} - {""})
+    number = {name: label for label, name in enumerate(names)}
+    splits, labels, paths, groups = zip(*kept, strict=True) if kept else ((), (), (), ())
+    empty = {*names} - {*labels}
     return Listing(
         root,
         paths,
-        np.array([number[name] for name in names], dtype=np.int64),
+        np.array([number[name] for name in labels], dtype=np.int64),
         np.array(splits, dtype="<U5"),
-        tuple(class_names),
+        tuple(names),
         dict(ignored),
+        {**left_out, **unlabelled},
+        {name: why_empty[name] for name in names if name in empty},
+        said,
+        tuple(findings),
+        np.array(groups, dtype=np.str_) if any(groups) else None,
     )
 
 
-def _refuse_nested_splits(root: Path, places: Mapping[tuple[str, str], str]) -> None:
-    """A class folder that itself holds train/ is no class: the parent of the data was given."""
-    for folder in places.values():
-        if "train" in {name.lower() for name in _folders(root / folder, Counter())}:
-            raise HeadstartError(f"{shown(root / folder)} holds train/ itself: pass that folder, not one above it")
-
-
-def _refuse_unusable(listing: Listing, place: Path) -> None:
-    names, labels, splits = listing.class_names, listing.labels, listing.splits
-    if len(names) < 2:
-        found = f"one class, {shown(names[0])!r}" if names else "no class folders"
-        raise HeadstartError(
-            f"{shown(place)}: {found} found; it must hold a folder of images for each of two or more classes"
-        )
-    for split in ("", "train", "val", "test"):
-        here = labels[splits == split]
-        if not len(here):
+def _kept(
+    root: Path, found: Sequence[File], classes: Mapping[str, str]
+) -> tuple[list[tuple[str, str, str, str]], dict[str, str], list[str]]:
+    """(split, class, path, group) of each file once, by its inode; path -> why, of those without a label; and what is
+    said of files that have two."""
+    kept: dict[tuple[int, int] | Path, tuple[str, str, str, str]] = {}
+    unlabelled: dict[str, str] = {}
+    twice = []
+    for file in found:
+        if not (name := classes[file.label]):
+            unlabelled[shown(file.path)] = f"{NO_LABEL}: {shown(file.label)!r}"
             continue
-        missing = sorted(set(range(len(names))) - set(here.tolist()))
-        if missing:
-            where = f"{shown(place)}, {split}" if split else shown(place)
-            raise HeadstartError(
-                f"{where}: class {shown(names[missing[0]])!r} has no file"
-                + (", but another split has: every split needs every class" if split else ": add images, or remove it")
-            )
+        said = (file.split, name, file.path, file.group)
+        split, other, path, group = kept.setdefault(_identity(root / file.path), said)
+        if (split, other, group) != (file.split, name, file.group):
+            again = "" if path == file.path else f"as {shown(path)} "
+            both = [
+                " ".join(filter(None, each))
+                for each in ((file.split, shown(name), shown(file.group)), (split, shown(other), shown(group)))
+            ]
+            twice.append(f"{shown(file.path)}: {both[0]}, and {again}{both[1]}")
+    return list(kept.values()), unlabelled, twice
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """What tells a file from all others, under any name; decoding will say what is the matter where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return path
+    return status.st_dev, status.st_ino

@@ -11,8 +11,9 @@ import numpy as np
 
 from headstart.data.cifar10 import sources as cifar10
 from headstart.data.dataset import Dataset
+from headstart.data.labels import checked
 from headstart.errors import HeadstartError
-from headstart.options import Options
+from headstart.options import Options, path
 
 Loader = Callable[[Path | None, bool, int], Dataset]
 """(data_dir, offline, split_seed) -> Dataset"""
@@ -29,37 +30,49 @@ def load(
     split_seed: int = 0,
     image_size: int | None = None,
     max_bad: float = Options().max_bad,
+    follow_links: bool = False,
     fit: str = Options().fit,
     group: str | None = None,
 ) -> Dataset:
     """Load a data set, split into train, val and test: images (N, H, W, 3) uint8, labels (N,) int64.
 
-    data: the name of a data set, or a folder of images (photos/<class>/**, or photos/{train,val,test}/<class>/**), or a
-    CSV with the columns path, label and, if wanted, split. data_dir: a folder or archive that has a data set of that
-    name already. offline: touch no network.
+    data: the name of a data set, or a folder of images (photos/<class>/**, or photos/{train,val,test}/<class>/**, and
+    what `layout.recognise` takes for these), or a CSV with the columns path, label and, if wanted, split. data_dir: a
+    folder or archive that has a data set of that name already. offline: touch no network.
     train_limit: train on so many images only, see `limited`.
     split_seed: fixes which images are set aside for val (and for test where none is given), and which ones a limit
     keeps. It is not the training seed: runs with different training seeds share one split, and so one pass through the
     frozen part, and stay paired.
     image_size: the most pixels a side that a user's images are kept at (default 224). max_bad: the share of a user's
-    files that may be unreadable. group: which of a user's images belong together, such as those of one patient, and are
-    on one side of every split: a column of the CSV, or a pattern on the path, relative to the folder, with one capture.
+    files that may be unreadable. follow_links: whether links in a folder are followed.
     fit: how a picture that is no square is brought into one, there and by every classifier that is trained on these:
     "stretch" keeps all of it, distorted, "crop" its middle, "letterbox" all of it, between bars.
+    group: which of a user's images belong together, such as those of one patient, and are on one side of every split: a
+    column of the CSV, or a pattern on the path, relative to the folder, with one capture.
 
     Raises HeadstartError for an unknown name or fit, an impossible `train_limit`, and data that cannot be had.
     """
     if train_limit is not None and train_limit < 1:
         raise HeadstartError(f"the train limit is a number of images, at least 1: {train_limit} is not")
+    if not isinstance(data, str | os.PathLike):
+        raise HeadstartError(f"data must be a name or a path, of a folder or CSV; got {type(data).__name__}")
     fit = Options(fit=fit).fit
     if data in DATASETS:
         if group is not None:
             raise HeadstartError(f"--group is for a folder or CSV of your own: {data} has no groups")
-        loaded = DATASETS[str(data)](None if data_dir is None else Path(data_dir), offline, split_seed)
+        known = DATASETS[str(data)]
+        loaded = checked(known(None if data_dir is None else path(data_dir), offline, split_seed))
         dataset = replace(loaded, fit=fit)  # its own images are squares
     else:
         dataset = _load_own(
-            Path(data), data_dir, split_seed, image_size=image_size, max_bad=max_bad, fit=fit, group=group
+            path(data),
+            data_dir,
+            split_seed,
+            image_size=image_size,
+            max_bad=max_bad,
+            follow_links=follow_links,
+            fit=fit,
+            group=group,
         )
     return dataset if train_limit is None else limited(dataset, train_limit, split_seed)
 
@@ -92,6 +105,7 @@ def _load_own(
     *,
     image_size: int | None,
     max_bad: float,
+    follow_links: bool,
     fit: str,
     group: str | None,
 ) -> Dataset:
@@ -103,4 +117,6 @@ def _load_own(
         raise HeadstartError(f"--data-dir says where {' or '.join(DATASETS)} lies; {place} is a folder of its own")
     from headstart.data import folder  # pandas, Pillow, joblib: not for commands that need none of them
 
-    return folder.load(place, split_seed, image_size=image_size, max_bad=max_bad, fit=fit, group=group)
+    return folder.load(
+        place, split_seed, image_size=image_size, max_bad=max_bad, follow_links=follow_links, fit=fit, group=group
+    )

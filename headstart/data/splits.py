@@ -150,12 +150,17 @@ def nested_order(labels: np.ndarray, contents: np.ndarray, seed: int) -> np.ndar
     return by_class[np.argsort(np.where(place == 0, 0, (place + 0.5) / size), kind="stable")]
 
 
+def split_of(parts: np.ndarray, name: str = "holdout") -> Split:
+    """The split in which each image is in the part that is said of it: (N,) "train", "val" or "test"."""
+    return Split(name, *(np.flatnonzero(parts == part) for part in PARTS))
+
+
 def cut_missing(dataset: Dataset, parts: np.ndarray, seed: int) -> Dataset:
     """The same images by one split, in which each has a part. Parts that are there stay as they are; val and test,
     where they are missing, are cut from train (or from the images that have none) by SHARES, units whole.
 
-    parts: (N,) "train", "val", "test" or "". Raises HeadstartError where a class has too few units to be in each part,
-    and where a part, or a class in it, has no image.
+    parts: (N,) "train", "val", "test" or "", in which `labels.unfit` finds nothing. Raises HeadstartError where a class
+    has too few units to be in each part.
     """
     splits = np.where(parts == "", "train", parts).astype("<U5")
     missing = [name for name in SHARES if name not in splits]
@@ -166,9 +171,7 @@ def cut_missing(dataset: Dataset, parts: np.ndarray, seed: int) -> Dataset:
         shares = [*(SHARES[name] for name in missing), 1 - sum(SHARES[name] for name in missing)]
         part_of = placed(units, labels, shares, f"{seed} holdout", dataset.class_names)
         splits[pool] = np.array([*missing, "train"])[part_of]
-    split = Split("holdout", *(np.flatnonzero(splits == part) for part in PARTS))
-    _refuse_unusable(dataset, split)
-    made = replace(dataset, splits=(split,), cut=tuple(missing))
+    made = replace(dataset, splits=(split_of(splits),), cut=tuple(missing))
     made.__dict__.update(digests=dataset.digests)
     return made
 
@@ -182,15 +185,3 @@ def refuse_few(dataset: Dataset, units: np.ndarray, rows: np.ndarray, least: int
             f"class {name!r} has too few {what}: {counts.min()}, and {least} are needed ({what_for}); add some, or "
             "leave the class out"
         )
-
-
-def _refuse_unusable(dataset: Dataset, split: Split) -> None:
-    """Raise HeadstartError where a part of a split, or a class in it, has no image."""
-    where = dataset.source if dataset.files is not None else dataset.name
-    for part, rows in split.parts.items():
-        counts = np.bincount(dataset.labels[rows], minlength=len(dataset.class_names))
-        if not counts.all():
-            lost = shown(dataset.class_names[int(counts.argmin())])
-            raise HeadstartError(
-                f"{where}, {part}: no image of class {lost!r} that can be read; every class needs one in {part}"
-            )

@@ -16,7 +16,9 @@ from headstart import __version__
 from headstart.data.audit import Audit, audit
 from headstart.data.dataset import Dataset
 from headstart.data.folds import in_folds
+from headstart.data.labels import checked
 from headstart.data.load import limited, load
+from headstart.data.summary import summary
 from headstart.errors import HeadstartError
 from headstart.evaluation.scores import METRICS, SCORES
 from headstart.experiments import trackers
@@ -28,7 +30,7 @@ from headstart.experiments.timetable import Timetable
 from headstart.experiments.trial import Setting, Trial, planned, pretrained, weights_of
 from headstart.experiments.trivial import answers
 from headstart.models.backbones import load_backbone
-from headstart.options import OF_DATA, OF_RESULT, Options
+from headstart.options import OF_DATA, OF_LOADING, OF_RESULT, Options
 from headstart.plan import Plan
 from headstart.report import images
 from headstart.report.html import write_report, write_waiting
@@ -85,8 +87,8 @@ def run_comparison(data: Data, options: Options, started: float | None = None) -
         fabric = make_fabric(options.device)
         weights = find_weights(options)
         data = data_of(data, options)
-        parts = ", ".join(f"{len(rows):,} {part}" for part, rows in data.parts.items())
-        say(f"{data.name}: {parts} images, {data.source}")
+        for line in summary(data):
+            say(line)
         request = Request(options, data, weights, fabric, started)
         try:
             return request.fulfil(examine(data, options.strict))
@@ -294,9 +296,9 @@ def data_of(data: Data, options: Options) -> Dataset:
 def _loaded(data: Data, options: Options) -> Dataset:
     if isinstance(data, str | Path):
         return load(data, **{key: getattr(options, key) for key in OF_DATA})
-    if late := options.changed("data_dir", "max_bad", "fit", "group"):
+    if late := options.changed(*OF_LOADING):
         raise HeadstartError(f"{late[0]} is for data that `load` is to find: give it to `load`")
-    return data if isinstance(data, Dataset) else data()
+    return checked(data if isinstance(data, Dataset) else data())
 
 
 def examine(data: Dataset, strict: bool) -> Audit:

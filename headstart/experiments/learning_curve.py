@@ -12,7 +12,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.load import limited
 from headstart.errors import HeadstartError
 from headstart.experiments.compare import Data, data_of, find_weights, run_comparison
-from headstart.options import NO_LIMIT, OF_RESULT, Options, whole_number
+from headstart.options import NO_LIMIT, OF_LOADING, OF_RESULT, Options, whole_number
 from headstart.report.learning_curve import write_figure
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
@@ -22,7 +22,7 @@ from headstart.runtime.console import say
 
 SIZES = (100, 300, 1000, 3000, 10_000)  # and all: what is tried unless asked otherwise
 ALL = "all"
-LOADED = {name: getattr(Options(), name) for name in ("data_dir", "max_bad", "fit", "group")}  # told to loaded data
+LOADED: dict[str, Any] = {each: getattr(Options(), each) for each in OF_LOADING}  # of data that is loaded already
 ONE_SPLIT = "none"  # all sizes are tested on the same images
 
 

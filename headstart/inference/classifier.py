@@ -16,7 +16,7 @@ from headstart.data.store import LARGEST
 from headstart.errors import HeadstartError
 from headstart.models.build import from_spec
 from headstart.models.network import Network
-from headstart.options import Options
+from headstart.options import Options, path
 from headstart.results import runs
 
 BATCH_PIXELS = 2**21  # of a batch of squares: the first maps of a backbone take about 60 bytes for each
@@ -102,7 +102,7 @@ class Classifier:
     def load(cls, folder: str | Path) -> Classifier:
         """Read back the classifier of a run's folder (.../<candidate>/<split>-seed<n>); HeadstartError where it has
         none."""
-        run = runs.Run(Path(folder))
+        run = runs.Run(path(folder))
         if not run.model.exists():
             raise HeadstartError(
                 f"{run.model} is missing: {run.folder} is not a finished run, or its weights were deleted"

@@ -39,7 +39,7 @@ ABOUT = "entry.json"
 
 def cache_dir() -> Path:
     """$HEADSTART_CACHE, or the path that the operating system sets aside for caches."""
-    return Path(os.environ.get("HEADSTART_CACHE") or user_cache_path("headstart"))
+    return Path(os.environ.get("HEADSTART_CACHE") or user_cache_path("headstart")).expanduser()
 
 
 def limit_bytes() -> float:

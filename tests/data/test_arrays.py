@@ -91,7 +91,7 @@ def test_a_crop_that_leaves_too_little_is_refused_and_an_unknown_fit_too():
         (IMAGES, LABELS[:-1], NAMES, "labels must be 30 integers"),
         (IMAGES, LABELS.astype(float), NAMES, "labels must be 30 integers"),
         (IMAGES, LABELS, NAMES[:2], "indices into two or more class names"),
-        (IMAGES, np.zeros(30, int), NAMES, "class 'b' has too few different images: 0"),
+        (IMAGES, np.zeros(30, int), NAMES, "class 'b' has no image: no label says it"),
         (IMAGES[[0] * 30], LABELS, NAMES, "too few different images"),
         (IMAGES, np.where(np.arange(30) < 29, 0, 1), NAMES[:2], "class 'b' has too few different images: 1"),
     ],
@@ -103,13 +103,42 @@ def test_arrays_that_cannot_be_used_are_refused_in_one_line(images, labels, name
 
 
 @pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a", "b", "a"], "two classes are called 'a'"),
+        (["a", "b", " a"], "two classes are called 'a'"),
+        (["1", "2", "1.0"], "two classes are called '1'"),
+        (["caf\u00e9", "b", "cafe\u0301"], "two classes are called 'café'"),
+        (["a", "b", "nan"], "'nan' is no name of a class"),
+        (["a", "b", ""], "'' is no name of a class"),
+        ([0, 1, 2], r"class_names must be texts; got 0 \(int\)"),
+        ("abc", "class_names must be a list of texts; got str"),
+    ],
+)
+def test_class_names_are_held_to_the_rules_of_folders(names, said):
+    with pytest.raises(hs.HeadstartError, match=said):
+        hs.from_arrays(IMAGES, LABELS, names)
+
+
+def test_splits_may_be_spelled_as_folders_are():
+    splits = np.where(np.arange(30) < 20, "Training", "test_set")
+    assert np.array_equal(hs.from_arrays(IMAGES, LABELS, NAMES, splits=splits).test.images, IMAGES[20:])
+
+
+@pytest.mark.parametrize(
     ("splits", "said"),
     [
-        (["val", "test"] * 15, "photos, train: no image of class 'a'"),
-        (["val" if label == 1 else "train" for label in LABELS[:15]] + ["test"] * 15, "train: no image of class 'b'"),
-        (["train"] * 20 + ["val"] * 9 + ["test"], "val: no image|test: no image of class 'a'"),
+        (["val", "test"] * 15, "photos: there is val and test, and no train"),
+        (
+            ["val" if label == 1 else "train" for label in LABELS[:15]] + ["test"] * 15,
+            "train has no image of class 'b'",
+        ),
+        (
+            ["train"] * 20 + ["val"] * 9 + ["test"],
+            "photos: test has no image of class 'a', 'b', which",
+        ),
         (["train"] * 29, "splits must be 30 words"),
-        (["dev"] * 30, "each train, val or test"),
+        (["devil"] * 30, "each train, val or test"),
     ],
     ids=["empty train", "class not in train", "class not in test", "too short", "unknown"],
 )

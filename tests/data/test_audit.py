@@ -117,6 +117,47 @@ def test_arrays_are_audited_by_their_place_in_a_split():
     assert leak.examples == ("test image 2 = train image 1",)
 
 
+def test_what_stops_training_is_told_with_all_else_causes_first(photos):
+    (photos / "train" / "bird").mkdir()
+    plant(photos / "train", {"Dog": 3}, first_seed=5000)
+    (photos / "train" / "cat" / "broken.jpg").write_bytes(b"")
+    (photos / "test" / "cat" / "copy.bmp").write_bytes(encoded(picture(3), "BMP"))
+    result = hs.check(photos)
+    assert [finding.kind for finding in result.faults] == [
+        "classes alike",
+        "unreadable",
+        "empty class",
+        "classes missing in val",
+        "classes missing in test",
+        "test images leaked",
+        "imbalance",
+        "few images",
+    ]
+    marks = [line.split()[0] for line in result.lines(examples=0)]
+    assert marks == ["!", "!", "!!", "!!", "!!", "!", "!", "!"]
+
+
+def test_where_no_image_can_be_read_the_reason_is_told(tmp_path, capsys):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(b"")
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(tmp_path), "--json", str(tmp_path / "found.json")])
+    assert ended.value.code == 1
+    printed = capsys.readouterr().out
+    assert "2 files cannot be read" in printed
+    assert "!! class 'cat' has no image: none of its 1 file can be read" in printed
+    assert json.loads((tmp_path / "found.json").read_text())["findings"][-1]["stops"]
+
+
+def test_lines_fit_a_terminal_as_far_as_paths_do(photos):
+    plant(photos / "train", {"Dog": 3, "a class with a name that takes a whole line of any terminal by itself": 3})
+    (photos / "train" / "cat" / "page.jpg").write_bytes(b"\0\0\0\x18ftypheic")
+    result = hs.check(photos)
+    lines = "\n".join([*result.summary, *result.lines(examples=3, width=80)]).splitlines()
+    assert max(map(len, lines)) <= 80 and len(lines) > 10
+
+
 @pytest.mark.parametrize("clean", [True, False])
 def test_the_command_says_it_and_exits_by_it(photos, clean, capsys, tmp_path):
     (photos / "train" / "cat" / "notes.txt").write_text("mine")
@@ -132,6 +173,8 @@ def test_the_command_says_it_and_exits_by_it(photos, clean, capsys, tmp_path):
     printed = capsys.readouterr().out
     assert "1 left aside: not images by their ending" in printed
     assert ("test/cat/copy.bmp = train/cat/3.png" in printed) is not clean
+    assert ("nothing wrong was found" in printed) is clean
+    assert "  classes   cat: " in printed and "  splits    train 24, val 8, test 1" in printed
     saved = json.loads((tmp_path / "found.json").read_text())
     assert len(saved["findings"]) == (1 if clean else 2)
     assert saved["leaked_test_images"] == ([] if clean else [6])

@@ -152,7 +152,7 @@ def test_a_csv_is_loaded_like_a_folder(photos):
     dataset = load(table, max_bad=0.1)
     assert dataset.name == "labels"
     assert len(dataset) == 40
-    assert dataset.unreadable == {"photos/gone.png": "no such file"}
+    assert dataset.unreadable == {"photos/gone.png (line 42)": "no such file"}
 
 
 def test_identical_pictures_are_never_on_both_sides_of_a_split(photos):
@@ -175,7 +175,7 @@ def test_a_class_without_a_readable_file_is_named(tmp_path):
         plant(tmp_path / name, {"cat": 6, "dog": 5}, first_seed=100 * place)
     for path in (tmp_path / "test" / "dog").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(HeadstartError, match="test: no image of class 'dog' that can be read"):
+    with pytest.raises(HeadstartError, match=r"5 files cannot be read.*; test has no image of class 'dog'"):
         load(tmp_path, max_bad=1.0)
 
 

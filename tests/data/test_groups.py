@@ -75,7 +75,6 @@ def test_a_pattern_that_gives_no_groups_is_refused_in_one_line(patients, pattern
             r"has no column 'patient': it has path, label, case; --group takes",
         ),
         ("path,label,patient\n1.jpg,a,7\n2.jpg,b,\n", "line 3: patient is empty: every image needs a group"),
-        ("path,label,patient\n1.jpg,a,7\n1.jpg,a,8\n2.jpg,b,9\n", "1.jpg has two labels, splits or groups"),
         (
             "path,label,split,patient\n1.jpg,a,train,7\n2.jpg,b,train,8\n3.jpg,a,test,7\n4.jpg,b,test,9\n",
             r"group '7' is in train and test \(1\.jpg, 3\.jpg\), and 0 more are in several",
@@ -84,9 +83,28 @@ def test_a_pattern_that_gives_no_groups_is_refused_in_one_line(patients, pattern
 )
 def test_a_column_that_cannot_be_used_is_refused_in_one_line(tmp_path, table, said):
     (tmp_path / "labels.csv").write_text(table)
+    for number in range(1, 5):
+        (tmp_path / f"{number}.jpg").write_bytes(b"")
     with pytest.raises(HeadstartError, match=said) as refusal:
         scan(tmp_path / "labels.csv", "patient")
     assert "\n" not in str(refusal.value)
+
+
+def test_a_file_in_two_groups_is_told_with_all_else_that_stops(tmp_path):
+    (tmp_path / "labels.csv").write_text("path,label,patient\n1.jpg,a,7\n1.jpg,a,8\n2.jpg,b,9\n")
+    for number in (1, 2):
+        (tmp_path / f"{number}.jpg").write_bytes(b"")
+    listing = scan(tmp_path / "labels.csv", "patient")
+    [finding] = [each for each in listing.findings if each.stops]
+    assert finding.said == "1 file under two labels, splits or groups, such as 1.jpg: a 8, and a 7"
+    assert listing.groups.tolist() == ["7", "9"]
+
+
+def test_a_class_of_too_few_patients_is_told_with_the_number_of_its_images(patients):
+    for path in [path for path in patients.rglob("*.png") if "ill" in path.parts and "patient1" not in path.name]:
+        path.unlink()
+    with pytest.raises(HeadstartError, match=r"class 'ill' has too few groups: .*; it has \d+ images; add groups"):
+        load(patients, group=r"(patient1|patient\d+)")
 
 
 def test_a_group_is_for_images_of_ones_own():
@@ -108,7 +126,7 @@ def test_check_suggests_an_option_that_can_be_pasted_and_then_is_content(patient
         main(["check", str(patients)])
     said = capsys.readouterr().out
     assert "72 images seem to come in 24 groups" in said
-    assert r"--group '(patient\d+)'" in said
+    assert r"--group='(patient\d+)'" in said
     main(["check", str(patients), "--group", r"(patient\d+)"])
     assert "72 images in 24 groups, each on one side of every split" in capsys.readouterr().out
 

@@ -89,7 +89,9 @@ def load(
     official_train = len(records) - len(records) // len(content.batches)
     train, val = stratified(labels[:official_train], official_train // 10, split_seed)
     split = Split("holdout", train, val, np.arange(official_train, len(records)))
-    return Dataset("cifar10", np.ascontiguousarray(images), labels, CLASS_NAMES, (split,), source, "cifar10")
+    said = "those of CIFAR-10"
+    pixels = np.ascontiguousarray(images)
+    return Dataset("cifar10", pixels, labels, CLASS_NAMES, (split,), source, "cifar10", labels_from=said)
 
 
 def open_records(
