@@ -124,7 +124,8 @@ class Dataset:
     str, equal for images that must stay on one side of every split: names that the user gave, or `contents` (None: the
     same). unreadable: path -> why it gave no image, of the files that had to be left out. ignored: why -> how many
     files were no images. cut: the parts that nobody gave, and that were therefore set aside by us. fit: how a picture
-    that is no square was brought into one, and in use will be: see `decode.fitted`.
+    that is no square was brought into one, and in use will be: see `decode.fitted`. whites: which value is white where
+    the type of pixels does not say, see `ranges`.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Dataset:
     ignored: Mapping[str, int] = field(default_factory=dict)
     cut: tuple[str, ...] = ()
     fit: str = Options().fit
+    whites: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)

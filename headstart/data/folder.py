@@ -47,6 +47,7 @@ def load(
         dict(files.loc[bad, ["path", "error"]].itertuples(index=False)),
         listing.ignored,
         fit=fit,
+        whites=store.whites,
     )
     return cut_missing(dataset, listing.splits[good], split_seed)
 

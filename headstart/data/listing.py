@@ -17,7 +17,23 @@ from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-NOT_IMAGES = (".txt", ".md", ".csv", ".json", ".xml", ".html", ".pdf", ".zip", ".py", ".ini", ".db", ".yaml", ".yml")
+NOT_IMAGES = (
+    ".txt",
+    ".md",
+    ".csv",
+    ".json",
+    ".xml",
+    ".html",
+    ".pdf",
+    ".zip",
+    ".py",
+    ".ini",
+    ".db",
+    ".yaml",
+    ".yml",
+    ".aae",
+)
+VIDEOS = (".mov", ".mp4", ".m4v", ".3gp", ".avi", ".mkv", ".webm", ".mts")  # of phones, or half of a Live Photo
 SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}  # beside all whose name begins with a dot
 
 
@@ -112,6 +128,8 @@ def _files(root: Path, folder: str, ignored: Counter[str]) -> Iterator[str]:
                 ignored[reason] += 1
             elif entry.is_dir(follow_symlinks=False):
                 inner.append(f"{here}/{entry.name}")
+            elif entry.name.lower().endswith(VIDEOS):
+                ignored["videos, such as those of Live Photos"] += 1
             elif entry.name.lower().endswith(NOT_IMAGES):
                 ignored["not images by their ending"] += 1
             elif entry.is_file(follow_symlinks=False):
