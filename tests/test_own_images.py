@@ -117,3 +117,18 @@ def test_balanced_class_weights_help_a_rare_class(tmp_path):
         recalls.append(result.runs[0].metrics["per_class"][1]["recall"])
         assert result.runs[0].config["strategy"]["recipe"]["class_weights"] == weights
     assert recalls[1] > recalls[0] + 0.2
+
+
+def test_a_run_keeps_the_range_of_its_set_and_its_classifier_uses_it(tmp_path):
+    generator = np.random.default_rng(0)
+    for number in range(60):
+        path = tmp_path / "xrays" / ("ill", "well")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = generator.integers(0, 2000 if number < 50 else 4000, (32, 32))
+        Image.fromarray(values.astype(np.uint16)).save(path)
+    data = hs.load(tmp_path / "xrays")
+    run = hs.compare(data, ["base-cnn"], epochs=1, folds="none", device="cpu", output=tmp_path / "out").runs[0]
+    assert run.config["whites"] == {"integers": 4095}
+    classifier = hs.Classifier.load(run.folder)
+    for place in (0, 30):  # a file alone would be taken for 11 bits, or is among the brighter
+        assert np.array_equal(classifier.square(tmp_path / "xrays" / data.files["path"][place]), data.images[place])

@@ -19,6 +19,7 @@ from headstart.data.findings import Finding, UnusableDataError, counted
 from headstart.data.groups import guessed
 from headstart.data.load import load
 from headstart.data.summary import summary, wrapped
+from headstart.data.traits import contrast_of
 from headstart.options import CROP, LETTERBOX, STRETCH
 from headstart.runtime.text import shown
 
@@ -30,6 +31,7 @@ OF_LONG = {
     STRETCH: "they are much distorted",
     LETTERBOX: "much of their square is border",
 }
+FLAT = 24  # levels of 255 that an image needs between dark and light
 TINY = 32  # pixels of the long side
 EXAMPLES = 100  # that are kept of a finding
 CHUNK = 256  # images looked at together
@@ -106,6 +108,7 @@ def audit(dataset: Dataset) -> Audit:
         *_groups(dataset),
         *_balance(seen),
         *_odd(seen),
+        *_flat(seen),
         *_told(seen),
     )
     parts = {"val": dataset.val, "test": tested} if is_one_split else {"test": tested}
@@ -261,6 +264,28 @@ def _odd(dataset: Dataset) -> Iterator[Finding]:
             tuple(grey[:EXAMPLES]),
             False,
         )
+
+
+def _flat(dataset: Dataset) -> Iterator[Finding]:
+    """Images that show next to nothing: a fault where they are half of the set, whose range was then misread."""
+    flat = np.flatnonzero(_contrasts(dataset) < FLAT)
+    if flat.size:
+        places = (
+            (name, part, np.flatnonzero(np.isin(part.rows, flat)).tolist()) for name, part in dataset.parts.items()
+        )
+        names = [name_of(name, part, row) for name, part, rows in places for row in rows]
+        is_fault = 2 * flat.size >= len(dataset)
+        of = f"{counted(flat.size, 'image')} of {len(dataset):,}"
+        said = f"{of} with hardly any contrast (under {FLAT} levels of 255)"
+        said += ": are their values what their type promises? save them as 8 bits" if is_fault else ""
+        yield Finding("flat", int(flat.size), said, tuple(names[:EXAMPLES]), is_fault)
+
+
+def _contrasts(dataset: Dataset) -> np.ndarray:
+    """(N,) levels between dark and light of each image."""
+    if dataset.files is not None:
+        return dataset.files["contrast"].to_numpy(dtype=float)
+    return np.array([contrast_of(dataset.images[row]) for row in range(len(dataset))])
 
 
 def _are_grey(dataset: Dataset) -> np.ndarray:

@@ -127,7 +127,8 @@ class Dataset:
     same). unreadable: path -> why it gave no image, of the files that had to be left out. ignored: why -> how many
     files were no images. cut: the parts that nobody gave, and that were therefore set aside by us. labels_from: where
     the labels are from, in words. found: what was guessed when it was read, and what is wrong with it. fit: how a
-    picture that is no square was brought into one, and in use will be: see `decode.fitted`.
+    picture that is no square was brought into one, and in use will be: see `decode.fitted`. whites: which value is
+    white where the type of pixels does not say, see `ranges`.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Dataset:
     labels_from: str = ""
     found: tuple[Finding, ...] = ()
     fit: str = Options().fit
+    whites: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)

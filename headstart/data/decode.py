@@ -5,21 +5,25 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pi_heif import register_heif_opener
 from PIL import Image, ImageOps
 
+from headstart.data.ranges import OF_TYPES, RangeError, Whites, eight_bits, kind_of, own_white
 from headstart.errors import HeadstartError
 from headstart.options import CROP, LETTERBOX, STRETCH
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+register_heif_opener()
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "HEIF", "AVIF")
 MAX_PIXELS = 100_000_000  # of one image: beyond it a file of a few bytes could take all memory
 MAX_FILE_BYTES = 1_000_000_000  # of one file: MAX_PIXELS of 16 bits a channel take 600 MB uncompressed
-SIGNATURE = 64  # bytes that a file is told by
+SIGNATURE = 132  # bytes that a file is told by: those of DICOM are the last of them
 TOO_LARGE = "it does not fit into memory"
 BACKGROUND = (255, 255, 255)  # white: what shows through transparent pixels, as on a page
 PADDING = (124, 116, 104)  # beside a picture that is no square: the mean colour of ImageNet's photographs
@@ -37,7 +41,15 @@ OTHERS = {
     b"\x00\x05\x16\x07": "a macOS resource fork",
     b"version https://git-lfs": "a Git LFS pointer: fetch the file itself with `git lfs pull`",
 }
-HEIF_BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF", b"avif": "AVIF", b"avis": "AVIF"}
+PICTURE_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")  # what else begins like these is a video
+UPPER_BITS = "16-bit colour by its upper 8 bits"
+INVERTED = "0 is white"
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+# Tags of TIFF.
+PHOTOMETRIC, DEPTH, EXTRA = 262, 258, 338
+WHITE_IS_ZERO, UNSPECIFIED = 0, 0
+DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # grey whose range no type says
+READ_MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")  # what Pillow makes RGB of, and opacity besides
 
 
 class DecodeError(HeadstartError):
@@ -46,25 +58,32 @@ class DecodeError(HeadstartError):
 
 @dataclass(frozen=True)
 class Decoded:
-    """pixels: (H, W, 3) uint8, upright. format: one of FORMATS. notices: what was done to get there, in words."""
+    """pixels: (H, W, 3) uint8, upright. format: one of FORMATS. notices: what was done to get there, in words.
+
+    kind: of values that have a range of their own, one of `ranges.OF_TYPES`, and which one of them became white; of
+    all others "" and 0.
+    """
 
     pixels: np.ndarray
     format: str
     notices: tuple[str, ...]
+    kind: str = ""
+    white: float = 0
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, whites: Whites | None = None) -> Decoded:
     """Decode a whole image file: its first frame, upright as its EXIF orientation says, in 8-bit RGB.
 
-    The format is told by content. Transparent pixels show BACKGROUND; 16 bits are scaled to 8; greyscale, palettes and
-    CMYK are converted. Raises DecodeError, and nothing else, for whatever does not decode to its last byte, is in
-    another format, has more than `max_pixels`, or values whose range is not known (32-bit integers, floats).
+    The format is told by content. Transparent pixels show BACKGROUND; greyscale, palettes and CMYK are converted. Grey
+    of more than 8 bits, integers or floats, is scaled linearly, 0 to black and `whites` of its kind to white; without
+    `whites` the image's own (`ranges.own_white`). Raises DecodeError, and nothing else, for whatever does not decode to
+    its last byte, is in another format, has more than `max_pixels`, or values beyond that range.
     """
     with _as_decode_errors(data[:SIGNATURE], max_pixels):
-        return _decode(data, max_pixels)
+        return _decode(data, max_pixels, whites)
 
 
-def read_image(path: Path) -> Decoded:
+def read_image(path: Path, whites: Whites | None = None) -> Decoded:
     """Decode an image file, as `decode` does its bytes.
 
     They are all read only where its header is that of an image: of a film or a disk image the first few are. Raises
@@ -86,7 +105,7 @@ def read_image(path: Path) -> Decoded:
         raise DecodeError(f"cannot be opened: {_reason(error)}") from None
     except MemoryError:
         raise DecodeError(TOO_LARGE) from None
-    return decode(data)
+    return decode(data, whites=whites)
 
 
 def fitted(pixels: np.ndarray, side: int, fit: str) -> np.ndarray:
@@ -170,6 +189,8 @@ def _as_decode_errors(start: bytes, max_pixels: int) -> Iterator[None]:
             yield
     except DecodeError:
         raise
+    except RangeError as error:
+        raise DecodeError(str(error)) from None
     except Image.UnidentifiedImageError:
         raise DecodeError(_what_else(start)) from None
     except Image.DecompressionBombError:
@@ -192,23 +213,55 @@ def _refuse_size(image: Image.Image, max_pixels: int) -> None:
         raise DecodeError(f"{width:,} x {height:,} pixels, more than {max_pixels:,}")
 
 
-def _decode(data: bytes, max_pixels: int) -> Decoded:
+def _decode(data: bytes, max_pixels: int, whites: Whites | None) -> Decoded:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         _refuse_size(image, max_pixels)
-        notices = []
+        format, notices = str(image.format), []
         if (frames := getattr(image, "n_frames", 1)) > 1:
             notices.append(f"first of {frames} frames")
+        if format == "PNG" and data[24] == 16 and image.mode in ("RGB", "RGBA", "LA"):  # its depth
+            notices.append(UPPER_BITS)
         image.load()
-        rgb, how = upright_rgb(image)
-        return Decoded(np.asarray(rgb), str(image.format), (*notices, *how))
+        decoded = upright_rgb(image, whites)
+    return replace(decoded, format=format, notices=(*notices, *decoded.notices))
 
 
-def upright_rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """An image as its EXIF orientation says, in mode RGB, and in words what that took; DecodeError where the range of
-    its values is not known."""
+def upright_rgb(image: Image.Image, whites: Whites | None) -> Decoded:
+    """A loaded image as its EXIF orientation says, as `decode` does a file's first frame; of no format.
+
+    Raises DecodeError or RangeError for what `decode` refuses.
+    """
+    of_tiff = _look_at_tiff(image)
     upright, turned = _upright(image)
-    rgb, how = _rgb(upright)
-    return rgb, (("turned upright",) if turned else ()) + how
+    notices = (*(("turned upright",) if turned else ()), *of_tiff)
+    if upright.mode not in DEEP_MODES:
+        rgb, how = _rgb(upright)
+        return Decoded(np.asarray(rgb), "", (*notices, *how))
+    values = np.asarray(upright)
+    kind = kind_of(values)
+    white = own_white(values) if whites is None else whites.get(kind, OF_TYPES[kind])
+    grey = eight_bits(values, white)
+    if INVERTED in of_tiff:  # Pillow turns it round only where there are 8 bits or fewer
+        grey = 255 - grey
+    bits = 16 if upright.mode.startswith("I;16") else 32
+    notice = f"{bits}-bit {kind} from 0 to {white:,g}"
+    return Decoded(np.repeat(grey[..., None], 3, axis=-1), "", (*notices, notice, "grey"), kind, white)
+
+
+def _look_at_tiff(image: Image.Image) -> tuple[str, ...]:
+    """What Pillow does to a TIFF without a word, in words; DecodeError where it must not."""
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})  # of others than TIFF there are none
+    unnamed = UNSPECIFIED in tags.get(EXTRA, ())
+    if unnamed and image.mode == "L":
+        raise DecodeError("two channels, of which it does not say what they show: save those to be seen as RGB or grey")
+    found = []
+    if unnamed:
+        found.append("channels beyond RGB left out")
+    if image.mode in ("RGB", "RGBA") and max(tags.get(DEPTH, (8,))) > 8:
+        found.append(UPPER_BITS)
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        found.append(INVERTED)
+    return tuple(found)
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
@@ -225,15 +278,12 @@ def _rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image, ()
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         opaque = bool((np.asarray(image.getchannel("A")) == 255).all())
         below = Image.new("RGBA", image.size, BACKGROUND)
         return Image.alpha_composite(below, image).convert("RGB"), (() if opaque else ("transparent",))
-    if image.mode.startswith("I;16"):
-        eight = (np.asarray(image).astype(np.uint32) + 128) // 257
-        return Image.fromarray(eight.astype(np.uint8)).convert("RGB"), ("16-bit", "grey")
-    if image.mode in ("I", "F"):
-        raise DecodeError(f"32-bit {'integers' if image.mode == 'I' else 'floats'}, whose range is not known")
+    if image.mode not in READ_MODES:
+        raise DecodeError(f"colours in {image.mode}, which are not read: save it as RGB")
     notice = {"L": "grey", "1": "grey", "CMYK": "CMYK"}.get(image.mode)
     return image.convert("RGB"), ((notice,) if notice else ())
 
@@ -243,8 +293,15 @@ def _what_else(start: bytes) -> str:
     if not start:
         return "the file is empty"
     known = ", ".join(FORMATS)
-    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS:
-        return f"a picture in {HEIF_BRANDS[start[8:12]]}, which is not read: convert it to one of {known}"
+    if start[4:8] == b"ftyp":
+        is_picture = start[8:12] in PICTURE_BRANDS
+        return (
+            "a HEIC or AVIF picture of a kind that is not read: save it as JPEG" if is_picture else "a video, no image"
+        )
+    if start[128:132] == b"DICM":
+        return "a DICOM file, which is not read: export it as PNG or TIFF"
+    if start.startswith(TIFF_SIGNATURES):
+        return "a TIFF whose kind of pixels is not read: save it as 8-bit RGB, or as 8- or 16-bit grey"
     words = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for signature, what in OTHERS.items():
         if words.startswith(signature):

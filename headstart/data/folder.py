@@ -65,6 +65,7 @@ def load(
         labels_from=listing.said,
         found=(*listing.findings, *_bad(unreadable, listing.left_out, len(good), max_bad)),
         fit=fit,
+        whites=store.whites,
     )
     return _cut(dataset, given, split_seed, _why_empty(listing, is_bad))
 

@@ -10,24 +10,26 @@ import numpy as np
 from PIL import Image
 
 from headstart.data.decode import DecodeError, fitted, read_image, upright_rgb
+from headstart.data.ranges import FLOATS, OF_TYPES, RangeError, Whites, eight_bits, kind_of
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
-PIXELS = "pixels are integers from 0 to 255 (or uint16), or floats from 0 to 1"
+PIXELS = "pixels are integers from 0 to 255, uint16, or floats from 0 to 1 (or to what the run's were)"
 
 Picture = str | PathLike[str] | Image.Image | np.ndarray
 """A file, a Pillow image, or an array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); see `pixels_of`."""
 
 
-def pixels_of(picture: Picture) -> np.ndarray:
+def pixels_of(picture: Picture, whites: Whites = OF_TYPES) -> np.ndarray:
     """The pixels (H, W, 3) uint8 of an image, upright and in RGB, as training has them.
 
-    Arrays hold integers from 0 to 255, 16-bit integers from 0 to 65,535, or floats from 0 to 1; a fourth channel is
-    opacity. Raises HeadstartError for other shapes and values, and DecodeError for files that give no image.
+    Arrays hold integers from 0 to 255, or uint16, or floats; a fourth channel is opacity. whites: what is white in
+    uint16, in floats and in grey files of more than 8 bits (see `ranges`); where it does not say, 65,535 and 1. Raises
+    HeadstartError for other shapes and values, and DecodeError for files that give no image.
     """
     if isinstance(picture, str | PathLike):
         try:
-            return read_image(Path(picture)).pixels
+            return read_image(Path(picture), whites).pixels
         except DecodeError as error:
             raise DecodeError(f"{shown(str(picture))}: {error}") from None
     if isinstance(picture, Image.Image):
@@ -35,13 +37,13 @@ def pixels_of(picture: Picture) -> np.ndarray:
             picture.load()
         except Exception as error:  # its file is read only now, and damaged bytes make Pillow raise almost anything
             raise DecodeError(f"damaged: {' '.join(str(error).split())}") from None
-        return np.asarray(upright_rgb(picture)[0])
-    pixels = _eight_bits(np.asarray(picture))
+        return upright_rgb(picture, whites).pixels
+    pixels = _eight_bits(np.asarray(picture), whites)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
         raise HeadstartError(f"an image is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); got {np.shape(picture)}")
-    return pixels if pixels.ndim == 3 and pixels.shape[2] == 3 else np.asarray(upright_rgb(Image.fromarray(pixels))[0])
+    return pixels if pixels.ndim == 3 and pixels.shape[2] == 3 else upright_rgb(Image.fromarray(pixels), whites).pixels
 
 
 def pictures_in(images: Picture | Iterable[Picture]) -> Iterator[Picture]:
@@ -64,18 +66,20 @@ def as_seen(pixels: np.ndarray, sides: Sequence[int], fit: str) -> np.ndarray:
     return pixels
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
+def _eight_bits(values: np.ndarray, whites: Whites) -> np.ndarray:
     if values.dtype == np.uint8:
         return values
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * 255
-    if values.dtype == np.uint16:
-        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if values.dtype.kind not in "uif":
         raise HeadstartError(f"{PIXELS}; got {values.dtype}")
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    if np.issubdtype(values.dtype, np.floating) and low >= 0 and high <= 1:
-        return np.rint(255 * values).astype(np.uint8)
-    if np.issubdtype(values.dtype, np.integer) and low >= 0 and high <= 255:
+    if not values.size:
         return values.astype(np.uint8)
-    raise HeadstartError(f"{PIXELS}; got {values.dtype} from {low:g} to {high:g}")
+    kind = kind_of(values)
+    white = whites.get(kind, OF_TYPES[kind]) if kind == FLOATS or values.dtype == np.uint16 else 255
+    try:
+        return eight_bits(values, white)
+    except RangeError:
+        low, high = values.min(), values.max()
+        about = f"{values.dtype} from {low:g} to {high:g}"
+        raise HeadstartError(f"{PIXELS}; got {about}, where {white:,g} is white") from None

@@ -9,12 +9,13 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pi_heif
 import PIL
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -23,6 +24,7 @@ from headstart import __version__
 from headstart.data.dataset import Rows, digest_of
 from headstart.data.decode import DecodeError, fitted, own_side, read_image, size_of
 from headstart.data.listing import Listing
+from headstart.data.ranges import Whites, whites_of
 from headstart.data.traits import Traits, traits_of
 from headstart.errors import HeadstartError
 from headstart.runtime.cache import cache_dir
@@ -30,19 +32,21 @@ from headstart.runtime.console import bar, say
 from headstart.runtime.rows import MISSING, RowTable
 from headstart.runtime.text import shown
 
-VERSION = 2  # of what is kept: raise it when the same file would give other pixels or traits
+VERSION = 3  # of what is kept: raise it when the same file would give other pixels or traits
 LARGEST, SMALLEST = 224, 32  # pixels a side that images are kept at, unless a larger size is asked for
 STEP = 32  # pixels that the side is a multiple of, where images differ in size
 SIZES_SAMPLED = 1000  # files whose headers are looked at to find the side
 CHUNK = 64  # files a task
 LOOKUP = "SELECT path, status, sha256 FROM (SELECT value FROM json_each(?)) CROSS JOIN seen ON path = value"
+HEIF = pi_heif.__version__
 SMALL = 512  # files that are sooner read by this process than others are started
 
 
 @dataclass(frozen=True)
 class FileTraits:
     """What reading one file said. error: why it gave no image, else empty. notices: what was done to it, in words.
-    square: SHA-256 of its pixels as they are kept, in a square; equal for images that no network could tell apart."""
+    square: SHA-256 of its pixels as they are kept, in a square; equal for images that no network could tell apart.
+    kind, white: see `decode.Decoded`."""
 
     error: str = ""
     format: str = ""
@@ -50,6 +54,17 @@ class FileTraits:
     height: int = 0
     notices: str = ""
     square: str = ""
+    kind: str = ""
+    white: float = 0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read: into squares of `side` pixels, by `fit`, with these `whites`; empty: each by its own."""
+
+    side: int
+    fit: str
+    whites: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,11 +72,13 @@ class Store:
     """images: (N, S, S, 3) uint8, an image a file of the listing; one that has an error is not to be read.
 
     files: a row a file, with the columns of `FileTraits` and `Traits`. decoded: how many files were decoded just now.
+    whites: what is white in all of them, where their type does not say.
     """
 
     images: Rows
     files: pd.DataFrame
     decoded: int
+    whites: Whites
 
 
 def open_store(listing: Listing, collection: str, fit: str, image_size: int | None = None) -> Store:
@@ -69,16 +86,34 @@ def open_store(listing: Listing, collection: str, fit: str, image_size: int | No
 
     Images are kept in squares: see `fitted`, which says what `fit` may be, and `side_of`. A file is known by its
     content, so that one that was only touched, renamed or copied is not decoded again; content is hashed anew where
-    name, size or time have changed.
+    name, size or time have changed. Where files have a range of their own (`ranges`), each is read by its own first,
+    and all once more by the set's, unless that is the same.
     Two processes that want the same wait for each other, and what a killed one had finished is kept.
     """
     side = side_of(listing, fit, image_size or LARGEST)
-    made_by = {"headstart": __version__, "version": VERSION, "pillow": PIL.__version__, "fit": fit}
-    table = RowTable("images", collection, made_by, (side, side, 3), np.uint8)
-    errors, keys = _contents(listing)
+    contents = _contents(listing)
+    store = _open(listing, contents, collection, Reading(side, fit))
+    whites = whites_of(store.files)
+    deep = store.files[store.files["kind"] != ""]
+    if (deep["white"] != deep["kind"].map(whites)).any():
+        again = _open(listing, contents, collection, Reading(side, fit, tuple(sorted(whites.items()))))
+        store = replace(again, decoded=store.decoded + again.decoded, whites=whites)
+    for kind, white in whites.items():
+        count = int((deep["kind"] == kind).sum())
+        images = f"{count:,} {'image has' if count == 1 else 'images have'}"
+        say(f"{images} {kind} beyond 8 bits: 0 is taken for black, {white:,g} for white")
+    return store
+
+
+def _open(listing: Listing, contents: tuple[list[str], list[str]], collection: str, reading: Reading) -> Store:
+    """The store of a listing whose files are read in one way. contents: see `_contents`."""
+    made_by = {"headstart": __version__, "version": VERSION, "pillow": PIL.__version__, "heif": HEIF}
+    made_by |= {"fit": reading.fit, "whites": dict(reading.whites)}
+    table = RowTable("images", collection, made_by, (reading.side, reading.side, 3), np.uint8)
+    errors, keys = contents
     readable = [place for place, error in enumerate(errors) if not error]
     wanted = [keys[place] for place in readable]
-    decoded = 0 if table.known(wanted).all() else _decode(table, listing, readable, wanted, fit)
+    decoded = 0 if table.known(wanted).all() else _decode(table, listing, readable, wanted, reading)
     said = iter(zip(table.find(wanted), table.about(wanted), strict=True))
     rows, files = np.zeros(len(errors), np.int64), []
     for place, error in enumerate(errors):
@@ -86,7 +121,8 @@ def open_store(listing: Listing, collection: str, fit: str, image_size: int | No
         rows[place] = row
         files.append(about)
     columns = [*asdict(FileTraits()), *asdict(Traits())]
-    return Store(Rows(table.values(), rows), pd.DataFrame(files, columns=columns), decoded)
+    found = pd.DataFrame(files, columns=columns)
+    return Store(Rows(table.values(), rows), found, decoded, whites_of(found))
 
 
 def side_of(listing: Listing, fit: str, largest: int) -> int:
@@ -104,7 +140,7 @@ def side_of(listing: Listing, fit: str, largest: int) -> int:
     return int(np.clip(side, SMALLEST, max(largest, SMALLEST)))
 
 
-def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequence[str], fit: str) -> int:
+def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequence[str], reading: Reading) -> int:
     """Decode the files at these places of a listing whose keys the table lacks; returns how many."""
     with table.filling(keys) as fill:
         if not len(fill.wanted):  # another process has just decoded them
@@ -113,7 +149,15 @@ def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequ
         paths = [listing.root / listing.paths[places[each]] for each in fill.wanted]
         shape = fill.values.shape
         tasks = [
-            (paths[start : start + CHUNK], start, fill.path, fill.rows[start : start + CHUNK], shape, fit, os.getpid())
+            (
+                paths[start : start + CHUNK],
+                start,
+                fill.path,
+                fill.rows[start : start + CHUNK],
+                shape,
+                reading,
+                os.getpid(),
+            )
             for start in _starts(paths)
         ]
         with bar("reading images", len(paths)) as advance:
@@ -124,13 +168,19 @@ def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequ
 
 
 def _read_chunk(
-    paths: Sequence[Path], start: int, file: Path, rows: np.ndarray, shape: tuple[int, ...], fit: str, filler: int
+    paths: Sequence[Path],
+    start: int,
+    file: Path,
+    rows: np.ndarray,
+    shape: tuple[int, ...],
+    reading: Reading,
+    filler: int,
 ) -> tuple[int, list[dict[str, Any]]]:
     """Decode files into rows of the table's file, for the process `filler`; returns `start` and what each said."""
     kept = np.memmap(file, np.uint8, "r+", shape=shape)
     said = []
     for path, row in zip(paths, rows, strict=True):
-        square, about = read_square(path, shape[1], fit)
+        square, about = read_square(path, reading)
         if filler not in (os.getpid(), os.getppid()):  # it was killed: others may be filling these rows by now
             raise HeadstartError("nobody waits for these images any more")
         kept[row] = square
@@ -138,16 +188,18 @@ def _read_chunk(
     return start, said
 
 
-def read_square(path: Path, side: int, fit: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """The image of a file in a square (side, side, 3) uint8, black where it gives none, and its `FileTraits` and
+def read_square(path: Path, reading: Reading) -> tuple[np.ndarray, dict[str, Any]]:
+    """The image of a file in a square (S, S, 3) uint8, black where it gives none, and its `FileTraits` and
     `Traits`."""
+    side = reading.side
     try:
-        decoded = read_image(path)
+        decoded = read_image(path, dict(reading.whites) or None)
     except DecodeError as error:
         return np.zeros((side, side, 3), np.uint8), asdict(FileTraits(str(error))) | asdict(Traits())
-    square = fitted(decoded.pixels, side, fit)
+    square = fitted(decoded.pixels, side, reading.fit)
     height, width = decoded.pixels.shape[:2]
-    about = FileTraits("", decoded.format, width, height, ", ".join(decoded.notices), digest_of(square))
+    notices = ", ".join(decoded.notices)
+    about = FileTraits("", decoded.format, width, height, notices, digest_of(square), decoded.kind, decoded.white)
     return square, asdict(about) | asdict(traits_of(decoded.pixels))
 
 

@@ -8,15 +8,28 @@ import numpy as np
 
 from headstart.data.dataset import digest_of
 
+FRINGE = 0.005  # share of pixels that say nothing of contrast, such as letters burnt into an X-ray picture
+SAMPLED = 100  # about so many rows and columns are looked at
+
 
 @dataclass(frozen=True)
 class Traits:
-    """sha256: of shape and pixels, equal for identical images, empty for none. grey: all three channels are equal."""
+    """sha256: of shape and pixels, equal for identical images, empty for none. grey: all three channels are equal.
+    contrast: see `contrast_of`."""
 
     sha256: str = ""
     grey: bool = False
+    contrast: float = 0
 
 
 def traits_of(pixels: np.ndarray) -> Traits:
     """The traits of an image (H, W, 3) uint8."""
-    return Traits(digest_of(pixels), bool((pixels[..., :1] == pixels).all()))
+    return Traits(digest_of(pixels), bool((pixels[..., :1] == pixels).all()), contrast_of(pixels))
+
+
+def contrast_of(pixels: np.ndarray) -> float:
+    """Levels, of 255, between the darkest and the lightest of an image (H, W, 3) uint8, but for FRINGE of its pixels at
+    either end, in the channel that has most; of every n-th pixel of large ones."""
+    step = [max(1, length // SAMPLED) for length in pixels.shape[:2]]
+    dark, light = np.quantile(pixels[:: step[0], :: step[1]], (FRINGE, 1 - FRINGE), axis=(0, 1))
+    return float((light - dark).max())

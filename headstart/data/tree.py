@@ -15,8 +15,9 @@ from headstart.runtime.text import shown
 NOT_IMAGES = (
     ".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".html", ".pdf", ".ini", ".db", ".yaml", ".yml", ".toml",
     ".zip", ".tar", ".gz", ".rar", ".7z", ".py", ".ipynb", ".log", ".doc", ".docx", ".xls", ".xlsx",
-    ".npy", ".npz", ".mat", ".pkl", ".h5", ".pt", ".pth",
+    ".npy", ".npz", ".mat", ".pkl", ".h5", ".pt", ".pth", ".aae",
 )
+VIDEOS = (".mov", ".mp4", ".m4v", ".3gp", ".avi", ".mkv", ".webm", ".mts")  # of phones, or half of a Live Photo
 # fmt: on
 WITHOUT_ENDING = {"readme", "license", "licence", "copying", "notice", "makefile", "changelog", "sha256sums"}
 SYSTEM = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "lost+found"}  # beside those with a dot
@@ -27,6 +28,7 @@ LINKS = "links, which are not followed"
 LISTED = "links to a folder that is listed already"
 UNLISTED = "folders that cannot be listed"
 OTHER = "not images by their ending"
+MOVING = "videos, such as those of Live Photos"
 NEITHER = "neither files nor folders"
 RESULTS = "results of headstart itself"
 
@@ -124,7 +126,7 @@ class Tree:
                 elif _is_folder(entry):
                     inner.append((name, why))
                 elif is_other(entry.name):
-                    yield name, why or OTHER
+                    yield name, why or (MOVING if entry.name.lower().endswith(VIDEOS) else OTHER)
                 else:
                     yield name, why or ("" if _is_file(entry) or is_link else NEITHER)  # a broken link: unreadable
             waiting += reversed(inner)
@@ -142,7 +144,7 @@ def is_hidden(name: str) -> bool:
 
 def is_other(name: str) -> bool:
     """Whether a file is no image by its name."""
-    return name.lower().endswith(NOT_IMAGES) or name.lower() in WITHOUT_ENDING
+    return name.lower().endswith((*NOT_IMAGES, *VIDEOS)) or name.lower() in WITHOUT_ENDING
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -54,7 +54,12 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
         np.concatenate([getattr(each, what)[each.tested] for each in passes]) for what in ("logits", "labels")
     )
     classifier = Classifier(
-        prepared.network, data.class_names, sides_of(prepared, data), fit_temperature(logits, labels), data.fit
+        prepared.network,
+        data.class_names,
+        sides_of(prepared, data),
+        fit_temperature(logits, labels),
+        data.fit,
+        data.whites,
     )
     place = trial.setting.folder / runs.CLASSIFIER
     with temporary_folder(place.parent) as folder:

@@ -93,6 +93,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
         sides_of(prepared, data),
         fit_temperature(val_logits, data.val.labels),
         data.fit,
+        data.whites,
     )
     fit_seconds = frozen_seconds + training_seconds
     with runs.new_run(trial.folder) as folder:
@@ -260,6 +261,7 @@ def config_of(trial: Trial, prepared: Prepared, data: Dataset, tested: int, fabr
         "network": prepared.spec,
         "sides": list(sides_of(prepared, data)),
         "fit": data.fit,
+        "whites": dict(data.whites),
         "retrained": prepared.retrained,
         "device": describe(fabric),
         "precision": precision_of(fabric),

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from headstart.data.pixels import Picture, as_seen, pictures_in, pixels_of
+from headstart.data.ranges import OF_TYPES, Whites
 from headstart.data.store import LARGEST
 from headstart.errors import HeadstartError
 from headstart.models.build import from_spec
@@ -29,7 +30,8 @@ class Classifier:
 
     sides: the squares that an image is fitted into before the network is given it, one after the other; empty for runs
     of schema 1, which do not say: then one of the image's own long side, LARGEST at most. fit: how, see
-    `decode.fitted`. temperature: what logits are divided by, so that the probabilities are as often right as they say.
+    `decode.fitted`. whites: what was white in training where the type of pixels does not say, see `pixels_of`.
+    temperature: what logits are divided by, so that the probabilities are as often right as they say.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class Classifier:
         sides: Sequence[int] = (),
         temperature: float = 1.0,
         fit: str = Options().fit,
+        whites: Whites = OF_TYPES,
     ):
         self.network = network.eval()
         self.class_names = tuple(class_names)
         self.sides = tuple(sides)
         self.temperature = temperature
         self.fit = fit
+        self.whites = OF_TYPES | dict(whites)
 
     def predict(self, images: Picture | Iterable[Picture]) -> np.ndarray:
         """Class names (N,) of images: files, Pillow images or arrays (`pixels_of` says which), one or many, of any
@@ -81,7 +85,7 @@ class Classifier:
 
     def square(self, picture: Picture) -> np.ndarray:
         """An image as the network is given it: (S, S, 3) uint8."""
-        pixels = pixels_of(picture)
+        pixels = pixels_of(picture, self.whites)
         return as_seen(pixels, self.sides or (min(LARGEST, max(pixels.shape[:2])),), self.fit)
 
     def latency_ms(self, picture: Picture) -> float:
@@ -113,4 +117,4 @@ class Classifier:
         temperature = tensors.pop(TEMPERATURE).item()
         network.load_state_dict(tensors)
         about = config["dataset"]["class_names"], config.get("sides", ()), temperature
-        return cls(network, *about, config.get("fit", runs.ONLY_FIT))
+        return cls(network, *about, config.get("fit", runs.ONLY_FIT), config.get("whites", {}))

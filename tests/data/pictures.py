@@ -45,3 +45,34 @@ def bomb() -> bytes:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     pixels = zlib.compress(b"\0")
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def raw_tiff(values: np.ndarray, photometric: int = 1, extra: tuple[int, ...] = ()) -> bytes:
+    """A little-endian TIFF of one strip, (H, W) or (H, W, C), of whatever type: what Pillow itself does not write.
+
+    photometric: 0 where 0 is white, 1 where it is black, 2 for RGB, 8 for CIELab. extra: what further channels are.
+    """
+    height, width, *rest = values.shape
+    channels, form = (rest or [1])[0], {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    tags: dict[int, tuple[str, list[int]]] = {
+        256: ("I", [width]),
+        257: ("I", [height]),
+        258: ("H", [8 * values.itemsize] * channels),
+        259: ("H", [1]),
+        262: ("H", [photometric]),
+        273: ("I", [8]),  # the strip is the first that follows
+        277: ("H", [channels]),
+        278: ("I", [height]),
+        279: ("I", [len(data)]),
+        **({338: ("H", list(extra))} if extra else {}),
+        339: ("H", [form] * channels),
+    }
+    entries, later, start = b"", b"", 8 + len(data)
+    for tag, (kind, numbers) in tags.items():
+        raw = struct.pack(f"<{len(numbers)}{kind}", *numbers)
+        if len(raw) > 4:
+            raw, later = struct.pack("<I", start + len(later)), later + raw
+        entries += struct.pack("<HHI", tag, 3 if kind == "H" else 4, len(numbers)) + raw.ljust(4, b"\0")
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return b"II*\0" + struct.pack("<I", start + len(later)) + data + later + directory

@@ -146,7 +146,7 @@ BAD = np.full((4, 4, 3), 0.5)
         (np.zeros(7, np.uint8), r"got \(7,\)"),
         (np.uint8(7), r"got \(\)"),
         (np.zeros((0, 4, 3), np.uint8), r"got \(0, 4, 3\)"),
-        (255 * BAD, "floats from 0 to 1; got float64 from 127.5 to 127.5"),
+        (255 * BAD, "got float64 from 127.5 to 127.5"),
         (-BAD, "got float64 from -0.5 to -0.5"),
         (np.where(BAD > 0, np.nan, 0), "got float64 from nan to nan"),
         (np.full((4, 4), 256), "got int64 from 256 to 256"),
@@ -180,10 +180,21 @@ def test_a_file_that_is_no_image_is_refused_by_its_name_in_one_line(tmp_path, da
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("mode", ["I", "F"])
-def test_a_pillow_image_whose_range_is_not_known_is_refused_in_one_line(mode):
-    with pytest.raises(HeadstartError, match="range is not known"):
-        pixels_of(picture(0).convert("L").convert(mode))
+def test_floats_beyond_the_range_are_refused_in_one_line():
+    with pytest.raises(HeadstartError, match=r"floats from 2[0-9] to 250, where 0 is black and 1 white"):
+        pixels_of(picture(0).convert("L").convert("F"))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_the_range_of_a_run_is_that_of_arrays_pillow_images_and_files(dtype, tmp_path):
+    values = (GREY.astype(np.uint16) * 16).astype(dtype)
+    Image.fromarray(values).save(tmp_path / "deep.tif")
+    whites = {"integers": 4095, "floats": 4095}
+    expected = np.rint(GREY * (16 * 255 / 4095)).astype(np.uint8)
+    for given in (values, Image.fromarray(values), tmp_path / "deep.tif"):
+        assert np.array_equal(pixels_of(given, whites)[..., 0], expected)
+    with pytest.raises(HeadstartError, match=r"where 0 is black and 1,023 white|where 1,023 is white"):
+        pixels_of(values, {"integers": 1023, "floats": 1023})
 
 
 def test_a_pillow_image_of_a_damaged_file_is_refused_in_one_line(tmp_path):
