@@ -14,7 +14,7 @@ def test_arrays_are_told_of_in_a_few_lines():
         "pets: 60 images in 2 classes, from arrays in memory",
         "  classes   cat: 30, dog: 30",
         "  labels    the labels that were given",
-        "  splits    train 46, val 6, test 8 (val and test set aside here, as none was given)".replace(
+        "  splits    train 46, val 7, test 7 (val and test set aside here, as none was given)".replace(
             "was given)", "was\n            given)"
         ),
         "  images    20 x 20 pixels",
