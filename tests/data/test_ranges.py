@@ -101,10 +101,9 @@ def test_a_file_without_a_range_is_refused_in_one_line(name):
 
 @pytest.mark.parametrize(("mode", "format"), [("CMYK", "TIFF"), ("RGBA", "PNG"), ("RGBA", "TIFF"), ("P", "PNG")])
 def test_colours_of_every_mode_stay_what_they_are(mode, format):
-    assert (
-        np.abs(decode(encoded(Image.fromarray(COLOURS).convert(mode), format)).pixels - COLOURS.astype(float)).mean()
-        < 12
-    )
+    colours = Image.fromarray(COLOURS)
+    image = colours.quantize() if mode == "P" else colours.convert(mode)
+    assert np.abs(decode(encoded(image, format)).pixels - COLOURS.astype(float)).mean() < 5
 
 
 @pytest.mark.parametrize("white", [1, 255, 1023, 4095, 16383, 65535])
@@ -175,13 +174,14 @@ def test_a_second_opening_decodes_nothing_and_a_brighter_photo_changes_all(tmp_p
 
 def test_check_tells_the_range_and_marks_a_set_without_contrast(tmp_path, capsys):
     photos = deep(tmp_path / "photos", [4000] * 40)
-    assert main(["check", str(photos)]) == 0
+    main(["check", str(photos)])
     assert "40 images: 16-bit integers from 0 to 4,095" in capsys.readouterr().out
     for place in photos.glob("*/*.tif"):
         values = np.array(Image.open(place))
         values[0, 0] = 65535  # one pixel that is no measurement: the rest becomes near black
         Image.fromarray(values).save(place)
-    assert main(["check", str(photos)]) == 1
+    with pytest.raises(SystemExit):
+        main(["check", str(photos)])
     assert "! 40 images of 40 with hardly any contrast" in capsys.readouterr().out
 
 
