@@ -96,8 +96,8 @@ def test_a_film_of_4_gb_among_photos_is_one_file_that_cannot_be_read(tmp_path):
     assert len(dataset) == 120
     assert dataset.unreadable == {"cat/clip.jpg": "a file of 4.0 GB: no more than 1 GB is read"}
     for number in range(2):
-        (photos / "dog" / f"{number}.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
-    with pytest.raises(HeadstartError, match=r"3 of 123 files .*, more than --max-bad 1%: cat/clip\.MOV"):
+        (photos / "dog" / f"film-{number}.jpg").write_bytes(b"\0\0\0\x14ftypqt  ")
+    with pytest.raises(HeadstartError, match=r"3 of 123 files .*, more than --max-bad 1%: cat/clip\.jpg"):
         load(photos)
 
 

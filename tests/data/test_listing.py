@@ -189,10 +189,8 @@ def test_any_bytes_as_a_csv_give_one_line_or_a_listing(tmp_path_factory, content
 
 
 def test_videos_of_phones_and_live_photos_are_counted_and_left_out(tmp_path):
-    photos = plant(tmp_path / "photos", {"cat": 3, "dog": 3})
-    for name in ("IMG_1.MOV", "IMG_2.mp4"):
-        (photos / "cat" / name).write_bytes(b"\0\0\0\x14ftypqt  ")
-    (photos / "cat" / "IMG_1.AAE").write_text("<plist/>")
-    listing = scan(photos)
-    assert len(listing.paths) == 6
+    names = ("IMG_1.HEIC", "IMG_1.MOV", "IMG_1.AAE", "IMG_2.mp4")
+    plant(tmp_path, *(f"cat/{name}" for name in names), "dog/1.jpg")
+    listing = scan(tmp_path)
+    assert listing.paths == ("cat/IMG_1.HEIC", "dog/1.jpg")
     assert listing.ignored == {"videos, such as those of Live Photos": 2, "not images by their ending": 1}

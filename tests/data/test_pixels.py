@@ -181,7 +181,7 @@ def test_a_file_that_is_no_image_is_refused_by_its_name_in_one_line(tmp_path, da
 
 
 def test_floats_beyond_the_range_are_refused_in_one_line():
-    with pytest.raises(HeadstartError, match=r"floats from 2[0-9] to 250, where 0 is black and 1 white"):
+    with pytest.raises(HeadstartError, match="to 250, where 0 is black and 1 white"):
         pixels_of(picture(0).convert("L").convert("F"))
 
 

@@ -22,7 +22,7 @@ from headstart.data import store
 from headstart.data.dataset import digests_of
 from headstart.data.listing import scan
 from headstart.data.load import load
-from headstart.data.store import Store, open_store
+from headstart.data.store import Reading, Store, open_store
 from headstart.errors import HeadstartError
 from headstart.options import CROP, FITS, LETTERBOX, STRETCH, Options
 from headstart.runtime.cache import cache_dir
@@ -49,7 +49,7 @@ def test_a_second_opening_reads_no_file(photos, monkeypatch):
     first = opened(photos)
     assert first.decoded == 60
     for reader in ("read_image", "_hash"):
-        monkeypatch.setattr(store, reader, lambda path: pytest.fail(f"{path} was read again"))
+        monkeypatch.setattr(store, reader, lambda path, whites=None: pytest.fail(f"{path} was read again"))
     again = opened(photos)
     assert again.decoded == 0
     assert same(first, again)
@@ -60,7 +60,9 @@ def test_of_added_files_these_alone_are_decoded(photos, monkeypatch):
     plant(photos, {"bird": 3}, first_seed=500)
     decoded = []
     read = store.read_image
-    monkeypatch.setattr(store, "read_image", lambda path: decoded.append(path.parent.name) or read(path))
+    monkeypatch.setattr(
+        store, "read_image", lambda path, whites: decoded.append(path.parent.name) or read(path, whites)
+    )
     after = opened(photos)
     assert decoded == ["bird"] * 3
     assert after.decoded == 3
@@ -139,7 +141,7 @@ def test_what_is_wrong_with_a_damaged_file_is_known_the_next_time(photos, monkey
     first = opened(photos)
     assert first.decoded == 61
     assert first.files["error"].str.startswith("damaged").sum() == 1
-    monkeypatch.setattr(store, "read_image", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(store, "read_image", lambda path, whites=None: pytest.fail(f"{path} was read again"))
     assert same(first, opened(photos))
 
 
@@ -210,7 +212,7 @@ def test_a_process_whose_parent_was_killed_writes_nothing_any_more(photos, tmp_p
     ended.wait()
     kept = tmp_path / "rows.bin"
     kept.write_bytes(bytes(40 * 40 * 3))
-    arguments = ([photos / "cat" / "0.png"], 0, kept, np.array([0]), (1, 40, 40, 3), LETTERBOX)
+    arguments = ([photos / "cat" / "0.png"], 0, kept, np.array([0]), (1, 40, 40, 3), Reading(40, LETTERBOX))
     with pytest.raises(HeadstartError, match="nobody waits"):
         store._read_chunk(*arguments, ended.pid)
     assert not any(kept.read_bytes())
