@@ -15,9 +15,12 @@ from typing import Any, NoReturn
 from headstart import __version__
 from headstart.errors import HeadstartError
 from headstart.options import Options, days, whole_number
+from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
 from headstart.runtime.threads import yield_when_busy
 
-FINDINGS, USER_ERROR = 1, 2
+EXIT_CODES = """\
+exit codes: 0 done, and nothing found; 1 findings of check and verify, or the machine cannot go on (disk, memory,
+rights); 2 what was asked cannot be done (options, images, a folder); 130 interrupted; 141 nobody reads the output"""
 EXAMPLES = 3  # that are shown of a finding
 
 
@@ -30,27 +33,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. What goes wrong is one line: exit code 2 where the user can put it right, 1 where the machine
-    cannot go on (disk, permission, memory), 130 after Ctrl-C."""
+    """Run one command. What goes wrong is one line, and an exit code: EXIT_CODES."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = vars(make_parser().parse_args(arguments))
-    command = options.pop("command")
-    try:
+    with ending_in_a_line():
+        options = vars(make_parser().parse_args(arguments))
+        command = options.pop("command")
         command(typed=shlex.join(["headstart", *arguments]), **options)
-    except HeadstartError as error:
-        sys.exit(_said(f"headstart: {error}", USER_ERROR))
-    except KeyboardInterrupt:
-        sys.exit(_said("headstart: interrupted; finished runs are kept", 130))
-    except OSError as error:
-        sys.exit(
-            _said(
-                f"headstart: {error.strerror or error}: {error.filename or 'no file named'}; finished runs are kept", 1
-            )
-        )
-    except (MemoryError, RuntimeError) as error:
-        if type(error).__name__ not in ("MemoryError", "OutOfMemoryError"):
-            raise
-        sys.exit(_said("headstart: out of memory: take a smaller --image-size, or other strategies", 1))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -58,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="headstart",
         description="Does a pre-trained network give you a head start on your images, and how much should you retrain?",
+        epilog=EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"headstart {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
@@ -219,7 +208,7 @@ def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
     for (collection, kind), size in sorted(sizes.items()):
         print(f"  {collection:32} {kind:12} {size / 1e6:10,.1f} MB")
     done = "cleared from" if action == "clear" else f"of {cache.limit_bytes() / 1e9:g} GB in"
-    print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_dir()}")
+    print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_place()}")
 
 
 def run_check(*, typed: str, data: str, json: Path | None, **options: Any) -> None:
@@ -232,7 +221,7 @@ def run_check(*, typed: str, data: str, json: Path | None, **options: Any) -> No
         write_json(json, found.as_json())
     print("\n".join(found.lines(examples=EXAMPLES)))
     if found.faults:
-        sys.exit(FINDINGS)
+        sys.exit(FAILED)
 
 
 def run_verify(*, typed: str, folder: Path) -> None:
@@ -242,7 +231,7 @@ def run_verify(*, typed: str, folder: Path) -> None:
     findings = verify(folder)
     print("\n".join(findings) or f"{folder}: every file is as it was written, every score follows from its predictions")
     if findings:
-        sys.exit(FINDINGS)
+        sys.exit(FAILED)
 
 
 def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> None:
@@ -274,8 +263,3 @@ def run_slides(*, typed: str, folder: Path) -> None:
 
 def _size(text: str) -> int | str:
     return text if text == "all" else _typed(whole_number)(text)
-
-
-def _said(line: str, code: int) -> int:
-    print(line, file=sys.stderr)
-    return code

@@ -43,6 +43,7 @@ from headstart.results.request import begin
 from headstart.results.trivial import write_answers
 from headstart.runtime.console import say
 from headstart.runtime.device import describe, make_fabric, precision_of, settings_kept
+from headstart.runtime.failures import machine_errors
 from headstart.strategies import (
     STRATEGIES,
     Candidate,
@@ -75,11 +76,11 @@ def compare(data: Data = "cifar10", strategies: Sequence[str] | None = None, **o
     return run_comparison(data, Options.of(options))
 
 
+@machine_errors()
 def run_comparison(data: Data, options: Options, started: float | None = None) -> Comparison:
     """`compare`, with its options read. started: when it was asked for, by `time.perf_counter` (None: now)."""
     started = time.perf_counter() if started is None else started
-    if options.output is not None:
-        runs.refuse_taken(options.output)
+    runs.refuse_taken(options.output)
     trackers.refuse_missing(options.log)
     with settings_kept():
         fabric = make_fabric(options.device)

@@ -19,6 +19,7 @@ from headstart.results.checksums import write_checksums
 from headstart.results.learning_curve import Curve, read_curve
 from headstart.results.request import begin, read_request
 from headstart.runtime.console import say
+from headstart.runtime.failures import machine_errors
 
 SIZES = (100, 300, 1000, 3000, 10_000)  # and all: what is tried unless asked otherwise
 ALL = "all"
@@ -49,6 +50,7 @@ def learning_curve(
     return run_learning_curve(data, sizes, Options.of(options))
 
 
+@machine_errors()
 def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: Options) -> Curve:
     """`learning_curve`, with its options read."""
     started = time.perf_counter()
@@ -57,8 +59,7 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     options = replace(options, folds=ONE_SPLIT)
     if sizes is not None and len({str(size) for size in sizes}) < 2:
         raise HeadstartError(f"a learning curve needs two sizes or more, and {len(sizes)} was given")
-    if options.output is not None:
-        runs.refuse_taken(options.output, "learning curve")
+    runs.refuse_taken(options.output, "learning curve")
     weights = find_weights(options)
     data = data_of(data, options)
     parts = {size: limited(data, size) for size in chosen_sizes(data, sizes)}

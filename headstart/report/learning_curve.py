@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from headstart.evaluation.learning_curve import Crossing, LearningCurve
@@ -25,6 +24,7 @@ from headstart.report.screen import WIDTH_OF_A_FILE
 from headstart.results import runs
 from headstart.results.files import write_bytes
 from headstart.results.learning_curve import Curve
+from headstart.runtime.console import Screen
 
 GOES_ON = "how it would go on, with its 95 % interval"
 RING: dict[str, Any] = {"ls": "", "marker": "o", "ms": 12, "mfc": "none", "mec": MUTED, "mew": 1.4}
@@ -42,7 +42,7 @@ def print_curve(curve: Curve) -> None:
         spreads = [f" ± {100 * row.accuracy_std:.2f}" if row.runs > 1 else "" for row in rows]
         cells = [f"{100 * row.accuracy:.2f} %{spread}" for row, spread in zip(rows, spreads, strict=True)]
         table.add_row(f"{size:,}", *cells)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)
+    console = Screen(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)
     console.print(table)
     for line in sentences(curve):
         console.print(line)

@@ -17,12 +17,13 @@ from headstart.evaluation.statistics import interval
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.doubts import Audited, suspects, without_leaks
-from headstart.results.files import json_text, read_json, write_json, write_table
+from headstart.results.files import json_text, table_text, write_text
 from headstart.results.passes import Pass, dropped, passes_of, tested
 from headstart.results.request import read_request
 from headstart.results.scores import evaluated
 from headstart.results.trivial import trivial_answers
 from headstart.results.verdict import FIT, LATENCY, SIZE, Verdict, beside, decide
+from headstart.runtime.text import shown
 
 if TYPE_CHECKING:
     from headstart import Classifier
@@ -114,9 +115,9 @@ class Comparison:
             return final
         return next(run.folder for run in self.runs if run.candidate == self.recommended)
 
-    def save(self) -> None:
-        """Write comparison.json and comparison.csv into the folder."""
-        content = {
+    def as_json(self) -> dict[str, Any]:
+        """What comparison.json keeps and `headstart compare --json` prints: docs/json.md."""
+        return {
             "schema": runs.SCHEMA,
             "dataset": self.dataset,
             "backbone": self.backbone,
@@ -132,9 +133,17 @@ class Comparison:
             "forgetting": self.forgetting,
             "dropped": self.dropped,
         }
-        write_json(self.folder / runs.COMPARISON, content)
-        write_table(self.folder / runs.TABLE, pd.DataFrame(self.rows))
-        renew_checksums(self.folder, runs.COMPARISON, runs.TABLE)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """comparison.json and comparison.csv, as text."""
+        return {runs.COMPARISON: json_text(self.as_json()), runs.TABLE: table_text(pd.DataFrame(self.rows))}
+
+    def save(self) -> None:
+        """Write comparison.json and comparison.csv into the folder."""
+        for name, text in self.files.items():
+            write_text(self.folder / name, text)
+        renew_checksums(self.folder, *self.files)
 
     @property
     def best(self) -> Classifier:
@@ -155,12 +164,13 @@ def compare_runs(
     """
     found = runs.find_runs(folder)
     if not found:
-        raise HeadstartError(f"{folder} holds no finished run: nothing to compare")
-    before = runs.checked(read_json(folder / runs.COMPARISON), folder) if (folder / runs.COMPARISON).exists() else {}
+        raise HeadstartError(f"{shown(folder)} holds no finished run: {runs.why_none(folder)}")
+    before = runs.read_beside(folder, runs.COMPARISON) or {}
     request = read_request(folder)
     asked: dict[str, Any] = {"prefer": prefer, "metric": metric, "margin": margin}
     asked |= {key: before.get("verdict", {}).get(key) for key, value in asked.items() if value is None}
     found = _in_order(found, before, request)
+    _refuse_copies(found)
     configs = [run.config for run in found]
     for run, config in zip(found, configs, strict=True):
         if any(config["dataset"].get(key) != configs[0]["dataset"].get(key) for key in SAME):
@@ -238,6 +248,17 @@ def _refuse_other_labels(passes: Mapping[str, Sequence[Pass]]) -> None:
         if not np.array_equal(labels[known], each.labels[known]):
             raise HeadstartError(f"{each.runs[0].folder} was tested on other labels than the runs beside it")
         labels = np.where(each.labels >= 0, each.labels, labels)
+
+
+def _refuse_copies(found: Sequence[runs.Run]) -> None:
+    """Raise HeadstartError where one run lies in the folder twice: it would count as two."""
+    first: dict[tuple[str, str, int], runs.Run] = {}
+    for run in found:
+        if (other := first.setdefault((run.candidate, run.split, run.seed), run)) is not run:
+            raise HeadstartError(
+                f"{shown(run.folder)} and {shown(other.folder)} are both {run.candidate} on {run.split} with seed "
+                f"{run.seed}: take one of them out of the folder"
+            )
 
 
 def _in_order(

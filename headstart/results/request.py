@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import HeadstartError
-from headstart.results.files import json_text, read_json, write_json
-from headstart.results.runs import REQUEST, SCHEMA, checked
+from headstart.results.files import json_text, write_json
+from headstart.results.runs import REQUEST, SCHEMA, read_beside
 from headstart.runtime.text import shorten
 
 LONGEST = 60  # letters of a value that a message tells
@@ -21,7 +21,8 @@ FOLLOWS = ("schema", "plan", "trials")  # from the rest, or from a measurement t
 
 def read_request(folder: Path) -> dict[str, Any] | None:
     """A folder's request.json; None where it has none: nothing was asked for there, or by an older headstart."""
-    return checked(read_json(folder / REQUEST), folder) if (folder / REQUEST).exists() else None
+    found = read_beside(folder, REQUEST)
+    return None if found is None else dict(found)
 
 
 def begin(folder: Path, kind: str, request: Mapping[str, Any]) -> dict[str, Any]:

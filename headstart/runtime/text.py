@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
+from typing import Any
+
+IN_ASCII = {  # signs of our own, where standard output cannot have them
+    **{"\N{NO-BREAK SPACE}": " ", "±": "+-", "\N{EN DASH}": "-", "…": "...", "\N{MULTIPLICATION SIGN}": "x", "·": "-"},
+    **dict.fromkeys("─━╴╺╸", "-"),
+}
 
 
 def shown(name: str | Path) -> str:
@@ -17,3 +24,21 @@ def shorten(text: str, length: int) -> str:
         return text
     tail = (length - 1) // 2
     return text[: length - 1 - tail] + "…" + text[len(text) - tail :]
+
+
+def plain_where_needed(*streams: Any) -> None:
+    """Let text streams write what their encoding lacks in another way, in place of an error: our own signs as ASCII has
+    them, letters of names as `\\xe9`, which can be told apart."""
+    for stream in streams:
+        if hasattr(stream, "reconfigure"):  # others are no files: those of tests and notebooks
+            stream.reconfigure(errors=_plain.__name__)
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    text = "".join(IN_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode("ascii") for c in lacking)
+    return text, error.end
+
+
+codecs.register_error(_plain.__name__, _plain)
