@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,11 +16,13 @@ from headstart import __version__
 from headstart.errors import HeadstartError
 from headstart.options import Options, days, whole_number
 from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
+from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.threads import yield_when_busy
 
 EXIT_CODES = """\
 exit codes: 0 done, and nothing found; 1 findings of check and verify, or the machine cannot go on (disk, memory,
 rights); 2 what was asked cannot be done (options, images, a folder); 130 interrupted; 141 nobody reads the output"""
+WRITTEN_THERE = "what is made is written there; copy the folder to where it can be"
 EXAMPLES = 3  # that are shown of a finding
 
 
@@ -55,6 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
     compare.set_defaults(command=run_compare)
     _add_place(compare)
     _add_options(compare)
+    _add_json(compare, "print what comparison.json keeps in place of the table")
 
     curve = commands.add_parser(
         "learning-curve", help="compare on more and more training images: what more would bring, who catches up when"
@@ -70,12 +73,13 @@ def make_parser() -> argparse.ArgumentParser:
         "10000 that there are, and all)",
     )
     _add_options(curve)
+    _add_json(curve, "print what curve.json keeps in place of the table")
 
     check = commands.add_parser("check", help="look a data set over: exit code 0 where it is clean, 1 with findings")
     check.set_defaults(command=run_check)
     _add_place(check)
     _add_options(check, "data_dir", "offline")
-    check.add_argument("--json", type=Path, metavar="FILE", help="write all findings there")
+    _add_json(check, "print all findings, with their examples")
 
     verify = commands.add_parser(
         "verify", help="check a run's files and recompute its numbers: exit code 0 where all is right, 1 with findings"
@@ -87,6 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="a comparison's folder, such as runs/cifar10-1, one run in it, or that of a learning curve",
     )
+    _add_json(verify, "print what was found")
 
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
@@ -95,7 +100,7 @@ def make_parser() -> argparse.ArgumentParser:
     show.add_argument("--output", type=Path, metavar="FILE.png", help="default: <data set>.png")
 
     for name, run, words in (
-        ("report", run_report, "make a comparison's table, figures and report.html again, from its folder alone"),
+        ("report", run_report, "make table, figures and report.html again, from the folder alone; or a curve's figure"),
         ("slides", run_slides, "make a presentation of a comparison: slides.pdf, in its folder"),
     ):
         again = commands.add_parser(name, help=words)
@@ -119,6 +124,10 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="cifar10 (default), a folder (<class>/... or {train,val,test}/<class>/...) or a CSV (path,label[,split])",
     )
+
+
+def _add_json(parser: argparse.ArgumentParser, words: str) -> None:
+    parser.add_argument("--json", action="store_true", help=f"{words}, as JSON: docs/json.md")
 
 
 def _add_options(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -169,7 +178,7 @@ def _typed(read: Callable[[Any], Any]) -> Callable[[str], Any]:
     return typed
 
 
-def run_compare(*, typed: str, data: str, **options: Any) -> None:
+def run_compare(*, typed: str, data: str, json: bool, **options: Any) -> None:
     """`headstart compare`."""
     started = time.perf_counter()  # torch is still to be imported
     asked = Options.of({**options, "command": typed})
@@ -177,17 +186,19 @@ def run_compare(*, typed: str, data: str, **options: Any) -> None:
     from headstart.experiments.compare import run_comparison
     from headstart.report.screen import print_comparison
 
-    print_comparison(run_comparison(data, asked, started))
+    comparison = run_comparison(data, asked, started)
+    _print_json(comparison.as_json()) if json else print_comparison(comparison)
 
 
-def run_learning_curve(*, typed: str, data: str, sizes: list[int | str] | None, **options: Any) -> None:
+def run_learning_curve(*, typed: str, data: str, sizes: list[int | str] | None, json: bool, **options: Any) -> None:
     """`headstart learning-curve`."""
     asked = Options.of({**options, "command": typed})
     yield_when_busy()
     from headstart.experiments.learning_curve import run_learning_curve
     from headstart.report.learning_curve import print_curve
 
-    print_curve(run_learning_curve(data, sizes, asked))
+    curve = run_learning_curve(data, sizes, asked)
+    _print_json(curve.as_json()) if json else print_curve(curve)
 
 
 def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
@@ -211,25 +222,26 @@ def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
     print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_place()}")
 
 
-def run_check(*, typed: str, data: str, json: Path | None, **options: Any) -> None:
+def run_check(*, typed: str, data: str, json: bool, **options: Any) -> None:
     """`headstart check`: what was found on standard output; exit code 1 where a person should look at it."""
     from headstart.data.audit import check
-    from headstart.results.files import write_json
 
     found = check(data, **options)
-    if json is not None:
-        write_json(json, found.as_json())
-    print("\n".join(found.lines(examples=EXAMPLES)))
+    _print_json(found.as_json()) if json else print("\n".join(found.lines(examples=EXAMPLES)))
     if found.faults:
         sys.exit(FAILED)
 
 
-def run_verify(*, typed: str, folder: Path) -> None:
+def run_verify(*, typed: str, folder: Path, json: bool) -> None:
     """`headstart verify`: what is wrong on standard output, and exit code 1; one line where nothing is."""
     from headstart.results.verification import verify
 
     findings = verify(folder)
-    print("\n".join(findings) or f"{folder}: every file is as it was written, every score follows from its predictions")
+    if json:
+        _print_json({"folder": str(folder), "findings": findings})
+    else:
+        right = f"{folder}: every file is as it was written, every score follows from its predictions"
+        print("\n".join(findings) or right)
     if findings:
         sys.exit(FAILED)
 
@@ -239,6 +251,7 @@ def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> N
     from headstart.data.load import load
     from headstart.experiments.show import show
 
+    refuse_unwritable(output or Path(), "name another file with --output")
     dataset = load(data, **options)
     print(show(dataset, output or Path(f"{dataset.name}.png")))
 
@@ -246,8 +259,17 @@ def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> N
 def run_report(*, typed: str, folder: Path) -> None:
     """`headstart report`."""
     from headstart.report.html import write_report
+    from headstart.report.learning_curve import write_figure
     from headstart.results.comparison import compare_runs
+    from headstart.results.learning_curve import read_curve
+    from headstart.results.runs import is_curve
 
+    refuse_unwritable(folder, WRITTEN_THERE)
+    if is_curve(folder):
+        curve = read_curve(folder)
+        curve.save()
+        print(write_figure(curve))
+        return
     comparison = compare_runs(folder)
     comparison.save()
     print(write_report(comparison))
@@ -258,8 +280,16 @@ def run_slides(*, typed: str, folder: Path) -> None:
     from headstart.report.slides import write_slides
     from headstart.results.comparison import compare_runs
 
+    refuse_unwritable(folder, WRITTEN_THERE)
     print(write_slides(compare_runs(folder)))
 
 
 def _size(text: str) -> int | str:
     return text if text == "all" else _typed(whole_number)(text)
+
+
+def _print_json(content: Mapping[str, Any]) -> None:
+    """All that goes to standard output; messages are on standard error."""
+    from headstart.results.files import json_text
+
+    print(json_text(content), end="")

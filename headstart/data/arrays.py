@@ -10,6 +10,7 @@ from headstart.data.dataset import Dataset, collection_of, digests_of
 from headstart.data.decode import fitted
 from headstart.data.splits import cut_missing, parts_to_cut, refuse_unusable, split_of
 from headstart.errors import HeadstartError
+from headstart.options import given, seed, text
 
 SMALLEST = 8  # pixels a side: the networks from scratch halve an image three times
 
@@ -30,6 +31,8 @@ def from_arrays(
     cut. Raises HeadstartError for other shapes and types, images below SMALLEST pixels, labels without a name, classes
     with too few images, and splits that leave a part, or a class in it, without an image.
     """
+    class_names, name = given("class_names", class_names, _names), given("name", name, text)
+    split_seed = given("split_seed", split_seed, seed)
     pixels, numbers = np.asarray(images), np.asarray(labels)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
@@ -51,8 +54,8 @@ def from_arrays(
             f"labels run from {numbers.min()} to {numbers.max()}: they must be indices into two or more class names, "
             f"and there are {len(class_names)}"
         )
-    given = np.full(len(pixels), "", "<U5") if splits is None else np.asarray(splits, dtype=np.str_)
-    if given.shape != numbers.shape or not set(given) <= {"", "train", "val", "test"}:
+    words = np.full(len(pixels), "", "<U5") if splits is None else np.asarray(splits, dtype=np.str_)
+    if words.shape != numbers.shape or not set(words) <= {"", "train", "val", "test"}:
         raise HeadstartError(f"splits must be {len(pixels):,} words, each train, val or test")
     if pixels.shape[1] != pixels.shape[2]:
         pixels = np.stack([fitted(np.broadcast_to(each, (*each.shape[:2], 3)), max(each.shape)) for each in pixels])
@@ -60,11 +63,18 @@ def from_arrays(
     numbers = numbers.astype(np.int64)
     digests = digests_of(pixels)
     groups = np.unique(digests, return_inverse=True)[1]  # identical images stay together
-    split = split_of(cut_missing(given, numbers, groups, split_seed, class_names))
+    split = split_of(cut_missing(words, numbers, groups, split_seed, class_names))
     refuse_unusable(split, numbers, class_names, name)
     collection = collection_of(name, "".join(digests))
-    cut = parts_to_cut(given)
+    cut = parts_to_cut(words)
     about = (name, pixels, numbers, tuple(class_names), (split,), "arrays in memory", collection)
     made = Dataset(*about, groups=groups, cut=cut)
     made.__dict__.update(digests=digests)
     return made
+
+
+def _names(value: Sequence[str]) -> tuple[str, ...]:
+    """Each of several names, in their order; two may be the same."""
+    if isinstance(value, str):
+        raise ValueError("is one name, not several")
+    return tuple(text(each) for each in value)

@@ -12,7 +12,8 @@ import numpy as np
 from headstart.data.cifar10 import sources as cifar10
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
-from headstart.options import Options
+from headstart.options import Options, given, path, seed
+from headstart.runtime.failures import machine_errors
 
 Loader = Callable[[Path | None, bool, int], Dataset]
 """(data_dir, offline, split_seed) -> Dataset"""
@@ -20,6 +21,7 @@ Loader = Callable[[Path | None, bool, int], Dataset]
 DATASETS: dict[str, Loader] = {"cifar10": cifar10.load}
 
 
+@machine_errors()
 def load(
     data: str | Path,
     *,
@@ -44,12 +46,17 @@ def load(
 
     Raises HeadstartError for an unknown name, an impossible `train_limit`, and data that cannot be had.
     """
-    if train_limit is not None and train_limit < 1:
-        raise HeadstartError(f"the train limit is a number of images, at least 1: {train_limit} is not")
+    place, split_seed = given("data", data, path), given("split_seed", split_seed, seed)
+    Options.of(
+        {
+            **{"data_dir": data_dir, "offline": offline, "train_limit": train_limit},
+            **{"image_size": image_size, "max_bad": max_bad},
+        }
+    )
     if data in DATASETS:
         dataset = DATASETS[str(data)](None if data_dir is None else Path(data_dir), offline, split_seed)
     else:
-        dataset = _load_own(Path(data), data_dir, split_seed, image_size, max_bad)
+        dataset = _load_own(place, data_dir, split_seed, image_size, max_bad)
     return dataset if train_limit is None else limited(dataset, train_limit, split_seed)
 
 

@@ -80,6 +80,7 @@ def compare(data: Data = "cifar10", strategies: Sequence[str] | None = None, **o
 def run_comparison(data: Data, options: Options, started: float | None = None) -> Comparison:
     """`compare`, with its options read. started: when it was asked for, by `time.perf_counter` (None: now)."""
     started = time.perf_counter() if started is None else started
+    refuse_no_data(data)
     runs.refuse_taken(options.output)
     trackers.refuse_missing(options.log)
     with settings_kept():
@@ -284,6 +285,12 @@ def trial_of(
     return Trial(candidate, split, seed, setting, None, seconds)
 
 
+def refuse_no_data(data: Data) -> None:
+    """Raise HeadstartError for what gives no data set."""
+    if not (isinstance(data, Dataset | str | Path) or callable(data)):
+        raise HeadstartError(f"data: {data!r} is no data set, name, folder or CSV, nor a function that gives one")
+
+
 def data_of(data: Data, options: Options) -> Dataset:
     """The data set that is meant, loaded where it was not; HeadstartError for options that come too late for it."""
     found = _loaded(data, options)
@@ -296,7 +303,10 @@ def _loaded(data: Data, options: Options) -> Dataset:
         return load(data, **{key: getattr(options, key) for key in OF_DATA})
     if late := options.changed("data_dir", "max_bad"):
         raise HeadstartError(f"{late[0]} is for data that `load` is to find: give it to `load`")
-    return data if isinstance(data, Dataset) else data()
+    found = data if isinstance(data, Dataset) else data()
+    if not isinstance(found, Dataset):
+        raise HeadstartError(f"data: the function gave {found!r}, no data set")
+    return found
 
 
 def examine(data: Dataset, strict: bool) -> Audit:

@@ -11,8 +11,9 @@ from headstart import __version__
 from headstart.data.dataset import Dataset
 from headstart.data.load import limited
 from headstart.errors import HeadstartError
-from headstart.experiments.compare import Data, data_of, find_weights, run_comparison
-from headstart.options import NO_LIMIT, OF_RESULT, Options, whole_number
+from headstart.experiments.compare import Data, data_of, find_weights, refuse_no_data, run_comparison
+from headstart.options import ALL, NO_LIMIT, OF_RESULT, Options, given
+from headstart.options import sizes as read_sizes
 from headstart.report.learning_curve import write_figure
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
@@ -22,7 +23,6 @@ from headstart.runtime.console import say
 from headstart.runtime.failures import machine_errors
 
 SIZES = (100, 300, 1000, 3000, 10_000)  # and all: what is tried unless asked otherwise
-ALL = "all"
 LOADED: dict[str, Any] = {"data_dir": None, "max_bad": Options().max_bad}  # options of data that is loaded already
 ONE_SPLIT = "none"  # all sizes are tested on the same images
 
@@ -47,7 +47,7 @@ def learning_curve(
     """
     if strategies is not None:
         options["strategies"] = strategies
-    return run_learning_curve(data, sizes, Options.of(options))
+    return run_learning_curve(data, None if sizes is None else given("sizes", sizes, read_sizes), Options.of(options))
 
 
 @machine_errors()
@@ -59,6 +59,7 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     options = replace(options, folds=ONE_SPLIT)
     if sizes is not None and len({str(size) for size in sizes}) < 2:
         raise HeadstartError(f"a learning curve needs two sizes or more, and {len(sizes)} was given")
+    refuse_no_data(data)
     runs.refuse_taken(options.output, "learning curve")
     weights = find_weights(options)
     data = data_of(data, options)
@@ -96,7 +97,7 @@ def chosen_sizes(data: Dataset, sizes: Sequence[int | str] | None = None) -> lis
     most = len(data.train)
     if sizes is None:
         sizes = [*(size for size in SIZES if len(data.class_names) <= size < most), ALL]
-    chosen = sorted({most if size == ALL else whole_number(size) for size in sizes})
+    chosen = sorted({most if size == ALL else int(size) for size in sizes})
     if len(chosen) < 2:
         raise HeadstartError(
             f"a learning curve needs two sizes or more, and {data.name} with {most:,} training images gives "

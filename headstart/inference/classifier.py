@@ -16,9 +16,9 @@ from headstart.data.store import LARGEST
 from headstart.errors import HeadstartError
 from headstart.models.build import from_spec
 from headstart.models.network import Network
+from headstart.options import given, path
 from headstart.results import runs
 from headstart.results.files import reading, write_bytes
-from headstart.runtime.places import place_of
 from headstart.runtime.text import shown
 
 BATCH_PIXELS = 2**21  # of a batch of squares: the first maps of a backbone take about 60 bytes for each
@@ -89,16 +89,16 @@ class Classifier:
             seconds.append(time.perf_counter() - started)
         return 1000 * float(np.median(seconds[3:]))
 
-    def save(self, path: Path) -> None:
+    def save(self, file: Path) -> None:
         """Write all weights, and the temperature, to a safetensors file."""
         tensors = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        write_bytes(path, save(tensors | {TEMPERATURE: torch.tensor(self.temperature, dtype=torch.float64)}))
+        write_bytes(file, save(tensors | {TEMPERATURE: torch.tensor(self.temperature, dtype=torch.float64)}))
 
     @classmethod
     def load(cls, folder: str | Path) -> Classifier:
         """Read back the classifier of a run's folder (.../<candidate>/<split>-seed<n>); HeadstartError where it has
         none."""
-        run = runs.Run(place_of(folder, "folder"))
+        run = runs.Run(given("folder", folder, path))
         if not runs.has_model(run.folder) and not (run.folder / runs.CONFIG).exists():
             raise HeadstartError(f"{shown(run.folder)} is no run's folder: {runs.why_none(run.folder)}")
         config = run.config

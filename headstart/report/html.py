@@ -163,7 +163,8 @@ def _images(comparison: Comparison) -> dict[str, Any]:
 
 def _doubts(comparison: Comparison) -> dict[str, Any]:
     """What the audit found, the scores without leaked test images, and labels that may be wrong."""
-    findings = (runs.read_beside(comparison.folder, runs.AUDIT) or {"findings": []})["findings"]
+    audit = runs.read_beside(comparison.folder, runs.AUDIT)
+    findings = [] if audit is None else audit["findings"]
     pictures = read_pictures(comparison.folder)
     jpegs = [charts.data_uri(jpeg, "jpeg") for jpeg in pictures.suspects] if pictures else []
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from headstart.report.drawing import MUTED, WIDTH, Point, colours, label_points,
 from headstart.report.figures import DASHES
 from headstart.report.screen import WIDTH_OF_A_FILE
 from headstart.results import runs
+from headstart.results.checksums import renew_checksums
 from headstart.results.files import write_bytes
 from headstart.results.learning_curve import Curve
 from headstart.runtime.console import Screen
@@ -89,9 +91,12 @@ def _about(images: int) -> str:
     return f"{round(images, 1 - int(math.log10(max(images, 1)))):,}"
 
 
-def write_figure(curve: Curve) -> None:
-    """Draw the learning curve into its folder."""
-    write_bytes(curve.folder / runs.CURVE_FIGURE, png(learning_curve(curve)))
+def write_figure(curve: Curve) -> Path:
+    """Draw the learning curve into its folder; returns the path of the picture."""
+    path = curve.folder / runs.CURVE_FIGURE
+    write_bytes(path, png(learning_curve(curve)))
+    renew_checksums(curve.folder, runs.CURVE_FIGURE)
+    return path
 
 
 @styled

@@ -14,6 +14,7 @@ import pandas as pd
 from headstart.errors import HeadstartError
 from headstart.evaluation.scores import METRICS, SCORES, with_interval
 from headstart.evaluation.statistics import interval
+from headstart.options import given, path
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.doubts import Audited, suspects, without_leaks
@@ -162,10 +163,11 @@ def compare_runs(
     see `decide`; by default as in the folder's comparison.json, if there is one. Raises HeadstartError when no run is
     finished or when two were tested on different data.
     """
+    folder = given("folder", folder, path)
     found = runs.find_runs(folder)
     if not found:
         raise HeadstartError(f"{shown(folder)} holds no finished run: {runs.why_none(folder)}")
-    before = runs.read_beside(folder, runs.COMPARISON) or {}
+    before: Mapping[str, Any] = runs.read_beside(folder, runs.COMPARISON) or {}
     request = read_request(folder)
     asked: dict[str, Any] = {"prefer": prefer, "metric": metric, "margin": margin}
     asked |= {key: before.get("verdict", {}).get(key) for key, value in asked.items() if value is None}
@@ -186,7 +188,8 @@ def compare_runs(
     gone = dropped(found, trials, SCORES[METRICS[metric]], audit.clean, audit.units)
     costs = {
         name: {
-            key: float(np.mean([row[key] for row in rows if row["candidate"] == name])) for key in (FIT, LATENCY, SIZE)
+            key: float(np.mean([run.metrics[key] for run in found if run.candidate == name]))
+            for key in (FIT, LATENCY, SIZE)
         }
         for name in passes
     }

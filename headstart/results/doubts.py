@@ -34,7 +34,7 @@ class Audited:
     @classmethod
     def of(cls, folder: Path, images: int) -> Audited:
         """Read from a comparison's folder; where it has none, nothing is leaked."""
-        said = runs.read_beside(folder, runs.AUDIT) or {}
+        said: Mapping[str, Any] = runs.read_beside(folder, runs.AUDIT) or {}
         leaked = said.get("leaked_test_images", [])
         units = np.arange(images)
         for places in said.get("copies_within_test", []):

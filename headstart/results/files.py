@@ -88,10 +88,13 @@ def read_arrays(path: Path, instead: str = ONE_OF_A_RUN) -> Saved:
     return found
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read one of the run folder's CSVs; raises as `read_json` does."""
+def read_table(path: Path, *columns: str) -> pd.DataFrame:
+    """Read one of the run folder's CSVs that has at least these columns, and a row; raises as `read_json` does."""
     with reading(path):
-        return pd.read_csv(path)
+        table = pd.read_csv(path)
+        if not {*columns} <= {*table.columns} or table.empty:
+            raise ValueError(f"it has no column {', '.join(columns)} with something in it")
+    return table
 
 
 @contextmanager

@@ -19,7 +19,9 @@ from headstart.evaluation.learning_curve import (
     crossing,
     fit_learning_curve,
 )
+from headstart.options import given, path
 from headstart.results import runs
+from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison, compare_runs
 from headstart.results.files import json_text, read_json, table_text, write_text
 from headstart.results.request import read_request
@@ -132,6 +134,7 @@ class Curve:
         """Write curve.json and curve.csv into the folder."""
         for name, text in self.files.items():
             write_text(self.folder / name, text)
+        renew_checksums(self.folder, *self.files)
 
 
 def read_curve(folder: Path) -> Curve:
@@ -140,6 +143,7 @@ def read_curve(folder: Path) -> Curve:
     Raises HeadstartError where fewer than two sizes are finished, and where two differ in more than the number of
     training images and what follows from it: in data, recipe or the weights that they start from.
     """
+    folder = given("folder", folder, path)
     if not folder.is_dir():
         raise HeadstartError(f"{shown(folder)} is no learning curve: {runs.why_none(folder)}")
     request = _request(folder)

@@ -100,7 +100,7 @@ class Run:
     @cached_property
     def history(self) -> pd.DataFrame:
         """One row an epoch: epoch, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate."""
-        return read_table(self.folder / HISTORY)
+        return read_table(self.folder / HISTORY, "epoch")
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class NewerSchemaError(HeadstartError):
     """A run folder was written by a newer headstart than this one."""
 
 
-def checked(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+def checked(content: Saved, folder: Path) -> Saved:
     """The content of a JSON file of a run folder; NewerSchemaError where a newer headstart wrote it."""
     schema = content.get("schema", 1)
     if isinstance(schema, int) and schema <= SCHEMA:
@@ -159,7 +159,7 @@ def checked(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     )
 
 
-def read_beside(folder: Path, name: str) -> Mapping[str, Any] | None:
+def read_beside(folder: Path, name: str) -> Saved | None:
     """A JSON file of a comparison or learning curve that lies beside its runs, all of which are told without it; None
     where it is not there."""
     path = folder / name
@@ -197,6 +197,14 @@ def refuse_taken(output: Path | None, what: str = "comparison") -> None:
 def kind_of(folder: Path) -> str:
     """What was asked for in a folder that has a request.json: "comparison" or "learning curve"."""
     return checked(read_json(folder / REQUEST, ONE_BESIDE_RUNS), folder)["kind"]
+
+
+def is_curve(folder: Path) -> bool:
+    """Whether a folder is that of a learning curve, finished or not."""
+    if (folder / CURVE).exists() or find_runs(folder):
+        return (folder / CURVE).exists()
+    asked = read_beside(folder, REQUEST)
+    return asked is not None and asked.get("kind") == "learning curve"
 
 
 @contextmanager
@@ -264,10 +272,10 @@ def why_none(folder: Path) -> str:
     if own := find_runs(folder):
         return f"it is a comparison: name one run in it, such as {shown(own[0].folder)}"
     above = folder.resolve().parent.parent
-    if (folder / CURVE).exists() or sizes:
+    if sizes or is_curve(folder):
         return "it is a learning curve" + (f": name one of its sizes, such as {shown(sizes[-1])}" if sizes else "")
     if any((folder / name).exists() for name in (METRICS, PREDICTIONS, CONFIG, MODEL)):
-        if find_runs(above):
+        if any((above / name).exists() for name in (REQUEST, COMPARISON)):
             return f"it is one run: name its comparison, {shown(above)}"
         return "it is one run without its comparison: `verify` and Classifier.load take that, nothing else does"
     if comparisons:

@@ -32,7 +32,7 @@ LONGEST = 60  # letters of a value that is told
 def verify(folder: Path) -> list[str]:
     """What is wrong with a comparison's folder, that of one run in it, or a learning curve's: a line a finding, none
     where all is right. Raises HeadstartError for a folder that is none of these, or that a newer headstart wrote."""
-    if (folder / runs.CURVE).exists():
+    if runs.is_curve(folder):
         return [*changed_files(folder), *_wrong_in_sizes(folder), *_wrong_in_curve(folder)]
     if (folder / runs.COMPARISON).exists() or runs.find_runs(folder):
         return [

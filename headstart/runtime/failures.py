@@ -46,14 +46,14 @@ KNOWN = (
     ),
     Known(
         r"BrokenProcessPool|TerminatedWorker|worker process .*terminated",
-        "a process that did a part of the work was killed, most likely as memory ran out: free some, run again",
+        "a process that did part of the work was killed, as memory ran out, most likely: free some, run again",
     ),
     Known(r"can't start new thread|^BlockingIOError", "no further process or thread may be started: see `ulimit -u`"),
     Known(r"Too many open files", "too many files are open at once: see `ulimit -n`"),
     Known(r"File too large|os error 27\b", "a file is larger than may be written here{place}: see `ulimit -f`"),
     Known(
         r"Read-only file system|attempt to write a readonly|unable to open database file|os error 30\b",
-        "what is to be written is on a file system that cannot be{place}: name another place (--output, HEADSTART_CACHE)",
+        "a file system or database cannot be written{place}: name another place (--output, HEADSTART_CACHE)",
     ),
     Known(
         r"^PermissionError|Permission denied",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from headstart.errors import HeadstartError, MachineError
+from headstart.errors import MachineError
 
 PROBE_BYTES = 2**20  # that are written to find out: less than the smallest run takes
 
@@ -65,10 +65,3 @@ def _nearest(place: Path) -> Path:
             if place == place.parent:
                 raise  # the folder that we were started in is gone
             place = place.parent
-
-
-def place_of(value: object, name: str) -> Path:
-    """A path that was given from Python as the argument `name`; HeadstartError where it is none."""
-    if not isinstance(value, str | os.PathLike):
-        raise HeadstartError(f"{name} must be a path, as text or pathlib.Path; got {value!r}")
-    return Path(os.fspath(value))

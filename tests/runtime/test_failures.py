@@ -62,7 +62,7 @@ KINDS = {  # what is raised: what is said of it
         OSError(errno.EFBIG, os.strerror(errno.EFBIG), "big"),
         "larger than may be written here",
     ),
-    "read-only": (OSError(errno.EROFS, os.strerror(errno.EROFS), "cd"), "on a file system that cannot be (cd)"),
+    "read-only": (OSError(errno.EROFS, os.strerror(errno.EROFS), "cd"), "cannot be written (cd)"),
     "no right": (PermissionError(errno.EACCES, "Permission denied", "theirs"), "no right to read or write (theirs)"),
     "memory of the GPU": (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "out of memory: take a smaller"),
     "memory": (MemoryError(), "out of memory: take a smaller --image-size"),
