@@ -19,12 +19,12 @@ from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.doubts import Audited, suspects, without_leaks
 from headstart.results.files import json_text, table_text, write_text
-from headstart.results.passes import Pass, dropped, passes_of, tested
+from headstart.results.passes import Pass, dropped, passes_of, refuse_copies, refuse_other_labels, tested
 from headstart.results.request import read_request
 from headstart.results.scores import evaluated
 from headstart.results.trivial import trivial_answers
 from headstart.results.verdict import FIT, LATENCY, SIZE, Verdict, beside, decide
-from headstart.runtime.text import shown
+from headstart.runtime.text import html_table, shown
 
 if TYPE_CHECKING:
     from headstart import Classifier
@@ -146,6 +146,22 @@ class Comparison:
             write_text(self.folder / name, text)
         renew_checksums(self.folder, *self.files)
 
+    def _repr_html_(self) -> str:
+        """In a notebook: a row a candidate, and which to take."""
+        rows = []
+        for name, row in self.table().iterrows():
+            low, high = (100 * self.summary[str(name)]["accuracy"][end] for end in ("low", "high"))
+            rows.append(
+                (name, f"{100 * row.accuracy:.2f} %", f"{low:.1f} to {high:.1f} %", f"{row.fit_seconds:,.0f} s")
+            )
+        return html_table(
+            f"{self.dataset['name']}: {self.dataset['test']:,} test images",
+            ("", "accuracy", "95 %", "fit"),
+            rows,
+            "" if self.is_complete else f"{len(self.runs)} of {self.planned} runs so far",
+            f"Take {self.recommended}. {self.because}",
+        )
+
     @property
     def best(self) -> Classifier:
         """The classifier to take home, ready to predict."""
@@ -172,7 +188,7 @@ def compare_runs(
     asked: dict[str, Any] = {"prefer": prefer, "metric": metric, "margin": margin}
     asked |= {key: before.get("verdict", {}).get(key) for key, value in asked.items() if value is None}
     found = _in_order(found, before, request)
-    _refuse_copies(found)
+    refuse_copies(found)
     configs = [run.config for run in found]
     for run, config in zip(found, configs, strict=True):
         if any(config["dataset"].get(key) != configs[0]["dataset"].get(key) for key in SAME):
@@ -181,7 +197,7 @@ def compare_runs(
             )
     backbones = [config["backbone"] for config in configs]
     rows, passes = [_row(run) for run in found], passes_of(found)
-    _refuse_other_labels(passes)
+    refuse_other_labels(passes)
     audit = Audited.of(folder, found[0].images)
     trials = request["trials"] if request else rows
     metric = asked["metric"] or "accuracy"
@@ -241,27 +257,6 @@ def _dataset(found: Sequence[runs.Run], trials: Sequence[Mapping[str, Any]]) -> 
     about = dict(found[0].config["dataset"])
     splits = {trial["split"] for trial in trials}
     return about | {"test": about["tested"], "folds": len(splits)} if len(splits) > 1 else about
-
-
-def _refuse_other_labels(passes: Mapping[str, Sequence[Pass]]) -> None:
-    """Raise HeadstartError where two passes were tested on different labels."""
-    labels = np.full(next(iter(passes.values()))[0].images, -1)
-    for each in (each for of_candidate in passes.values() for each in of_candidate):
-        known = (labels >= 0) & (each.labels >= 0)
-        if not np.array_equal(labels[known], each.labels[known]):
-            raise HeadstartError(f"{each.runs[0].folder} was tested on other labels than the runs beside it")
-        labels = np.where(each.labels >= 0, each.labels, labels)
-
-
-def _refuse_copies(found: Sequence[runs.Run]) -> None:
-    """Raise HeadstartError where one run lies in the folder twice: it would count as two."""
-    first: dict[tuple[str, str, int], runs.Run] = {}
-    for run in found:
-        if (other := first.setdefault((run.candidate, run.split, run.seed), run)) is not run:
-            raise HeadstartError(
-                f"{shown(run.folder)} and {shown(other.folder)} are both {run.candidate} on {run.split} with seed "
-                f"{run.seed}: take one of them out of the folder"
-            )
 
 
 def _in_order(

@@ -25,7 +25,7 @@ from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison, compare_runs
 from headstart.results.files import json_text, read_json, table_text, write_text
 from headstart.results.request import read_request
-from headstart.runtime.text import shown
+from headstart.runtime.text import html_table, shown
 
 # What may differ between sizes: of few images more epochs are trained, of many a time limit leaves less.
 FOLLOWS_SIZE = ("epochs", "validate_every", "look_every", "patience", "views")
@@ -105,6 +105,18 @@ class Curve:
             for other in self.candidates
             if scratch not in pretrained and other in pretrained
         }
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the accuracy of each candidate by training images, and which to take with all of them."""
+        table, most = self.table(), self.largest
+        rows = [(f"{size:,}", *(f"{100 * value:.2f} %" for value in row)) for size, *row in table.itertuples()]
+        return html_table(
+            f"{most.dataset['name']}: accuracy on {self.test_images:,} test images",
+            ("training images", *self.candidates),
+            rows,
+            f"With {max(self.comparisons):,} training images: take {most.recommended}. {most.because}",
+            self.no_law or "",
+        )
 
     def as_json(self) -> dict[str, Any]:
         """What curve.json keeps and `headstart learning-curve --json` prints: docs/json.md."""

@@ -108,21 +108,24 @@ def test_arrays_are_audited_by_their_place_in_a_split():
     assert leak.examples == ("test image 2 = train image 1",)
 
 
-@pytest.mark.parametrize("clean", [True, False])
-def test_the_command_says_it_and_exits_by_it(photos, clean, capsys, tmp_path):
-    (photos / "train" / "cat" / "notes.txt").write_text("mine")
-    if not clean:
-        (photos / "test" / "cat" / "copy.bmp").write_bytes(encoded(picture(3), "BMP"))
-    arguments = ["check", str(photos), "--json", str(tmp_path / "found.json")]
+def said_by(arguments, clean, capsys) -> str:
     if clean:
         main(arguments)
     else:
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 1
-    printed = capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_the_command_says_it_and_exits_by_it(photos, clean, capsys):
+    (photos / "train" / "cat" / "notes.txt").write_text("mine")
+    if not clean:
+        (photos / "test" / "cat" / "copy.bmp").write_bytes(encoded(picture(3), "BMP"))
+    printed, saved = (said_by(["check", str(photos), *more], clean, capsys) for more in ([], ["--json"]))
     assert "1 left aside: not images by their ending" in printed
     assert ("test/cat/copy.bmp = train/cat/3.png" in printed) is not clean
-    saved = json.loads((tmp_path / "found.json").read_text())
+    saved = json.loads(saved)
     assert len(saved["findings"]) == (1 if clean else 2)
     assert saved["leaked_test_images"] == ([] if clean else [6])
