@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,9 +15,14 @@ from typing import Any, NoReturn
 from headstart import __version__
 from headstart.errors import HeadstartError
 from headstart.options import Options, days, path, whole_number
+from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
+from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.threads import yield_when_busy
 
-FINDINGS, USER_ERROR = 1, 2
+EXIT_CODES = """\
+exit codes: 0 done, and nothing found; 1 findings of check and verify, or the machine cannot go on (disk, memory,
+rights); 2 what was asked cannot be done (options, images, a folder); 130 interrupted; 141 nobody reads the output"""
+WRITTEN_THERE = "what is made is written there; copy the folder to where it can be"
 EXAMPLES = 3  # that are shown of a finding
 
 
@@ -30,27 +35,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. What goes wrong is one line: exit code 2 where the user can put it right, 1 where the machine
-    cannot go on (disk, permission, memory), 130 after Ctrl-C."""
+    """Run one command. What goes wrong is one line, and an exit code: EXIT_CODES."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = vars(make_parser().parse_args(arguments))
-    command = options.pop("command")
-    try:
+    with ending_in_a_line():
+        options = vars(make_parser().parse_args(arguments))
+        command = options.pop("command")
         command(typed=shlex.join(["headstart", *arguments]), **options)
-    except HeadstartError as error:
-        sys.exit(_said(f"headstart: {error}", USER_ERROR))
-    except KeyboardInterrupt:
-        sys.exit(_said("headstart: interrupted; finished runs are kept", 130))
-    except OSError as error:
-        sys.exit(
-            _said(
-                f"headstart: {error.strerror or error}: {error.filename or 'no file named'}; finished runs are kept", 1
-            )
-        )
-    except (MemoryError, RuntimeError) as error:
-        if type(error).__name__ not in ("MemoryError", "OutOfMemoryError"):
-            raise
-        sys.exit(_said("headstart: out of memory: take a smaller --image-size, or other strategies", 1))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -58,6 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="headstart",
         description="Does a pre-trained network give you a head start on your images, and how much should you retrain?",
+        epilog=EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"headstart {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
@@ -66,6 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
     compare.set_defaults(command=run_compare)
     _add_place(compare)
     _add_options(compare)
+    _add_json(compare, "print what comparison.json keeps in place of the table")
 
     curve = commands.add_parser(
         "learning-curve", help="compare on more and more training images: what more would bring, who catches up when"
@@ -81,12 +73,13 @@ def make_parser() -> argparse.ArgumentParser:
         "10000 that there are, and all)",
     )
     _add_options(curve)
+    _add_json(curve, "print what curve.json keeps in place of the table")
 
     check = commands.add_parser("check", help="look a data set over: exit code 0 where it is clean, 1 with findings")
     check.set_defaults(command=run_check)
     _add_place(check)
     _add_options(check, "data_dir", "group", "follow_links", "offline", "fit")
-    check.add_argument("--json", type=path, metavar="FILE", help="write all findings there")
+    _add_json(check, "print all findings, with their examples")
 
     verify = commands.add_parser(
         "verify", help="check a run's files and recompute its numbers: exit code 0 where all is right, 1 with findings"
@@ -98,6 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="a comparison's folder, such as runs/cifar10-1, one run in it, or that of a learning curve",
     )
+    _add_json(verify, "print what was found")
 
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
@@ -106,7 +100,7 @@ def make_parser() -> argparse.ArgumentParser:
     show.add_argument("--output", type=path, metavar="FILE.png", help="default: <data set>.png")
 
     for name, run, words in (
-        ("report", run_report, "make a comparison's table, figures and report.html again, from its folder alone"),
+        ("report", run_report, "make table, figures and report.html again, from the folder alone; or a curve's figure"),
         ("slides", run_slides, "make a presentation of a comparison: slides.pdf, in its folder"),
     ):
         again = commands.add_parser(name, help=words)
@@ -130,6 +124,10 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="cifar10 (default), a folder (<class>/... or {train,val,test}/<class>/...) or a CSV (path,label[,split])",
     )
+
+
+def _add_json(parser: argparse.ArgumentParser, words: str) -> None:
+    parser.add_argument("--json", action="store_true", help=f"{words}, as JSON: docs/json.md")
 
 
 def _add_options(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -180,7 +178,7 @@ def _typed(read: Callable[[Any], Any]) -> Callable[[str], Any]:
     return typed
 
 
-def run_compare(*, typed: str, data: str, **options: Any) -> None:
+def run_compare(*, typed: str, data: str, json: bool, **options: Any) -> None:
     """`headstart compare`."""
     started = time.perf_counter()  # torch is still to be imported
     asked = Options.of({**options, "command": typed})
@@ -188,17 +186,19 @@ def run_compare(*, typed: str, data: str, **options: Any) -> None:
     from headstart.experiments.compare import run_comparison
     from headstart.report.screen import print_comparison
 
-    print_comparison(run_comparison(data, asked, started))
+    comparison = run_comparison(data, asked, started)
+    _print_json(comparison.as_json()) if json else print_comparison(comparison)
 
 
-def run_learning_curve(*, typed: str, data: str, sizes: list[int | str] | None, **options: Any) -> None:
+def run_learning_curve(*, typed: str, data: str, sizes: list[int | str] | None, json: bool, **options: Any) -> None:
     """`headstart learning-curve`."""
     asked = Options.of({**options, "command": typed})
     yield_when_busy()
     from headstart.experiments.learning_curve import run_learning_curve
     from headstart.report.learning_curve import print_curve
 
-    print_curve(run_learning_curve(data, sizes, asked))
+    curve = run_learning_curve(data, sizes, asked)
+    _print_json(curve.as_json()) if json else print_curve(curve)
 
 
 def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
@@ -219,33 +219,37 @@ def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
     for (collection, kind), size in sorted(sizes.items()):
         print(f"  {collection:32} {kind:12} {size / 1e6:10,.1f} MB")
     done = "cleared from" if action == "clear" else f"of {cache.limit_bytes() / 1e9:g} GB in"
-    print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_dir()}")
+    print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_place()}")
 
 
-def run_check(*, typed: str, data: str, json: Path | None, **options: Any) -> None:
+def run_check(*, typed: str, data: str, json: bool, **options: Any) -> None:
     """`headstart check`: what was found on standard output; exit code 1 where a person should look at it."""
     from headstart.data.audit import check
     from headstart.data.summary import WIDTH
-    from headstart.results.files import write_json
 
     found = check(data, **options)
-    if json is not None:
-        write_json(json, found.as_json())
-    print("\n".join([*found.summary, *found.lines(examples=EXAMPLES, width=WIDTH)]))
-    if not found.faults:
-        print("nothing wrong was found")
+    if json:
+        _print_json(found.as_json())
     else:
-        sys.exit(FINDINGS)
+        print("\n".join([*found.summary, *found.lines(examples=EXAMPLES, width=WIDTH)]))
+        if not found.faults:
+            print("nothing wrong was found")
+    if found.faults:
+        sys.exit(FAILED)
 
 
-def run_verify(*, typed: str, folder: Path) -> None:
+def run_verify(*, typed: str, folder: Path, json: bool) -> None:
     """`headstart verify`: what is wrong on standard output, and exit code 1; one line where nothing is."""
     from headstart.results.verification import verify
 
     findings = verify(folder)
-    print("\n".join(findings) or f"{folder}: every file is as it was written, every score follows from its predictions")
+    if json:
+        _print_json({"folder": str(folder), "findings": findings})
+    else:
+        right = f"{folder}: every file is as it was written, every score follows from its predictions"
+        print("\n".join(findings) or right)
     if findings:
-        sys.exit(FINDINGS)
+        sys.exit(FAILED)
 
 
 def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> None:
@@ -255,6 +259,7 @@ def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> N
     from headstart.experiments.show import show
     from headstart.runtime.console import say
 
+    refuse_unwritable(output or Path(), "name another file with --output")
     dataset = load(data, **options)
     for line in summary(dataset):
         say(line)
@@ -264,8 +269,17 @@ def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> N
 def run_report(*, typed: str, folder: Path) -> None:
     """`headstart report`."""
     from headstart.report.html import write_report
+    from headstart.report.learning_curve import write_figure
     from headstart.results.comparison import compare_runs
+    from headstart.results.learning_curve import read_curve
+    from headstart.results.runs import is_curve
 
+    refuse_unwritable(folder, WRITTEN_THERE)
+    if is_curve(folder):
+        curve = read_curve(folder)
+        curve.save()
+        print(write_figure(curve))
+        return
     comparison = compare_runs(folder)
     comparison.save()
     print(write_report(comparison))
@@ -276,6 +290,7 @@ def run_slides(*, typed: str, folder: Path) -> None:
     from headstart.report.slides import write_slides
     from headstart.results.comparison import compare_runs
 
+    refuse_unwritable(folder, WRITTEN_THERE)
     print(write_slides(compare_runs(folder)))
 
 
@@ -283,6 +298,8 @@ def _size(text: str) -> int | str:
     return text if text == "all" else _typed(whole_number)(text)
 
 
-def _said(line: str, code: int) -> int:
-    print(line, file=sys.stderr)
-    return code
+def _print_json(content: Mapping[str, Any]) -> None:
+    """All that goes to standard output; messages are on standard error."""
+    from headstart.results.files import json_text
+
+    print(json_text(content), end="")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +22,7 @@ SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
 LARGEST_SEED = 2**32 - 1
 USUAL_LIMIT, NO_LIMIT = 20 * 60.0, "none"  # seconds that a comparison may take unless asked otherwise
 FOLDS = ("auto", "none")  # beside a number of them
+ALL = "all"  # training images
 DEVICES = ("auto", "cpu", "cuda")
 FITS = STRETCH, CROP, LETTERBOX = ("stretch", "crop", "letterbox")  # how a picture is brought into a square
 
@@ -105,8 +106,8 @@ def days(value: Any) -> float:
 
 def path(value: Any) -> Path:
     """A file or folder; "~" is the home folder, as a shell would have it."""
-    if not isinstance(value, str | os.PathLike):
-        raise ValueError("is not a path")
+    if not isinstance(value, str | os.PathLike) or "\0" in os.fspath(value):
+        raise ValueError("is not a path, as text or pathlib.Path")
     try:
         return Path(value).expanduser()
     except RuntimeError:  # of a user who is not known
@@ -140,8 +141,17 @@ def one_of(choices: tuple[str, ...]) -> Read:
 
 def names(value: Any) -> tuple[str, ...]:
     """One name or several."""
+    if not isinstance(value, str | Iterable):
+        raise ValueError("is neither a name nor several")
     found = (value,) if isinstance(value, str) else tuple(value)
     return tuple(dict.fromkeys(text(each) for each in found))
+
+
+def sizes(value: Any) -> tuple[int | str, ...]:
+    """Several numbers of training images, or ALL."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError("is not several numbers of images")
+    return tuple(ALL if each == ALL else whole_number(each) for each in value)
 
 
 def plans(value: Any) -> tuple[str, ...]:
@@ -160,6 +170,14 @@ def folds(value: Any) -> str:
     if found not in FOLDS and not re.fullmatch(r"([1-9]\d?x)?([2-9]|[1-9]\d)", found):
         raise ValueError("is none of auto, none, a number of folds such as 5, or 3x5: three times five")
     return found
+
+
+def given(name: str, value: Any, read: Read) -> Any:
+    """An argument as `read` reads it; HeadstartError, which names it, where it cannot be."""
+    try:
+        return read(value)
+    except (ValueError, TypeError) as error:
+        raise HeadstartError(f"{name}: {value!r} {error}") from None
 
 
 def option(default: Any, read: Read, help: str, metavar: str | None = None, **how: Any) -> Any:
@@ -275,10 +293,7 @@ class Options:
     def __post_init__(self) -> None:
         for each in fields(self):
             if (value := getattr(self, each.name)) is not None:
-                try:
-                    object.__setattr__(self, each.name, each.metadata["read"](value))
-                except (ValueError, TypeError) as error:
-                    raise HeadstartError(f"{each.name}: {value!r} {error}") from None
+                object.__setattr__(self, each.name, given(each.name, value, each.metadata["read"]))
         if unknown := [name for name in self.strategies if name not in STRATEGIES]:
             raise HeadstartError(f"unknown strategy {unknown[0]!r}{nearest(unknown[0], STRATEGIES)}")
         if not self.strategies:

@@ -76,31 +76,6 @@ def test_a_bad_argument_ends_in_one_clear_line_and_exit_code_2(arguments, said, 
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(
-    ("error", "code", "said"),
-    [
-        (OSError(28, "No space left on device", "somewhere"), 1, "No space left on device: somewhere"),
-        (torch.OutOfMemoryError("CUDA out of memory"), 1, "out of memory: take a smaller --image-size"),
-        (KeyboardInterrupt(), 130, "interrupted; finished runs are kept"),
-    ],
-)
-def test_a_machine_that_cannot_go_on_is_one_line_too(error, code, said, capfd, monkeypatch):
-    def fail(*args, **options):
-        raise error
-
-    monkeypatch.setattr("headstart.data.load.load", fail)
-    with pytest.raises(SystemExit) as ended:
-        main(["show"])
-    assert ended.value.code == code
-    assert said in capfd.readouterr().err
-
-
-def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr("headstart.data.load.load", lambda *args, **options: [][1])
-    with pytest.raises(IndexError):
-        main(["show"])
-
-
 def test_the_module_is_the_command():
     shown = subprocess.run([sys.executable, "-m", "headstart", "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout.startswith("headstart 0.")

@@ -12,7 +12,7 @@ from headstart.data.groups import refuse_crossing
 from headstart.data.labels import checked_names, classes_of, refuse_unfit, split_named
 from headstart.data.splits import cut_missing
 from headstart.errors import HeadstartError
-from headstart.options import Options
+from headstart.options import Options, given, seed, text
 
 SMALLEST = 8  # pixels a side: the networks from scratch halve an image three times
 
@@ -38,6 +38,8 @@ def from_arrays(
     or twice the same, and a group that is in two splits; and UnusableDataError for what `unfit` finds of classes and
     splits.
     """
+    class_names, name = given("class_names", class_names, _names), given("name", name, text)
+    split_seed = given("split_seed", split_seed, seed)
     pixels, numbers = np.asarray(images), np.asarray(labels)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
@@ -63,14 +65,14 @@ def from_arrays(
             f"and there are {len(class_names)}"
         )
     words = [""] * len(pixels) if splits is None else [str(word) for word in splits]
-    given = np.array([split_named(word) or "" for word in words], dtype="<U5")
-    if given.shape != numbers.shape or any(word and not part for word, part in zip(words, given, strict=True)):
+    parts = np.array([split_named(word) or "" for word in words], dtype="<U5")
+    if parts.shape != numbers.shape or any(word and not part for word, part in zip(words, parts, strict=True)):
         raise HeadstartError(f"splits must be {len(pixels):,} words, each train, val or test")
     named = None if groups is None else np.asarray(groups).astype(np.str_)
     if named is not None:
         if named.shape != numbers.shape:
             raise HeadstartError(f"groups must be {len(pixels):,} names or numbers, one an image; got {named.shape}")
-        refuse_crossing(named, given, [f"image {row}" for row in range(len(pixels))])
+        refuse_crossing(named, parts, [f"image {row}" for row in range(len(pixels))])
     if pixels.shape[1] != pixels.shape[2]:
         pixels = np.stack([fitted(np.broadcast_to(each, (*each.shape[:2], 3)), side, fit) for each in pixels])
     pixels = np.array(np.broadcast_to(pixels, (*pixels.shape[:3], 3)))  # a copy: theirs stays theirs
@@ -87,5 +89,12 @@ def from_arrays(
         fit=fit,
     )
     dataset.__dict__.update(digests=digests)
-    refuse_unfit(dataset, given)
-    return cut_missing(dataset, given, split_seed)
+    refuse_unfit(dataset, parts)
+    return cut_missing(dataset, parts, split_seed)
+
+
+def _names(value: Sequence[str]) -> tuple[str, ...]:
+    """Each of several names, in their order; two may be the same."""
+    if isinstance(value, str):
+        raise ValueError("is one name, not several")
+    return tuple(text(each) for each in value)

@@ -13,6 +13,7 @@ import numpy as np
 
 from headstart.errors import HeadstartError
 from headstart.options import Options
+from headstart.runtime.text import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from headstart.data.findings import Finding
 
 PARTS = ("train", "val", "test")
+CLASSES_SHOWN = 20  # in a notebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +152,22 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how many images of each class are in each part, by the first split."""
+        parts = self.parts.values()
+        counts = [np.bincount(part.labels, minlength=len(self.class_names)) for part in parts]
+        rows = [(name, *(f"{of_part[i]:,}" for of_part in counts)) for i, name in enumerate(self.class_names)]
+        height, width, _ = self.image_shape
+        left = len(rows) - CLASSES_SHOWN
+        return html_table(
+            f"{self.name}: {len(self):,} images of {width} x {height} pixels, {len(rows)} classes",
+            ("", *self.parts),
+            [*rows[:CLASSES_SHOWN], ("all", *(f"{len(part):,}" for part in parts))],
+            f"and {left:,} more classes" if left > 0 else "",
+            f"{len(self.splits)} splits, of which this is the first" if len(self.splits) > 1 else "",
+            self.source,
+        )
 
     @property
     def train(self) -> Subset:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from headstart.data.cifar10 import sources as cifar10
 from headstart.data.dataset import Dataset
 from headstart.data.labels import checked
 from headstart.errors import HeadstartError
-from headstart.options import Options, path
+from headstart.options import Options, given, path, seed
+from headstart.runtime.failures import machine_errors
 
 Loader = Callable[[Path | None, bool, int], Dataset]
 """(data_dir, offline, split_seed) -> Dataset"""
@@ -21,6 +23,7 @@ Loader = Callable[[Path | None, bool, int], Dataset]
 DATASETS: dict[str, Loader] = {"cifar10": cifar10.load}
 
 
+@machine_errors()
 def load(
     data: str | Path,
     *,
@@ -52,11 +55,10 @@ def load(
 
     Raises HeadstartError for an unknown name or fit, an impossible `train_limit`, and data that cannot be had.
     """
-    if train_limit is not None and train_limit < 1:
-        raise HeadstartError(f"the train limit is a number of images, at least 1: {train_limit} is not")
-    if not isinstance(data, str | os.PathLike):
-        raise HeadstartError(f"data must be a name or a path, of a folder or CSV; got {type(data).__name__}")
-    fit = Options(fit=fit).fit
+    place, split_seed = given("data", data, path), given("split_seed", split_seed, seed)
+    asked: dict[str, Any] = {"data_dir": data_dir, "offline": offline, "train_limit": train_limit}
+    asked |= {"image_size": image_size, "max_bad": max_bad, "follow_links": follow_links, "fit": fit, "group": group}
+    Options.of(asked)
     if data in DATASETS:
         if group is not None:
             raise HeadstartError(f"--group is for a folder or CSV of your own: {data} has no groups")
@@ -65,7 +67,7 @@ def load(
         dataset = replace(loaded, fit=fit)  # its own images are squares
     else:
         dataset = _load_own(
-            path(data),
+            place,
             data_dir,
             split_seed,
             image_size=image_size,

@@ -45,6 +45,7 @@ from headstart.results.request import begin
 from headstart.results.trivial import write_answers
 from headstart.runtime.console import say
 from headstart.runtime.device import describe, make_fabric, precision_of, settings_kept
+from headstart.runtime.failures import machine_errors
 from headstart.strategies import (
     STRATEGIES,
     Candidate,
@@ -77,11 +78,12 @@ def compare(data: Data = "cifar10", strategies: Sequence[str] | None = None, **o
     return run_comparison(data, Options.of(options))
 
 
+@machine_errors()
 def run_comparison(data: Data, options: Options, started: float | None = None) -> Comparison:
     """`compare`, with its options read. started: when it was asked for, by `time.perf_counter` (None: now)."""
     started = time.perf_counter() if started is None else started
-    if options.output is not None:
-        runs.refuse_taken(options.output)
+    refuse_no_data(data)
+    runs.refuse_taken(options.output)
     trackers.refuse_missing(options.log)
     with settings_kept():
         fabric = make_fabric(options.device)
@@ -286,6 +288,12 @@ def trial_of(
     return Trial(candidate, split, seed, setting, None, seconds)
 
 
+def refuse_no_data(data: Data) -> None:
+    """Raise HeadstartError for what gives no data set."""
+    if not (isinstance(data, Dataset | str | Path) or callable(data)):
+        raise HeadstartError(f"data: {data!r} is no data set, name, folder or CSV, nor a function that gives one")
+
+
 def data_of(data: Data, options: Options) -> Dataset:
     """The data set that is meant, loaded where it was not; HeadstartError for options that come too late for it."""
     found = _loaded(data, options)
@@ -298,7 +306,10 @@ def _loaded(data: Data, options: Options) -> Dataset:
         return load(data, **{key: getattr(options, key) for key in OF_DATA})
     if late := options.changed(*OF_LOADING):
         raise HeadstartError(f"{late[0]} is for data that `load` is to find: give it to `load`")
-    return checked(data if isinstance(data, Dataset) else data())
+    found = data if isinstance(data, Dataset) else data()
+    if not isinstance(found, Dataset):
+        raise HeadstartError(f"data: the function gave {found!r}, no data set")
+    return checked(found)
 
 
 def examine(data: Dataset, strict: bool) -> Audit:

@@ -11,17 +11,18 @@ from headstart import __version__
 from headstart.data.dataset import Dataset
 from headstart.data.load import limited
 from headstart.errors import HeadstartError
-from headstart.experiments.compare import Data, data_of, find_weights, run_comparison
-from headstart.options import NO_LIMIT, OF_LOADING, OF_RESULT, Options, whole_number
+from headstart.experiments.compare import Data, data_of, find_weights, refuse_no_data, run_comparison
+from headstart.options import ALL, NO_LIMIT, OF_LOADING, OF_RESULT, Options, given
+from headstart.options import sizes as read_sizes
 from headstart.report.learning_curve import write_figure
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
 from headstart.results.learning_curve import Curve, read_curve
 from headstart.results.request import begin, read_request
 from headstart.runtime.console import say
+from headstart.runtime.failures import machine_errors
 
 SIZES = (100, 300, 1000, 3000, 10_000)  # and all: what is tried unless asked otherwise
-ALL = "all"
 LOADED: dict[str, Any] = {each: getattr(Options(), each) for each in OF_LOADING}  # of data that is loaded already
 ONE_SPLIT = "none"  # all sizes are tested on the same images
 
@@ -46,9 +47,10 @@ def learning_curve(
     """
     if strategies is not None:
         options["strategies"] = strategies
-    return run_learning_curve(data, sizes, Options.of(options))
+    return run_learning_curve(data, None if sizes is None else given("sizes", sizes, read_sizes), Options.of(options))
 
 
+@machine_errors()
 def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: Options) -> Curve:
     """`learning_curve`, with its options read."""
     started = time.perf_counter()
@@ -57,8 +59,8 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     options = replace(options, folds=ONE_SPLIT)
     if sizes is not None and len({str(size) for size in sizes}) < 2:
         raise HeadstartError(f"a learning curve needs two sizes or more, and {len(sizes)} was given")
-    if options.output is not None:
-        runs.refuse_taken(options.output, "learning curve")
+    refuse_no_data(data)
+    runs.refuse_taken(options.output, "learning curve")
     weights = find_weights(options)
     data = data_of(data, options)
     parts = {size: limited(data, size) for size in chosen_sizes(data, sizes)}
@@ -95,7 +97,7 @@ def chosen_sizes(data: Dataset, sizes: Sequence[int | str] | None = None) -> lis
     most = len(data.train)
     if sizes is None:
         sizes = [*(size for size in SIZES if len(data.class_names) <= size < most), ALL]
-    chosen = sorted({most if size == ALL else whole_number(size) for size in sizes})
+    chosen = sorted({most if size == ALL else int(size) for size in sizes})
     if len(chosen) < 2:
         raise HeadstartError(
             f"a learning curve needs two sizes or more, and {data.name} with {most:,} training images gives "

@@ -7,6 +7,9 @@ from pathlib import Path
 import torch
 
 from headstart.data.dataset import Dataset
+from headstart.errors import HeadstartError
+from headstart.options import given
+from headstart.options import path as read_path
 from headstart.report import images
 from headstart.strategies import STRATEGIES
 from headstart.training.batches import augmented
@@ -18,6 +21,9 @@ SHOWN_TRANSLATE = max(strategy.recipe.translate for strategy in STRATEGIES.value
 
 def show(data: Dataset, path: Path, seed: int = 0) -> Path:
     """Draw samples with labels, class balance and what augmentation does into one PNG; returns its path."""
+    path = given("path", path, read_path)
+    if not isinstance(data, Dataset):
+        raise HeadstartError(f"data: {data!r} is no data set: load it first")
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(data.train), generator=generator)[:SHOWN_IMAGES]
     originals = torch.from_numpy(data.train.images[chosen.numpy()]).permute(0, 3, 1, 2)

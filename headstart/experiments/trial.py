@@ -28,12 +28,14 @@ from headstart.results.files import write_json
 from headstart.results.scores import LEAST_AGREEMENT, scores_of
 from headstart.runtime.console import note, say
 from headstart.runtime.device import describe, environment, make_fabric, precision_of, seed_all
+from headstart.runtime.places import refuse_full
 from headstart.strategies import Candidate, Weights
 from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit, predict
 from headstart.training.forgetting import forgetting
 from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
 
 MOST_LINES = 20  # epochs of a run that the screen tells of
+ROOM = 2.5  # times the weights: that file, and all that is written beside it
 CHECKED_SHARE = 0.1  # of the time to fit, that the saved network may be checked for
 
 
@@ -83,6 +85,8 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     data = data.on(trial.split)
     fabric = make_fabric(trial.setting.device)
     prepared = untrained(trial, data, fabric)
+    weights_bytes = sum(p.numel() * p.element_size() for p in prepared.network.parameters())
+    refuse_full(trial.setting.folder, ROOM * weights_bytes, f"the run {trial.name}")
     before = copy.deepcopy(prepared.network)
     fitted, frozen_seconds, training_seconds = train(trial, prepared, data, fabric, watch or Watch())
     val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from headstart.data.pixels import Picture, as_seen, pictures_in, pixels_of
@@ -17,8 +17,10 @@ from headstart.data.store import LARGEST
 from headstart.errors import HeadstartError
 from headstart.models.build import from_spec
 from headstart.models.network import Network
-from headstart.options import Options, path
+from headstart.options import Options, given, path
 from headstart.results import runs
+from headstart.results.files import reading, write_bytes
+from headstart.runtime.text import shown
 
 BATCH_PIXELS = 2**21  # of a batch of squares: the first maps of a backbone take about 60 bytes for each
 LATENCY_REPEATS = 20
@@ -97,24 +99,23 @@ class Classifier:
             seconds.append(time.perf_counter() - started)
         return 1000 * float(np.median(seconds[3:]))
 
-    def save(self, path: Path) -> None:
+    def save(self, file: Path) -> None:
         """Write all weights, and the temperature, to a safetensors file."""
         tensors = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        save_file(tensors | {TEMPERATURE: torch.tensor(self.temperature, dtype=torch.float64)}, path)
+        write_bytes(file, save(tensors | {TEMPERATURE: torch.tensor(self.temperature, dtype=torch.float64)}))
 
     @classmethod
     def load(cls, folder: str | Path) -> Classifier:
         """Read back the classifier of a run's folder (.../<candidate>/<split>-seed<n>); HeadstartError where it has
         none."""
-        run = runs.Run(path(folder))
-        if not run.model.exists():
-            raise HeadstartError(
-                f"{run.model} is missing: {run.folder} is not a finished run, or its weights were deleted"
-            )
+        run = runs.Run(given("folder", folder, path))
+        if not runs.has_model(run.folder) and not (run.folder / runs.CONFIG).exists():
+            raise HeadstartError(f"{shown(run.folder)} is no run's folder: {runs.why_none(run.folder)}")
         config = run.config
         network = from_spec(config["network"])
-        tensors = load_file(run.model)
-        temperature = tensors.pop(TEMPERATURE).item()
-        network.load_state_dict(tensors)
+        with reading(run.model):  # also where the weights are whole, but those of another network
+            tensors = load(run.model.read_bytes())
+            temperature = tensors.pop(TEMPERATURE).item()
+            network.load_state_dict(tensors)
         about = config["dataset"]["class_names"], config.get("sides", ()), temperature
         return cls(network, *about, config.get("fit", runs.ONLY_FIT), config.get("whites", {}))

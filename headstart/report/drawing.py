@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 from xml.etree import ElementTree
 
@@ -22,6 +23,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from headstart.errors import HeadstartError
 from headstart.report import duration, theme
 from headstart.report.reading import candidates
 from headstart.report.theme import EDGE, GRID, INK, MUTED
@@ -68,10 +70,14 @@ R = TypeVar("R")
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Draw in the house's look, whatever the user's own matplotlib settings are, and leave those alone."""
+    """Draw in the house's look, whatever the user's own matplotlib settings are, and leave those alone. Raises
+    HeadstartError where what is to be drawn is a comparison, and something else is given."""
+    of_comparison = "comparison" in signature(draw).parameters
 
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> R:
+        if of_comparison and args and not isinstance(args[0], Comparison):
+            raise HeadstartError(f"comparison: {args[0]!r} is no Comparison")
         with style.context(["default", _style()]):
             return draw(*args, **kwargs)
 

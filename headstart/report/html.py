@@ -25,7 +25,7 @@ from headstart.report.tables import FORGETTING, class_rows, frequent_mistakes, k
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison
-from headstart.results.files import read_json, write_text
+from headstart.results.files import write_text
 from headstart.results.pictures import read_pictures
 from headstart.results.scores import LEAST_AGREEMENT
 from headstart.runtime.text import shorten
@@ -163,8 +163,8 @@ def _images(comparison: Comparison) -> dict[str, Any]:
 
 def _doubts(comparison: Comparison) -> dict[str, Any]:
     """What the audit found, the scores without leaked test images, and labels that may be wrong."""
-    path = comparison.folder / runs.AUDIT
-    findings = read_json(path)["findings"] if path.exists() else []
+    audit = runs.read_beside(comparison.folder, runs.AUDIT)
+    findings = [] if audit is None else audit["findings"]
     pictures = read_pictures(comparison.folder)
     jpegs = [charts.data_uri(jpeg, "jpeg") for jpeg in pictures.suspects] if pictures else []
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from headstart.evaluation.learning_curve import Crossing, LearningCurve
@@ -23,8 +23,10 @@ from headstart.report.drawing import MUTED, WIDTH, Point, colours, label_points,
 from headstart.report.figures import DASHES
 from headstart.report.screen import WIDTH_OF_A_FILE
 from headstart.results import runs
+from headstart.results.checksums import renew_checksums
 from headstart.results.files import write_bytes
 from headstart.results.learning_curve import Curve
+from headstart.runtime.console import Screen
 
 GOES_ON = "how it would go on, with its 95 % interval"
 RING: dict[str, Any] = {"ls": "", "marker": "o", "ms": 12, "mfc": "none", "mec": MUTED, "mew": 1.4}
@@ -42,7 +44,7 @@ def print_curve(curve: Curve) -> None:
         spreads = [f" ± {100 * row.accuracy_std:.2f}" if row.runs > 1 else "" for row in rows]
         cells = [f"{100 * row.accuracy:.2f} %{spread}" for row, spread in zip(rows, spreads, strict=True)]
         table.add_row(f"{size:,}", *cells)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)
+    console = Screen(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)
     console.print(table)
     for line in sentences(curve):
         console.print(line)
@@ -89,9 +91,12 @@ def _about(images: int) -> str:
     return f"{round(images, 1 - int(math.log10(max(images, 1)))):,}"
 
 
-def write_figure(curve: Curve) -> None:
-    """Draw the learning curve into its folder."""
-    write_bytes(curve.folder / runs.CURVE_FIGURE, png(learning_curve(curve)))
+def write_figure(curve: Curve) -> Path:
+    """Draw the learning curve into its folder; returns the path of the picture."""
+    path = curve.folder / runs.CURVE_FIGURE
+    write_bytes(path, png(learning_curve(curve)))
+    renew_checksums(curve.folder, runs.CURVE_FIGURE)
+    return path
 
 
 @styled

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from headstart.evaluation.scores import SCREEN, Score, shown_in
@@ -15,6 +14,7 @@ from headstart.report import WRITERS, percent
 from headstart.report.words import folded, shortened, without_leaks
 from headstart.results import runs
 from headstart.results.comparison import Comparison
+from headstart.runtime.console import Screen
 
 WIDTH_OF_A_FILE = 120  # columns of text that goes to a file
 WIDEST = 10_000  # columns of a table there, which takes what its numbers need
@@ -43,7 +43,7 @@ def print_comparison(comparison: Comparison) -> None:
         cells = [cell for score in shown for cell in _cells(score, row, comparison.summary[str(name)])]
         table.add_row(str(name), *cells, style="bold" if name == comparison.recommended else None)
     of_table, console = (
-        Console(width=None if sys.stdout.isatty() else width, markup=False, highlight=False)
+        Screen(width=None if sys.stdout.isatty() else width, markup=False, highlight=False)
         for width in (WIDEST, WIDTH_OF_A_FILE)
     )
     of_table.print(table)

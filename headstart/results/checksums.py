@@ -7,7 +7,8 @@ from pathlib import Path
 
 from headstart.errors import HeadstartError
 from headstart.results.files import sha256, write_text
-from headstart.results.runs import CHECKSUMS, CURVE, LOCK, is_finished
+from headstart.results.runs import CHECKSUMS, LOCK, is_curve, is_finished
+from headstart.runtime.text import shown
 
 
 def write_checksums(folder: Path) -> None:
@@ -40,7 +41,12 @@ def read_checksums(folder: Path) -> dict[str, str]:
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise HeadstartError(f"{path} is missing: {folder} is not finished, or older than checksums are") from None
+        raise HeadstartError(
+            f"{shown(path)} is missing: what lies here was not finished, is older than checksums, or was taken out of "
+            "its folder, and no file can be vouched for"
+        ) from None
+    except OSError as error:
+        raise HeadstartError(f"{shown(path)} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
         text = ""
     checksums = {line[66:]: line[:64] for line in text.split("\n")[:-1]}
@@ -54,7 +60,7 @@ def files_of(folder: Path) -> list[str]:
 
     In a learning curve's folder they are those of the curve alone: each size has its own.
     """
-    found = folder.glob("*") if (folder / CURVE).exists() else folder.rglob("*")
+    found = folder.glob("*") if is_curve(folder) else folder.rglob("*")
     files = (path.relative_to(folder).as_posix() for path in found if path.is_file())
     return sorted(name for name in files if name not in (CHECKSUMS, LOCK))
 

@@ -14,15 +14,17 @@ import pandas as pd
 from headstart.errors import HeadstartError
 from headstart.evaluation.scores import METRICS, SCORES, with_interval
 from headstart.evaluation.statistics import interval
+from headstart.options import given, path
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.doubts import Audited, suspects, without_leaks
-from headstart.results.files import json_text, read_json, write_json, write_table
-from headstart.results.passes import Pass, dropped, passes_of, tested
+from headstart.results.files import json_text, table_text, write_text
+from headstart.results.passes import Pass, dropped, passes_of, refuse_copies, refuse_other_labels, tested
 from headstart.results.request import read_request
 from headstart.results.scores import evaluated
 from headstart.results.trivial import trivial_answers
 from headstart.results.verdict import FIT, LATENCY, SIZE, Verdict, beside, decide
+from headstart.runtime.text import html_table, shown
 
 if TYPE_CHECKING:
     from headstart import Classifier
@@ -114,9 +116,9 @@ class Comparison:
             return final
         return next(run.folder for run in self.runs if run.candidate == self.recommended)
 
-    def save(self) -> None:
-        """Write comparison.json and comparison.csv into the folder."""
-        content = {
+    def as_json(self) -> dict[str, Any]:
+        """What comparison.json keeps and `headstart compare --json` prints: docs/json.md."""
+        return {
             "schema": runs.SCHEMA,
             "dataset": self.dataset,
             "backbone": self.backbone,
@@ -132,9 +134,33 @@ class Comparison:
             "forgetting": self.forgetting,
             "dropped": self.dropped,
         }
-        write_json(self.folder / runs.COMPARISON, content)
-        write_table(self.folder / runs.TABLE, pd.DataFrame(self.rows))
-        renew_checksums(self.folder, runs.COMPARISON, runs.TABLE)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """comparison.json and comparison.csv, as text."""
+        return {runs.COMPARISON: json_text(self.as_json()), runs.TABLE: table_text(pd.DataFrame(self.rows))}
+
+    def save(self) -> None:
+        """Write comparison.json and comparison.csv into the folder."""
+        for name, text in self.files.items():
+            write_text(self.folder / name, text)
+        renew_checksums(self.folder, *self.files)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: a row a candidate, and which to take."""
+        rows = []
+        for name, row in self.table().iterrows():
+            low, high = (100 * self.summary[str(name)]["accuracy"][end] for end in ("low", "high"))
+            rows.append(
+                (name, f"{100 * row.accuracy:.2f} %", f"{low:.1f} to {high:.1f} %", f"{row.fit_seconds:,.0f} s")
+            )
+        return html_table(
+            f"{self.dataset['name']}: {self.dataset['test']:,} test images",
+            ("", "accuracy", "95 %", "fit"),
+            rows,
+            "" if self.is_complete else f"{len(self.runs)} of {self.planned} runs so far",
+            f"Take {self.recommended}. {self.because}",
+        )
 
     @property
     def best(self) -> Classifier:
@@ -153,14 +179,16 @@ def compare_runs(
     see `decide`; by default as in the folder's comparison.json, if there is one. Raises HeadstartError when no run is
     finished or when two were tested on different data.
     """
+    folder = given("folder", folder, path)
     found = runs.find_runs(folder)
     if not found:
-        raise HeadstartError(f"{folder} holds no finished run: nothing to compare")
-    before = runs.checked(read_json(folder / runs.COMPARISON), folder) if (folder / runs.COMPARISON).exists() else {}
+        raise HeadstartError(f"{shown(folder)} holds no finished run: {runs.why_none(folder)}")
+    before: Mapping[str, Any] = runs.read_beside(folder, runs.COMPARISON) or {}
     request = read_request(folder)
     asked: dict[str, Any] = {"prefer": prefer, "metric": metric, "margin": margin}
     asked |= {key: before.get("verdict", {}).get(key) for key, value in asked.items() if value is None}
     found = _in_order(found, before, request)
+    refuse_copies(found)
     configs = [run.config for run in found]
     for run, config in zip(found, configs, strict=True):
         if any(config["dataset"].get(key) != configs[0]["dataset"].get(key) for key in SAME):
@@ -169,14 +197,15 @@ def compare_runs(
             )
     backbones = [config["backbone"] for config in configs]
     rows, passes = [_row(run) for run in found], passes_of(found)
-    _refuse_other_labels(passes)
+    refuse_other_labels(passes)
     audit = Audited.of(folder, found[0].images)
     trials = request["trials"] if request else rows
     metric = asked["metric"] or "accuracy"
     gone = dropped(found, trials, SCORES[METRICS[metric]], audit.clean, audit.units)
     costs = {
         name: {
-            key: float(np.mean([row[key] for row in rows if row["candidate"] == name])) for key in (FIT, LATENCY, SIZE)
+            key: float(np.mean([run.metrics[key] for run in found if run.candidate == name]))
+            for key in (FIT, LATENCY, SIZE)
         }
         for name in passes
     }
@@ -229,16 +258,6 @@ def _dataset(found: Sequence[runs.Run], trials: Sequence[Mapping[str, Any]]) -> 
     about = dict(found[0].config["dataset"])
     splits = {trial["split"] for trial in trials}
     return about | {"test": about["tested"], "folds": len(splits)} if len(splits) > 1 else about
-
-
-def _refuse_other_labels(passes: Mapping[str, Sequence[Pass]]) -> None:
-    """Raise HeadstartError where two passes were tested on different labels."""
-    labels = np.full(next(iter(passes.values()))[0].images, -1)
-    for each in (each for of_candidate in passes.values() for each in of_candidate):
-        known = (labels >= 0) & (each.labels >= 0)
-        if not np.array_equal(labels[known], each.labels[known]):
-            raise HeadstartError(f"{each.runs[0].folder} was tested on other labels than the runs beside it")
-        labels = np.where(each.labels >= 0, each.labels, labels)
 
 
 def _in_order(

@@ -12,7 +12,6 @@ import numpy as np
 from headstart.evaluation.label_noise import label_suspects
 from headstart.evaluation.scores import mean_logits, with_interval
 from headstart.results import runs
-from headstart.results.files import read_json
 from headstart.results.passes import Pass
 from headstart.results.scores import predictions_of
 
@@ -35,7 +34,7 @@ class Audited:
     @classmethod
     def of(cls, folder: Path, images: int) -> Audited:
         """Read from a comparison's folder; where it has none, nothing is leaked."""
-        said = read_json(folder / runs.AUDIT) if (folder / runs.AUDIT).exists() else {}
+        said: Mapping[str, Any] = runs.read_beside(folder, runs.AUDIT) or {}
         leaked = said.get("leaked_test_images", [])
         units = np.arange(images)
         for places in said.get("copies_within_test", []):

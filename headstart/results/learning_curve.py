@@ -19,10 +19,13 @@ from headstart.evaluation.learning_curve import (
     crossing,
     fit_learning_curve,
 )
+from headstart.options import given, path
 from headstart.results import runs
+from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison, compare_runs
-from headstart.results.files import read_json, write_json, write_table
+from headstart.results.files import json_text, read_json, table_text, write_text
 from headstart.results.request import read_request
+from headstart.runtime.text import html_table, shown
 
 # What may differ between sizes: of few images more epochs are trained, of many a time limit leaves less.
 FOLLOWS_SIZE = ("epochs", "validate_every", "look_every", "patience", "views")
@@ -103,9 +106,21 @@ class Curve:
             if scratch not in pretrained and other in pretrained
         }
 
-    def save(self) -> None:
-        """Write curve.json and curve.csv into the folder."""
-        content = {
+    def _repr_html_(self) -> str:
+        """In a notebook: the accuracy of each candidate by training images, and which to take with all of them."""
+        table, most = self.table(), self.largest
+        rows = [(f"{size:,}", *(f"{100 * value:.2f} %" for value in row)) for size, *row in table.itertuples()]
+        return html_table(
+            f"{most.dataset['name']}: accuracy on {self.test_images:,} test images",
+            ("training images", *self.candidates),
+            rows,
+            f"With {max(self.comparisons):,} training images: take {most.recommended}. {most.because}",
+            self.no_law or "",
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """What curve.json keeps and `headstart learning-curve --json` prints: docs/json.md."""
+        return {
             "schema": runs.SCHEMA,
             "dataset": self.largest.dataset,
             "sizes": list(self.comparisons),
@@ -121,8 +136,17 @@ class Curve:
                 for (scratch, other), found in self.crossings.items()
             ],
         }
-        write_json(self.folder / runs.CURVE, content)
-        write_table(self.folder / runs.CURVE_TABLE, pd.DataFrame(self.rows))
+
+    @property
+    def files(self) -> dict[str, str]:
+        """curve.json and curve.csv, as text."""
+        return {runs.CURVE: json_text(self.as_json()), runs.CURVE_TABLE: table_text(pd.DataFrame(self.rows))}
+
+    def save(self) -> None:
+        """Write curve.json and curve.csv into the folder."""
+        for name, text in self.files.items():
+            write_text(self.folder / name, text)
+        renew_checksums(self.folder, *self.files)
 
 
 def read_curve(folder: Path) -> Curve:
@@ -131,11 +155,17 @@ def read_curve(folder: Path) -> Curve:
     Raises HeadstartError where fewer than two sizes are finished, and where two differ in more than the number of
     training images and what follows from it: in data, recipe or the weights that they start from.
     """
+    folder = given("folder", folder, path)
+    if not folder.is_dir():
+        raise HeadstartError(f"{shown(folder)} is no learning curve: {runs.why_none(folder)}")
     request = _request(folder)
     places = {size: runs.folder_of_size(folder, size) for size in runs.finished_sizes(folder)}
     comparisons = {size: compare_runs(place) for size, place in places.items()}
     if len(comparisons) < 2:
-        raise HeadstartError(f"{folder} holds {len(comparisons)} finished training sizes: a learning curve needs two")
+        raise HeadstartError(
+            f"{shown(folder)} holds {len(comparisons)} finished training sizes: a learning curve needs two, and the "
+            f"same with --output {shown(folder)} trains what is missing"
+        )
     first = next(iter(comparisons.values()))
     firsts: dict[str, runs.Run] = {}
     for size, found in comparisons.items():
@@ -155,7 +185,7 @@ def _request(folder: Path) -> dict[str, Any]:
     request = read_request(folder)
     if request is not None and not (folder / runs.CURVE).exists():  # a curve that is not finished
         return request
-    curve = runs.checked(read_json(folder / runs.CURVE), folder)
+    curve = runs.checked(read_json(folder / runs.CURVE, runs.ONE_BESIDE_RUNS), folder)
     return curve.get("asked", {}) if request is None else request
 
 

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from headstart.errors import HeadstartError
 from headstart.evaluation.race import clearly_behind
 from headstart.evaluation.scores import Predictions, Score, evaluate
 from headstart.evaluation.statistics import Tested
 from headstart.results import runs
 from headstart.results.files import json_text
 from headstart.results.scores import predictions_of
+from headstart.runtime.text import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +129,27 @@ def tested(passes: Sequence[Pass], score: Score, places: np.ndarray, units: np.n
         networks[row, chosen] = each.network[chosen] + before
         before += len(each.runs)
     return Tested(values[:, places], networks[:, places], units[places], weights[places])
+
+
+def refuse_copies(found: Sequence[runs.Run]) -> None:
+    """Raise HeadstartError where one run lies in the folder twice: it would count as two."""
+    first: dict[tuple[str, str, int], runs.Run] = {}
+    for run in found:
+        if (other := first.setdefault((run.candidate, run.split, run.seed), run)) is not run:
+            raise HeadstartError(
+                f"{shown(run.folder)} and {shown(other.folder)} are both {run.candidate} on {run.split} with seed "
+                f"{run.seed}: take one of them out of the folder"
+            )
+
+
+def refuse_other_labels(passes: Mapping[str, Sequence[Pass]]) -> None:
+    """Raise HeadstartError where two passes were tested on different labels."""
+    labels = np.full(next(iter(passes.values()))[0].images, -1)
+    for each in (each for of_candidate in passes.values() for each in of_candidate):
+        known = (labels >= 0) & (each.labels >= 0)
+        if not np.array_equal(labels[known], each.labels[known]):
+            raise HeadstartError(f"{each.runs[0].folder} was tested on other labels than the runs beside it")
+        labels = np.where(each.labels >= 0, each.labels, labels)
 
 
 def dropped(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.errors import HeadstartError
-from headstart.results.files import write_bytes
-from headstart.results.runs import EXAMPLES
+from headstart.results.files import read_arrays, write_bytes
+from headstart.results.runs import EXAMPLES, ONE_BESIDE_RUNS
 
 
 @dataclass(frozen=True)
@@ -55,16 +53,13 @@ def read_pictures(comparison: Path) -> Pictures | None:
     path = comparison / EXAMPLES
     if not path.exists():
         return None
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as saved:
-            tests, labels, counts, ends = (saved[name] for name in ("tests", "sample_labels", "counts", "ends"))
-            content = saved["jpegs"].tobytes()
-            heats: list[tuple[str, int, int]] = []
-            if "heat_places" in saved:  # those of an older headstart lack them
-                names, places = saved["heat_strategies"].tolist(), saved["heat_places"].tolist()
-                heats = [(name, image, taken) for name, (image, taken) in zip(names, places, strict=True)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise HeadstartError(f"{path} is damaged ({error}): delete it to have a report without examples") from None
+    saved = read_arrays(path, ONE_BESIDE_RUNS)
+    tests, labels, counts, ends = (saved[name] for name in ("tests", "sample_labels", "counts", "ends"))
+    content = saved["jpegs"].tobytes()
+    heats: list[tuple[str, int, int]] = []
+    if "heat_places" in saved:  # those of an older headstart lack them
+        names, places = saved["heat_strategies"].tolist(), saved["heat_places"].tolist()
+        heats = [(name, image, taken) for name, (image, taken) in zip(names, places, strict=True)]
     files = [content[start:end] for start, end in pairwise([0, *ends.tolist()])]
     first_heat = len(files) - len(heats)
     return Pictures(

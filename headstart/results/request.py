@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import HeadstartError
-from headstart.results.files import json_text, read_json, write_json
-from headstart.results.runs import ONLY_FIT, REQUEST, SCHEMA, checked
+from headstart.results.files import Saved, json_text, write_json
+from headstart.results.runs import ONLY_FIT, REQUEST, SCHEMA, read_beside
 from headstart.runtime.text import shorten
 
 LONGEST = 60  # letters of a value that a message tells
 FOLLOWS = ("schema", "plan", "trials")  # from the rest, or from a measurement that is not made again
 
 
-def read_request(folder: Path) -> dict[str, Any] | None:
+def read_request(folder: Path) -> Saved | None:
     """A folder's request.json; None where it has none: nothing was asked for there, or by an older headstart."""
-    return checked(read_json(folder / REQUEST), folder) if (folder / REQUEST).exists() else None
+    return read_beside(folder, REQUEST)
 
 
 def begin(folder: Path, kind: str, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ Every file and every run gets there whole or not at all: it is written beside it
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,8 +32,9 @@ from filelock import FileLock, Timeout
 
 from headstart.errors import HeadstartError
 from headstart.options import LETTERBOX
-from headstart.results.files import read_json, write_table
+from headstart.results.files import ONE_OF_A_RUN, Saved, read_arrays, read_json, read_table, write_table
 from headstart.runtime.cache import temporary_folder
+from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.text import shown
 
 SCHEMA = 2  # of all JSON files here; those of schema 1, <strategy>/seed<n>/, are read too
@@ -57,6 +59,8 @@ CURVE = "curve.json"
 CURVE_TABLE = "curve.csv"
 CURVE_FIGURE = "curve.png"
 LOCK = ".lock"
+ROOT = Path("runs")  # where new folders are made
+ONE_BESIDE_RUNS = "bring back the one that was written, or delete it: it is done without"
 ONLY_SPLIT = "holdout"  # of runs of schema 1
 ONLY_FIT = LETTERBOX  # of runs that do not say how pictures were fitted
 
@@ -72,8 +76,8 @@ class Run:
 
     @property
     def candidate(self) -> str:
-        """The name of its candidate."""
-        return self.folder.parent.name
+        """The name of its candidate, also where its folder has another one by now."""
+        return str(self.config.get("candidate", self.folder.parent.name))  # schema 1 says it by the folder alone
 
     @property
     def strategy(self) -> str:
@@ -98,7 +102,7 @@ class Run:
     @cached_property
     def history(self) -> pd.DataFrame:
         """One row an epoch: epoch, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate."""
-        return pd.read_csv(self.folder / HISTORY)
+        return read_table(self.folder / HISTORY, "epoch")
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -134,16 +138,20 @@ class Run:
         return self._predictions.get("averaged_logits")
 
     @cached_property
-    def _predictions(self) -> dict[str, np.ndarray]:
-        with (self.folder / PREDICTIONS).open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            return {name: saved[name] for name in saved.files}
+    def _predictions(self) -> Saved:
+        saved = read_arrays(self.folder / PREDICTIONS)
+        for prefix in ("", "val_"):
+            logits, labels = saved[f"{prefix}logits"], saved[f"{prefix}labels"]
+            if logits.shape != (len(labels), len(saved["class_names"])):
+                raise HeadstartError(f"{saved.path} has {len(labels)} labels of logits {logits.shape}: {ONE_OF_A_RUN}")
+        return saved
 
 
 class NewerSchemaError(HeadstartError):
     """A run folder was written by a newer headstart than this one."""
 
 
-def checked(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+def checked(content: Saved, folder: Path) -> Saved:
     """The content of a JSON file of a run folder; NewerSchemaError where a newer headstart wrote it."""
     schema = content.get("schema", 1)
     if isinstance(schema, int) and schema <= SCHEMA:
@@ -153,7 +161,14 @@ def checked(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     )
 
 
-def new_folder(dataset: str, root: Path = Path("runs")) -> Path:
+def read_beside(folder: Path, name: str) -> Saved | None:
+    """A JSON file of a comparison or learning curve that lies beside its runs, all of which are told without it; None
+    where it is not there."""
+    path = folder / name
+    return checked(read_json(path, ONE_BESIDE_RUNS), folder) if os.path.lexists(path) else None
+
+
+def new_folder(dataset: str, root: Path = ROOT) -> Path:
     """Make an empty folder for a comparison: the next free number under `root`."""
     root.mkdir(parents=True, exist_ok=True)
     pattern = re.compile(re.escape(dataset) + r"-(\d+)")
@@ -167,25 +182,37 @@ def new_folder(dataset: str, root: Path = Path("runs")) -> Path:
             number += 1
 
 
-def refuse_taken(output: Path, what: str = "comparison") -> None:
-    """Raise HeadstartError when `output` is a file, or a folder that holds something other than one of ours to go on
-    with; what: "comparison" or "learning curve". No run is ever overwritten."""
-    if not output.exists():
-        return
-    if not output.is_dir() or (any(output.iterdir()) and not (output / REQUEST).exists()):
-        raise HeadstartError(f"{output} is not an empty folder: name a new one with --output, nothing is overwritten")
-    if (output / REQUEST).exists() and (found := kind_of(output)) != what:
-        raise HeadstartError(f"{output} holds a {found}, no {what}: name a new one with --output")
+def refuse_taken(output: Path | None, what: str = "comparison") -> None:
+    """Raise HeadstartError when `output` (None: a new folder below ROOT) is a file, or a folder that holds something
+    other than one of ours to go on with, and where nothing can be written there; what: "comparison" or "learning
+    curve". No run is ever overwritten."""
+    if output is not None and os.path.lexists(output):
+        if not output.is_dir() or (any(output.iterdir()) and not (output / REQUEST).exists()):
+            raise HeadstartError(
+                f"{output} is not an empty folder: name a new one with --output, nothing is overwritten"
+            )
+        if (output / REQUEST).exists() and (found := kind_of(output)) != what:
+            raise HeadstartError(f"{output} holds a {found}, no {what}: name a new one with --output")
+    refuse_unwritable(output or ROOT, "name another place with --output")
 
 
 def kind_of(folder: Path) -> str:
     """What was asked for in a folder that has a request.json: "comparison" or "learning curve"."""
-    return checked(read_json(folder / REQUEST), folder)["kind"]
+    return checked(read_json(folder / REQUEST, ONE_BESIDE_RUNS), folder)["kind"]
+
+
+def is_curve(folder: Path) -> bool:
+    """Whether a folder is that of a learning curve, finished or not."""
+    if (folder / CURVE).exists() or find_runs(folder):
+        return (folder / CURVE).exists()
+    asked = read_beside(folder, REQUEST)
+    return asked is not None and asked.get("kind") == "learning curve"
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """While this process writes in a comparison's folder; HeadstartError where another one does."""
+    """While this process writes in a folder; HeadstartError where another one does. Whatever else leaves the block has
+    a note of what is kept."""
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -193,6 +220,15 @@ def writing(folder: Path) -> Iterator[None]:
         raise HeadstartError(f"{folder} is being written by another process: wait for it, or name another") from None
     try:
         yield
+    except BaseException as error:
+        finished = sum(1 for _ in folder.rglob(METRICS))
+        kept = (
+            f"{finished} finished run{' is' if finished == 1 else 's are'} kept" if finished else "no run was finished"
+        )
+        error.__notes__ = [
+            f"{kept}: the same with --output {shown(folder)} goes on"
+        ]  # of a curve's sizes, for the curve
+        raise
     finally:
         lock.release()
         (folder / LOCK).unlink(missing_ok=True)
@@ -228,6 +264,31 @@ def find_runs(comparison: Path) -> list[Run]:
     return [Run(path.parent) for path in sorted(comparison.glob(f"*/*/{METRICS}"), key=_natural)]
 
 
+def why_none(folder: Path) -> str:
+    """What lies at a path that is not what was asked for, and what to name or do instead."""
+    if not folder.is_dir():
+        return "it is a file" if folder.exists() else "there is no such folder"
+    inside = sorted(folder.iterdir(), key=_natural)
+    sizes = [path for path in inside if path.name.isdigit() and find_runs(path)]
+    comparisons = [path for path in inside if path.is_dir() and path not in sizes and find_runs(path)]
+    if own := find_runs(folder):
+        return f"it is a comparison: name one run in it, such as {shown(own[0].folder)}"
+    above = folder.resolve().parent.parent
+    if sizes or is_curve(folder):
+        return "it is a learning curve" + (f": name one of its sizes, such as {shown(sizes[-1])}" if sizes else "")
+    if any((folder / name).exists() for name in (METRICS, PREDICTIONS, CONFIG, MODEL)):
+        if any((above / name).exists() for name in (REQUEST, COMPARISON)):
+            return f"it is one run: name its comparison, {shown(above)}"
+        return "it is one run without its comparison: `verify` and Classifier.load take that, nothing else does"
+    if comparisons:
+        return f"it holds {len(comparisons)} comparisons: name one, such as {shown(comparisons[-1])}"
+    if any(is_run(path) for path in inside):
+        return f"it holds runs of one candidate: name the folder above, {shown(folder.resolve().parent)}"
+    if (folder / REQUEST).exists():
+        return f"none was finished; the same with --output {shown(folder)} goes on"
+    return "nothing in it is a run" if inside else "it is empty"
+
+
 def _natural(path: Path) -> list[int | str]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
 
@@ -239,7 +300,7 @@ def folder_of_size(curve: Path, train_images: int) -> Path:
 
 def finished_sizes(curve: Path) -> list[int]:
     """With how many training images the comparisons of a learning curve are finished, smallest first."""
-    return sorted(int(path.name) for path in curve.iterdir() if path.name.isdigit() and is_finished(path))
+    return sorted(int(path.name) for path in curve.glob("*") if path.name.isdecimal() and is_finished(path))
 
 
 def is_finished(folder: Path) -> bool:

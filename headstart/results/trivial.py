@@ -12,7 +12,7 @@ import numpy as np
 from headstart.evaluation.scores import Predictions, Score
 from headstart.evaluation.statistics import Tested
 from headstart.results import runs
-from headstart.results.files import write_bytes
+from headstart.results.files import read_arrays, write_bytes
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ def read_answers(folder: Path) -> tuple[dict[str, list[Answers]], list[str]]:
     """What a comparison's folder has of them, and the class names; nothing where it is older than their being kept."""
     if not (folder / runs.TRIVIAL).exists():
         return {}, []
-    with (folder / runs.TRIVIAL).open("rb") as file, np.load(file, allow_pickle=False) as saved:
-        splits = {key.split("/")[1] for key in saved.files if "/" in key}
-        found = {
-            str(name): [
-                Answers(*(saved[f"{name}/{place}/{key}"] for key in ("places", "labels", "classes")))
-                for place in range(len(splits))
-            ]
-            for name in saved["names"]
-        }
-        return found, saved["class_names"].tolist()
+    saved = read_arrays(folder / runs.TRIVIAL, runs.ONE_BESIDE_RUNS)
+    splits = {key.split("/")[1] for key in saved if "/" in key}
+    found = {
+        str(name): [
+            Answers(*(saved[f"{name}/{place}/{key}"] for key in ("places", "labels", "classes")))
+            for place in range(len(splits))
+        ]
+        for name in saved["names"]
+    }
+    return found, saved["class_names"].tolist()
 
 
 def trivial_answers(folder: Path, score: Score, places: np.ndarray, units: np.ndarray) -> dict[str, Tested]:

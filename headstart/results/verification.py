@@ -6,12 +6,12 @@ measured times and weights are vouched for by their checksums alone.
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -25,13 +25,14 @@ from headstart.results.learning_curve import read_curve
 from headstart.results.scores import scores_of
 from headstart.runtime.text import shorten, shown
 
+SEED = re.compile(r"(?:(?P<split>.+)-)?seed(?P<seed>\d+)")  # the name of a run's folder; of schema 1, without a split
 LONGEST = 60  # letters of a value that is told
 
 
 def verify(folder: Path) -> list[str]:
     """What is wrong with a comparison's folder, that of one run in it, or a learning curve's: a line a finding, none
     where all is right. Raises HeadstartError for a folder that is none of these, or that a newer headstart wrote."""
-    if (folder / runs.CURVE).exists():
+    if runs.is_curve(folder):
         return [*changed_files(folder), *_wrong_in_sizes(folder), *_wrong_in_curve(folder)]
     if (folder / runs.COMPARISON).exists() or runs.find_runs(folder):
         return [
@@ -41,11 +42,12 @@ def verify(folder: Path) -> list[str]:
         ]
     if (folder / runs.METRICS).exists() or (folder / runs.PREDICTIONS).exists():
         run = runs.Run(folder.resolve())
-        comparison = run.folder.parents[1]
-        return [*changed_files(comparison, f"{run.folder.relative_to(comparison).as_posix()}/"), *_wrong_in_run(run)]
+        comparison = run.folder.parent.parent
+        below = f"{run.folder.relative_to(comparison).as_posix()}/"
+        return [*changed_files(comparison, below), *_wrong_in_run(run, named=runs.is_finished(comparison))]
     raise HeadstartError(
-        f"{shown(folder)} is no run's folder: name that of a comparison, such as runs/cifar10-1, of one run in it, or "
-        "of a learning curve"
+        f"{shown(folder)} is no run's folder, {runs.why_none(folder)}: name that of a comparison, such as "
+        "runs/cifar10-1, of one run in it, or of a learning curve"
     )
 
 
@@ -70,39 +72,36 @@ def changed_files(folder: Path, below: str = "") -> list[str]:
     return findings
 
 
-def _wrong_in_run(run: runs.Run) -> list[str]:
-    """What a run's config.json and metrics.json say that its other files do not."""
-    where = f"{run.candidate}/{run.folder.name}/"
+def _wrong_in_run(run: runs.Run, named: bool = True) -> list[str]:
+    """What a run's config.json and metrics.json say that its other files do not; named: nor the folders that it is in,
+    which say nothing of a run that was copied alone."""
+    where = f"{run.folder.parent.name}/{run.folder.name}/"
     return [
-        *_wrong_in_json(run.folder / runs.CONFIG, where, lambda: _config_of(run)),
-        *_wrong_in_json(run.folder / runs.METRICS, where, lambda: _named(run, runs.METRICS) | scores_of(run)),
+        *_wrong_in_json(run.folder / runs.CONFIG, where, lambda: _config_of(run) | _named(run, runs.CONFIG, named)),
+        *_wrong_in_json(run.folder / runs.METRICS, where, lambda: scores_of(run) | _named(run, runs.METRICS, named)),
     ]
 
 
-def _named(run: runs.Run, file: str) -> dict[str, Any]:
+def _named(run: runs.Run, file: str, named: bool) -> dict[str, Any]:
     """What the place of a run says of its candidate, split and seed, as far as a file of its schema names them."""
-    if run.folder.name.startswith("seed"):  # schema 1
-        strategy = run.candidate if file == runs.METRICS else {"name": run.candidate}
-        return {"strategy": strategy, "seed": int(run.folder.name.removeprefix("seed"))}
-    split, _, seed_text = run.folder.name.rpartition("-seed")
-    return {"candidate": run.candidate, "split": split, "seed": int(seed_text)}
+    candidate, found = run.folder.parent.name, SEED.fullmatch(run.folder.name)
+    if not named or found is None:  # that it was renamed, the checksums tell
+        return {}
+    if found["split"] is None:  # schema 1
+        return {"strategy": candidate if file == runs.METRICS else {"name": candidate}, "seed": int(found["seed"])}
+    return {"candidate": candidate, "split": found["split"], "seed": int(found["seed"])}
 
 
 def _config_of(run: runs.Run) -> dict[str, Any]:
-    """What of config.json the place and the predictions of a run tell."""
+    """What of config.json the predictions of a run tell."""
     _, labels, names = run.predictions()
     _, val_labels, _ = run.predictions("val")
-    sizes = {"class_names": names, "val": len(val_labels), "test": len(labels)}
-    return _named(run, runs.CONFIG) | {"dataset": sizes}
+    return {"dataset": {"class_names": names, "val": len(val_labels), "test": len(labels)}}
 
 
 def _wrong_in_comparison(folder: Path) -> list[str]:
     """What comparison.json and comparison.csv say that the runs do not."""
-
-    def again(scratch: Path) -> None:
-        replace(compare_runs(folder), folder=scratch).save()
-
-    return _wrong_in_files(folder, (runs.COMPARISON, runs.TABLE), again)
+    return _wrong_in_files(folder, runs.COMPARISON, lambda: compare_runs(folder).files)
 
 
 def _wrong_in_sizes(folder: Path) -> list[str]:
@@ -113,41 +112,33 @@ def _wrong_in_sizes(folder: Path) -> list[str]:
 
 def _wrong_in_curve(folder: Path) -> list[str]:
     """What curve.json and curve.csv say that the comparisons do not."""
-
-    def again(scratch: Path) -> None:
-        replace(read_curve(folder), folder=scratch).save()
-
-    return _wrong_in_files(folder, (runs.CURVE, runs.CURVE_TABLE), again)
+    return _wrong_in_files(folder, runs.CURVE, lambda: read_curve(folder).files)
 
 
-def _wrong_in_files(folder: Path, names: tuple[str, ...], write: Callable[[Path], None]) -> list[str]:
-    """How files differ from those of the same names that `write` puts into another folder."""
-    with TemporaryDirectory() as made:
-        scratch = Path(made)
-        try:
-            write(scratch)
-        except runs.NewerSchemaError:
-            raise
-        except Exception as error:  # whatever damaged files make a reader raise is a finding about them
-            return [f"{names[0]} cannot be made again: {_said(error)}"]
-        findings = []
-        for name in names:
-            if not (folder / name).is_file():
-                continue  # its checksum tells
-            if (folder / name).read_bytes() == (scratch / name).read_bytes():
-                continue
-            if name.endswith(".json"):
-                findings += _wrong_in_json(folder / name, "", partial(read_json, scratch / name))
-            elif not _holds(folder / name, scratch / name):
-                findings.append(f"{name} is not what the runs give")
-        return findings
+def _wrong_in_files(folder: Path, first: str, again: Callable[[], Mapping[str, str]]) -> list[str]:
+    """How files differ from what `again` gives under their names; first: one of them."""
+    try:
+        expected = again()
+    except runs.NewerSchemaError:
+        raise
+    except Exception as error:  # whatever damaged files make a reader raise is a finding about them
+        return [f"{first} cannot be made again: {_said(error)}"]
+    findings = []
+    for name, text in expected.items():
+        if not (folder / name).is_file() or (folder / name).read_bytes() == text.encode("utf-8"):
+            continue  # of one that is missing its checksum tells
+        if name.endswith(".json"):
+            findings += _wrong_in_json(folder / name, "", partial(json.loads, text))
+        elif not _holds(folder / name, text):
+            findings.append(f"{name} is not what the runs give")
+    return findings
 
 
-def _holds(saved: Path, expected: Path) -> bool:
+def _holds(saved: Path, expected: str) -> bool:
     """Whether a CSV is what a part of the columns of another one is: one of an older headstart has fewer scores."""
     text = saved.read_bytes().decode("utf-8", "replace")
     columns = text.split("\n", 1)[0].split(",")
-    known = pd.read_csv(expected, dtype=str, keep_default_na=False)
+    known = pd.read_csv(io.StringIO(expected), dtype=str, keep_default_na=False)
     if not set(columns) <= set(known.columns):
         return False
     return text == known[columns].to_csv(index=False)

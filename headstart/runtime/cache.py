@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -22,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, MachineError
 from headstart.runtime.console import say
+from headstart.runtime.failures import LOGS, known
+from headstart.runtime.places import cache_place, why_unwritable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,12 +36,47 @@ LIMIT_GB = 20.0  # of all that is kept, unless $HEADSTART_CACHE_GB says otherwis
 LEFT_OVER_SECONDS = 24 * 3600  # a temporary folder that nobody has touched for so long is nobody's
 MADE_AGAIN = ("images", "resized", "activations", "tables")  # kinds that cost time alone, no network
 OUTDATED = ("decoded", "duplicates", "traits")  # kinds of earlier versions, which nothing reads
+DOWNLOADS = "cifar10"
+KINDS = (*MADE_AGAIN, *OUTDATED, DOWNLOADS, "files", "probes", LOGS)  # folders; others are not ours to touch
 ABOUT = "entry.json"
 
 
 def cache_dir() -> Path:
-    """$HEADSTART_CACHE, or the path that the operating system sets aside for caches."""
-    return Path(os.environ.get("HEADSTART_CACHE") or user_cache_path("headstart")).expanduser()
+    """Where what is computed is kept: `cache_place`. Where that cannot be written, which is said once, a temporary
+    folder for this process alone, with the downloads that are there."""
+    place = cache_place()
+    if place not in _USED:
+        reason = why_unwritable(place)
+        _USED[place] = place if reason is None else _for_this_process(place, reason)
+    return _USED[place]
+
+
+_USED: dict[Path, Path] = {}  # place -> where that is kept which should be there
+
+
+def _for_this_process(place: Path, reason: str) -> Path:
+    instead = "HEADSTART_CACHE=DIR names another place"
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="headstart-cache-"))
+    except OSError as error:
+        raise MachineError(
+            f"neither the cache {place} ({reason}) nor a temporary folder ({error.strerror}) can be written: {instead}"
+        ) from None
+    say(f"the cache {place} cannot be written, {reason}: nothing that is computed is kept; {instead}")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if (place / DOWNLOADS).is_dir():
+        (folder / DOWNLOADS).symlink_to((place / DOWNLOADS).absolute())
+    return folder
+
+
+def not_kept(error: Exception) -> None:
+    """Say, once, that something small could not be kept; it is computed anew next time."""
+    if not _NOT_KEPT:
+        say(f"not all that is computed can be kept in {cache_dir()}: {known(error) or error}")
+    _NOT_KEPT.append(error)
+
+
+_NOT_KEPT: list[Exception] = []
 
 
 def limit_bytes() -> float:
@@ -88,8 +125,8 @@ class Entry:
 def entries() -> list[Entry]:
     """All that the cache holds, what was not used for longest first."""
     found = []
-    for kind in _folders(cache_dir()):
-        for path in kind.iterdir():
+    for kind in (cache_place() / name for name in KINDS):
+        for path in kind.iterdir() if kind.is_dir() else ():
             if not path.name.startswith("."):
                 try:
                     found.append(Entry(path, _size(path), path.stat().st_mtime, _made_by(path)))
@@ -172,7 +209,7 @@ def make_room(wanted_bytes: float) -> None:
         say(f"the cache grows beyond its {limit} by {excess / 1e9:.1f} GB: the rest is in use or downloaded")
     free = shutil.disk_usage(root).free
     if free < wanted_bytes:
-        raise HeadstartError(
+        raise MachineError(
             f"{root} has {free / 1e9:.1f} GB free and {wanted_bytes / 1e9:.1f} GB are to go there: "
             "make room, name another path in HEADSTART_CACHE, or take a smaller --image-size"
         )
@@ -189,15 +226,14 @@ def kept_table(collection: str, what: str, key: str, make: Callable[[], pd.DataF
         return table
     except (OSError, ValueError):  # not there, or damaged: pyarrow's errors are ValueErrors
         table = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with lock(path.parent), temporary_folder(path) as folder:
-        table.to_parquet(folder / path.name)
-        (folder / path.name).replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with lock(path.parent), temporary_folder(path) as folder:
+            table.to_parquet(folder / path.name)
+            (folder / path.name).replace(path)
+    except OSError as error:
+        not_kept(error)
     return table
-
-
-def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
 
 
 def _size(path: Path) -> int:
@@ -212,7 +248,7 @@ def _made_by(path: Path) -> dict[str, Any]:
 
 
 def _remove_left_overs(root: Path) -> None:
-    for path in [*root.glob("*/.*"), *root.glob("tables/*/.*")]:
+    for path in [path for kind in KINDS for path in root.glob(f"{kind}/.*")] + [*root.glob("tables/*/.*")]:
         with suppress(FileNotFoundError):  # its owner has just removed it
             if path.is_dir() and time.time() - path.stat().st_mtime > LEFT_OVER_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)

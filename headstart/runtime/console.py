@@ -23,9 +23,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+
+class Screen(Console):
+    """A console whose reader may go away: that is told by the exception, as Python has it, and ends nothing here."""
+
+    def on_broken_pipe(self) -> None:
+        """Called where a BrokenPipeError was raised; rich's own ends the process."""
+        raise
+
+
 # A notebook calls itself a terminal, shows standard error in red, and would get an output a line: it gets plain text.
 IN_NOTEBOOK = Console().is_jupyter
-console = Console(
+console = Screen(
     stderr=not IN_NOTEBOOK, force_terminal=False if IN_NOTEBOOK else None, force_jupyter=False, highlight=False
 )
 

@@ -25,7 +25,7 @@ from torch import nn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
-from headstart.runtime.cache import cache_dir
+from headstart.runtime.cache import cache_dir, not_kept
 
 PROBE_REPEATS = 10  # a few milliseconds each: on a busy machine only the quickest of many says what it can do
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
@@ -180,11 +180,14 @@ def stored_probe(name: str, device: torch.device, measure: Callable[[], dict[str
     with FileLock(path.with_name(f".{path.name}.lock")):  # two at once would disturb each other, and choose differently
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, ValueError):  # not there, or damaged
             result = measure()
-            temporary = path.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(result), encoding="utf-8")
-            temporary.replace(path)
+            try:
+                temporary = path.with_suffix(f".{os.getpid()}.tmp")
+                temporary.write_text(json.dumps(result), encoding="utf-8")
+                temporary.replace(path)
+            except OSError as error:
+                not_kept(error)
             return result
 
 

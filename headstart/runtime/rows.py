@@ -49,6 +49,10 @@ class RowTable:
         whole = {**made_by, "shape": list(shape), "dtype": self.dtype.name}
         key = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
         self.folder = open_entry(kind, {"collection": collection, **whole}, key)
+        if self.folder not in _LOOKED_AT:  # once: it reads the whole index, 2 MB in 4 ms
+            with lock(self.folder):
+                _drop_damaged(self.folder)
+            _LOOKED_AT.add(self.folder)
         self._same = f"*-{key}"
 
     def find(self, keys: Keys) -> np.ndarray:
@@ -121,8 +125,7 @@ class RowTable:
             other = copy(self)
             other.folder = folder
             with lock(folder):  # so that nobody removes it meanwhile
-                if not (folder / INDEX).exists():
-                    continue
+                _drop_damaged(folder)
                 found = missing[other.known(np.asarray(keys)[missing])]
                 fill = Fill(self, keys, found)
                 for start in range(0, len(found), step):
@@ -147,8 +150,7 @@ class Fill:
         self.path = table.folder / ROWS
         if len(wanted):
             make_room(len(wanted) * table.row_bytes)
-            with self.path.open("ab") as file:
-                file.truncate((last + 1 + len(wanted)) * table.row_bytes)
+            _reserve(self.path, (last + 1) * table.row_bytes, len(wanted) * table.row_bytes)
         self.values = table.values(writable=True)
         self._lines: list[tuple[str, int, float, str]] = []  # that are not in the index yet
         self._since = self._committed = time.perf_counter()
@@ -190,10 +192,40 @@ class Fill:
         self._lines, self._committed = [], time.perf_counter()
 
 
+def _reserve(path: Path, start: int, size: int) -> None:
+    """Make a file end `size` bytes after `start`, with a place on the disk for each of them: writing to a memory map
+    where the disk has none would end the process, without an exception."""
+    with path.open("ab") as file:
+        file.truncate(start + size)
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(file.fileno(), start, size)
+            except OSError as error:
+                file.truncate(start)
+                raise OSError(error.errno, error.strerror, str(path)) from None
+
+
 def _connect(folder: Path) -> sqlite3.Connection:
     index = sqlite3.connect(folder / INDEX, timeout=60)
     index.execute(SCHEMA)
     return index
+
+
+_LOOKED_AT: set[Path] = set()
+
+
+def _drop_damaged(folder: Path) -> None:
+    """Begin an index anew, and with it the rows that only it knows of, where it is no database any more."""
+    try:
+        with closing(_connect(folder)) as index:
+            [(said,)] = index.execute("PRAGMA quick_check(1)")
+    except sqlite3.OperationalError:  # locked, or not to be written: not its content
+        raise
+    except sqlite3.DatabaseError as error:
+        said = str(error)
+    if said != "ok":
+        say(f"{folder / INDEX} is damaged ({said.splitlines()[-1]}): what it told of is computed anew")
+        (folder / INDEX).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
+from typing import Any
+
+IN_ASCII = {  # signs of our own, where standard output cannot have them
+    **{"\N{NO-BREAK SPACE}": " ", "±": "+-", "\N{EN DASH}": "-", "…": "...", "\N{MULTIPLICATION SIGN}": "x", "·": "-"},
+    **dict.fromkeys("─━╴╺╸", "-"),
+}
+LONGEST_CELL = 60  # letters
 
 
 def shown(name: str | Path) -> str:
@@ -17,3 +27,34 @@ def shorten(text: str, length: int) -> str:
         return text
     tail = (length - 1) // 2
     return text[: length - 1 - tail] + "…" + text[len(text) - tail :]
+
+
+def html_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *said: str) -> str:
+    """What a notebook shows of an object: a title, a table and sentences. All text is escaped, long text cut."""
+
+    def cells(tag: str, values: Iterable[object]) -> str:
+        return "".join(f"<{tag}>{escape(shorten(shown(str(value)), LONGEST_CELL))}</{tag}>" for value in values)
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return (
+        f"<p><b>{escape(shown(title))}</b></p><table><thead><tr>{cells('th', columns)}</tr></thead>"
+        f"<tbody>{body}</tbody></table>{''.join(f'<p>{escape(shown(each))}</p>' for each in said if each)}"
+    )
+
+
+def plain_where_needed(*streams: Any) -> None:
+    """Let text streams write what their encoding lacks in another way, in place of an error: our own signs as ASCII has
+    them, letters of names as `\\xe9`, which can be told apart."""
+    for stream in streams:
+        if hasattr(stream, "reconfigure"):  # others are no files: those of tests and notebooks
+            stream.reconfigure(errors=_plain.__name__)
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    text = "".join(IN_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode("ascii") for c in lacking)
+    return text, error.end
+
+
+codecs.register_error(_plain.__name__, _plain)

@@ -141,13 +141,10 @@ def test_where_no_image_can_be_read_the_reason_is_told(tmp_path, capsys):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").write_bytes(b"")
-    with pytest.raises(SystemExit) as ended:
-        main(["check", str(tmp_path), "--json", str(tmp_path / "found.json")])
-    assert ended.value.code == 1
-    printed = capsys.readouterr().out
+    printed, saved = (said_by(["check", str(tmp_path), *more], False, capsys) for more in ([], ["--json"]))
     assert "2 files cannot be read" in printed
     assert "!! class 'cat' has no image: none of its 1 file can be read" in printed
-    assert json.loads((tmp_path / "found.json").read_text())["findings"][-1]["stops"]
+    assert json.loads(saved)["findings"][-1]["stops"]
 
 
 def test_lines_fit_a_terminal_as_far_as_paths_do(photos):
@@ -158,23 +155,26 @@ def test_lines_fit_a_terminal_as_far_as_paths_do(photos):
     assert max(map(len, lines)) <= 80 and len(lines) > 10
 
 
-@pytest.mark.parametrize("clean", [True, False])
-def test_the_command_says_it_and_exits_by_it(photos, clean, capsys, tmp_path):
-    (photos / "train" / "cat" / "notes.txt").write_text("mine")
-    if not clean:
-        (photos / "test" / "cat" / "copy.bmp").write_bytes(encoded(picture(3), "BMP"))
-    arguments = ["check", str(photos), "--json", str(tmp_path / "found.json")]
+def said_by(arguments, clean, capsys) -> str:
     if clean:
         main(arguments)
     else:
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 1
-    printed = capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_the_command_says_it_and_exits_by_it(photos, clean, capsys):
+    (photos / "train" / "cat" / "notes.txt").write_text("mine")
+    if not clean:
+        (photos / "test" / "cat" / "copy.bmp").write_bytes(encoded(picture(3), "BMP"))
+    printed, saved = (said_by(["check", str(photos), *more], clean, capsys) for more in ([], ["--json"]))
     assert "1 left aside: not images by their ending" in printed
     assert ("test/cat/copy.bmp = train/cat/3.png" in printed) is not clean
     assert ("nothing wrong was found" in printed) is clean
     assert "  classes   cat: " in printed and "  splits    train 24, val 8, test 1" in printed
-    saved = json.loads((tmp_path / "found.json").read_text())
+    saved = json.loads(saved)
     assert len(saved["findings"]) == (1 if clean else 2)
     assert saved["leaked_test_images"] == ([] if clean else [6])

@@ -80,7 +80,7 @@ def test_a_damaged_or_missing_file_is_named(tmp_path):
     with pytest.raises(HeadstartError, match=r"metrics\.json is missing"):
         _ = runs.Run(tmp_path).metrics
     (tmp_path / runs.METRICS).write_text("{")
-    with pytest.raises(HeadstartError, match=r"metrics\.json is not valid JSON"):
+    with pytest.raises(HeadstartError, match=r"metrics\.json is damaged"):
         _ = runs.Run(tmp_path).metrics
 
 
