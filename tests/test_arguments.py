@@ -56,11 +56,17 @@ CALLS = {  # a call with one argument wrong: the words that its message begins w
     "from_arrays(images=None)": (lambda: hs.from_arrays(None, LABELS, NAMES), "images must be uint8"),
     "from_arrays(labels=None)": (lambda: hs.from_arrays(IMAGES, None, NAMES), "labels must be 60 integers"),
     "from_arrays(labels=text)": (lambda: hs.from_arrays(IMAGES, "abc", NAMES), "labels must be 60 integers"),
-    "from_arrays(class_names=3)": (lambda: hs.from_arrays(IMAGES, LABELS, 3), "class_names: 3 "),
-    "from_arrays(class_names=text)": (lambda: hs.from_arrays(IMAGES, LABELS, "ab"), "class_names: 'ab' is one name"),
+    "from_arrays(class_names=3)": (
+        lambda: hs.from_arrays(IMAGES, LABELS, 3),
+        "class_names must be a list of texts; got int",
+    ),
+    "from_arrays(class_names=text)": (
+        lambda: hs.from_arrays(IMAGES, LABELS, "ab"),
+        "class_names must be a list of texts; got str",
+    ),
     "from_arrays(class_names=[1])": (
         lambda: hs.from_arrays(IMAGES, LABELS, [1, 2]),
-        "class_names: [1, 2] is not a text",
+        "class_names must be texts; got 1 (int)",
     ),
     "from_arrays(splits=3)": (lambda: hs.from_arrays(IMAGES, LABELS, NAMES, splits=3), "splits must be 60 words"),
     "from_arrays(name=3)": (lambda: hs.from_arrays(IMAGES, LABELS, NAMES, name=3), "name: 3 is not a text"),

@@ -38,7 +38,7 @@ def from_arrays(
     or twice the same, and a group that is in two splits; and UnusableDataError for what `unfit` finds of classes and
     splits.
     """
-    class_names, name = given("class_names", class_names, _names), given("name", name, text)
+    class_names, name = checked_names(class_names), given("name", name, text)
     split_seed = given("split_seed", split_seed, seed)
     pixels, numbers = np.asarray(images), np.asarray(labels)
     if pixels.ndim == 3:
@@ -58,15 +58,14 @@ def from_arrays(
         raise HeadstartError(
             f"labels must be {len(pixels):,} integers, one an image; got {numbers.dtype} {numbers.shape}"
         )
-    class_names = checked_names(class_names)
     if len(class_names) < 2 or numbers.min() < 0 or numbers.max() >= len(class_names):
         raise HeadstartError(
             f"labels run from {numbers.min()} to {numbers.max()}: they must be indices into two or more class names, "
             f"and there are {len(class_names)}"
         )
-    words = [""] * len(pixels) if splits is None else [str(word) for word in splits]
-    parts = np.array([split_named(word) or "" for word in words], dtype="<U5")
-    if parts.shape != numbers.shape or any(word and not part for word, part in zip(words, parts, strict=True)):
+    words = np.full(len(pixels), "") if splits is None else np.asarray(splits, dtype=np.str_)
+    parts = np.array([split_named(str(word)) or "" for word in words.flat], dtype="<U5")
+    if words.shape != numbers.shape or np.any((words != "") & (parts == "")):
         raise HeadstartError(f"splits must be {len(pixels):,} words, each train, val or test")
     named = None if groups is None else np.asarray(groups).astype(np.str_)
     if named is not None:
@@ -91,10 +90,3 @@ def from_arrays(
     dataset.__dict__.update(digests=digests)
     refuse_unfit(dataset, parts)
     return cut_missing(dataset, parts, split_seed)
-
-
-def _names(value: Sequence[str]) -> tuple[str, ...]:
-    """Each of several names, in their order; two may be the same."""
-    if isinstance(value, str):
-        raise ValueError("is one name, not several")
-    return tuple(text(each) for each in value)

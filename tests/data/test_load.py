@@ -57,7 +57,7 @@ def test_a_train_limit_of_all_is_no_limit(small: Path):
 @pytest.mark.parametrize("limit", [-5, 0])
 def test_a_train_limit_of_no_images_is_refused_before_any_work(limit: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(DATASETS, "cifar10", lambda *_: pytest.fail("the data was loaded"))
-    with pytest.raises(HeadstartError, match=f"at least 1: {limit} is not"):
+    with pytest.raises(HeadstartError, match=f"train_limit: {limit} is not a whole number of 1 or more"):
         load("cifar10", train_limit=limit)
 
 
