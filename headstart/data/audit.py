@@ -284,7 +284,7 @@ def _flat(dataset: Dataset) -> Iterator[Finding]:
 def _contrasts(dataset: Dataset) -> np.ndarray:
     """(N,) levels between dark and light of each image."""
     if dataset.files is not None:
-        return dataset.files["contrast"].to_numpy(dtype=float)
+        return dataset.files["contrast"].to_numpy(dtype=int)
     return np.array([contrast_of(dataset.images[row]) for row in range(len(dataset))])
 
 

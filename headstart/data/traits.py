@@ -19,7 +19,7 @@ class Traits:
 
     sha256: str = ""
     grey: bool = False
-    contrast: float = 0
+    contrast: int = 0
 
 
 def traits_of(pixels: np.ndarray) -> Traits:
@@ -27,9 +27,12 @@ def traits_of(pixels: np.ndarray) -> Traits:
     return Traits(digest_of(pixels), bool((pixels[..., :1] == pixels).all()), contrast_of(pixels))
 
 
-def contrast_of(pixels: np.ndarray) -> float:
+def contrast_of(pixels: np.ndarray) -> int:
     """Levels, of 255, between the darkest and the lightest of an image (H, W, 3) uint8, but for FRINGE of its pixels at
     either end, in the channel that has most; of every n-th pixel of large ones."""
     step = [max(1, length // SAMPLED) for length in pixels.shape[:2]]
-    dark, light = np.quantile(pixels[:: step[0], :: step[1]], (FRINGE, 1 - FRINGE), axis=(0, 1))
-    return float((light - dark).max())
+    values = pixels[:: step[0], :: step[1]].reshape(-1, pixels.shape[2])
+    dark = int(FRINGE * len(values))
+    light = len(values) - 1 - dark
+    values = np.partition(values, (dark, light), axis=0)  # half of the time of a quantile, of 60,000 small images 2 s
+    return int((values[light] - values[dark]).max())
