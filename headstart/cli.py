@@ -127,7 +127,9 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_json(parser: argparse.ArgumentParser, words: str) -> None:
-    parser.add_argument("--json", action="store_true", help=f"{words}, as JSON: docs/json.md")
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help=f"{words}, as JSON: docs/json.md"
+    )
 
 
 def _add_options(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -178,7 +180,7 @@ def _typed(read: Callable[[Any], Any]) -> Callable[[str], Any]:
     return typed
 
 
-def run_compare(*, typed: str, data: str, json: bool, **options: Any) -> None:
+def run_compare(*, typed: str, data: str, json: bool = False, **options: Any) -> None:
     """`headstart compare`."""
     started = time.perf_counter()  # torch is still to be imported
     asked = Options.of({**options, "command": typed})
@@ -190,7 +192,9 @@ def run_compare(*, typed: str, data: str, json: bool, **options: Any) -> None:
     _print_json(comparison.as_json()) if json else print_comparison(comparison)
 
 
-def run_learning_curve(*, typed: str, data: str, sizes: list[int | str] | None, json: bool, **options: Any) -> None:
+def run_learning_curve(
+    *, typed: str, data: str, sizes: list[int | str] | None, json: bool = False, **options: Any
+) -> None:
     """`headstart learning-curve`."""
     asked = Options.of({**options, "command": typed})
     yield_when_busy()
@@ -222,7 +226,7 @@ def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
     print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_place()}")
 
 
-def run_check(*, typed: str, data: str, json: bool, **options: Any) -> None:
+def run_check(*, typed: str, data: str, json: bool = False, **options: Any) -> None:
     """`headstart check`: what was found on standard output; exit code 1 where a person should look at it."""
     from headstart.data.audit import check
     from headstart.data.summary import WIDTH
@@ -238,7 +242,7 @@ def run_check(*, typed: str, data: str, json: bool, **options: Any) -> None:
         sys.exit(FAILED)
 
 
-def run_verify(*, typed: str, folder: Path, json: bool) -> None:
+def run_verify(*, typed: str, folder: Path, json: bool = False) -> None:
     """`headstart verify`: what is wrong on standard output, and exit code 1; one line where nothing is."""
     from headstart.results.verification import verify
 

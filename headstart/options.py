@@ -16,12 +16,14 @@ from typing import Any
 
 from headstart.errors import HeadstartError
 from headstart.plan import Plan
+from headstart.runtime.text import shorten
 from headstart.strategies import CLASS_WEIGHTS, DEFAULT, METRICS, PREFERENCES, STRATEGIES
 
 SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
 LARGEST_SEED = 2**32 - 1
 USUAL_LIMIT, NO_LIMIT = 20 * 60.0, "none"  # seconds that a comparison may take unless asked otherwise
 FOLDS = ("auto", "none")  # beside a number of them
+LONGEST = 100  # letters of a value that a message tells
 ALL = "all"  # training images
 DEVICES = ("auto", "cpu", "cuda")
 FITS = STRETCH, CROP, LETTERBOX = ("stretch", "crop", "letterbox")  # how a picture is brought into a square
@@ -177,7 +179,7 @@ def given(name: str, value: Any, read: Read) -> Any:
     try:
         return read(value)
     except (ValueError, TypeError) as error:
-        raise HeadstartError(f"{name}: {value!r} {error}") from None
+        raise HeadstartError(f"{name}: {shorten(repr(value), LONGEST)} {error}") from None
 
 
 def option(default: Any, read: Read, help: str, metavar: str | None = None, **how: Any) -> Any:

@@ -52,10 +52,10 @@ def pictures_in(images: Picture | Iterable[Picture]) -> Iterator[Picture]:
         isinstance(images, np.ndarray) and (images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3, 4)))
     ):
         yield images
-    elif isinstance(images, Iterable):
-        yield from images
-    else:
+    elif not hasattr(images, "__iter__") and not hasattr(images, "__getitem__"):  # a Subset's images have the latter
         raise HeadstartError(f"images: {images!r} is neither a file, a Pillow image or an array, nor several of them")
+    else:
+        yield from images
 
 
 def as_seen(pixels: np.ndarray, sides: Sequence[int], fit: str) -> np.ndarray:

@@ -148,6 +148,8 @@ def told(error: BaseException) -> tuple[int, str]:
         return INTERRUPTED, "; ".join(["interrupted", *(kept or ["nothing was begun"])])
     if isinstance(error, HeadstartError) and not isinstance(error, MachineError):
         return USER_ERROR, one_line(str(error))
+    if isinstance(error, MachineError) and error.__cause__ is None:  # found by looking, not by failing
+        return FAILED, one_line("; ".join([str(error), *kept]))
     log = _log(error)
     if isinstance(error, MachineError):
         said = str(error)
