@@ -111,10 +111,12 @@ class Classifier:
         run = runs.Run(given("folder", folder, path))
         if not runs.has_model(run.folder) and not (run.folder / runs.CONFIG).exists():
             raise HeadstartError(f"{shown(run.folder)} is no run's folder: {runs.why_none(run.folder)}")
+        with reading(run.model):
+            weights = run.model.read_bytes()
         config = run.config
         network = from_spec(config["network"])
         with reading(run.model):  # also where the weights are whole, but those of another network
-            tensors = load(run.model.read_bytes())
+            tensors = load(weights)
             temperature = tensors.pop(TEMPERATURE).item()
             network.load_state_dict(tensors)
         about = config["dataset"]["class_names"], config.get("sides", ()), temperature

@@ -47,8 +47,9 @@ def why_unwritable(place: Path) -> str | None:
 
 
 def refuse_full(folder: Path, wanted_bytes: float, what: str) -> None:
-    """Raise MachineError where a folder's disk has less room than `what` is going to take."""
-    free = shutil.disk_usage(folder).free
+    """Raise MachineError where the disk of a folder, which need not be there yet, has less room than `what` is going to
+    take."""
+    free = shutil.disk_usage(_nearest(folder)).free
     if free < wanted_bytes:
         raise MachineError(
             f"{folder} has {free / 1e6:,.0f} MB free and {what} takes about {wanted_bytes / 1e6:,.0f} MB: make room"
