@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from headstart.evaluation.scores import COST, QUALITY, shown_in
+from headstart.evaluation.scores import COST, QUALITY, SCORES, shown_in
 from headstart.report import WRITERS, count, decimal, duration, megabytes, milliseconds, percent, reading, short_count
 from headstart.report.reading import confusion_matrix, means_of, mistakes
 from headstart.results.comparison import Comparison
@@ -45,13 +45,14 @@ def columns_in(place: str) -> tuple[Column, ...]:
 
 
 def tables(comparison: Comparison) -> dict[str, tuple[Column, ...]]:
-    """Title -> the columns of a table: those that some candidate has a value in."""
+    """Title -> the columns of a table, without scores that mean nothing of this data (`Score.formula` gives None)."""
     whole = {"How good they are, on test": columns_in(QUALITY), "What they cost": columns_in(COST)}
     means = means_of(comparison).values()
-    return {
-        title: tuple(column for column in columns if not all(pd.isna(row[column.key]) for row in means))
-        for title, columns in whole.items()
-    }
+
+    def means_something(column: Column) -> bool:
+        return SCORES[column.key].formula is None or not all(pd.isna(row[column.key]) for row in means)
+
+    return {title: tuple(filter(means_something, columns)) for title, columns in whole.items()}
 
 
 FORGETTING = (  # of those that start pre-trained

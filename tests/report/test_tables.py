@@ -35,7 +35,7 @@ def test_the_numbers_shown_are_those_of_the_comparison(make_comparison: Callable
     assert str(escape(comparison.because)) in text
 
 
-def test_a_column_that_nobody_has_a_value_in_is_left_out(make_comparison: Callable):
+def test_a_score_that_means_nothing_of_the_data_has_no_column(make_comparison: Callable):
     comparison, _ = make_comparison(("deep-cnn",), dataset=make_dataset(("cat", "dog")))
     quality = next(iter(tables(comparison).values()))
     assert {column.key for column in columns_in(QUALITY)} - {column.key for column in quality} == {"top5"}
