@@ -29,12 +29,12 @@ CALLS = {  # a call with one argument wrong: the words that its message begins w
     "load(offline=1)": (lambda: hs.load("cifar10", offline=1), "offline: 1 is neither True nor False"),
     "load(split_seed=text)": (lambda: hs.load("cifar10", split_seed="x"), "split_seed: 'x' is not a whole number"),
     "check(3)": (lambda: hs.check(3), "data: 3 is not a path"),
-    "show(3)": (lambda: hs.show(3, "x.png"), "data: 3 is no data set"),
+    "show(3)": (lambda: hs.show(3, "x.png"), "data: int is no data set"),
     "compare(data=3)": (lambda: hs.compare(3), "data: 3 is no data set"),
     "compare(data=None)": (lambda: hs.compare(None), "data: None is no data set"),
     "compare(data=a function of nothing)": (
         lambda: hs.compare(lambda: None, strategies="base-cnn"),
-        "data: the function gave None",
+        "data: the function gave no data set, but a NoneType",
     ),
     "compare(strategies=3)": (lambda: hs.compare("cifar10", 3), "strategies: 3 is neither a name nor several"),
     "compare(strategies=[3])": (lambda: hs.compare("cifar10", [3]), "strategies: [3] is not a text"),
@@ -72,7 +72,7 @@ CALLS = {  # a call with one argument wrong: the words that its message begins w
     "from_arrays(name=3)": (lambda: hs.from_arrays(IMAGES, LABELS, NAMES, name=3), "name: 3 is not a text"),
     "compare_runs(3)": (lambda: compare_runs(3), "folder: 3 is not a path"),
     "read_curve(None)": (lambda: read_curve(None), "folder: None is not a path"),
-    "figures.curves(3)": (lambda: hs.figures.curves(3), "comparison: 3 is no Comparison"),
+    "figures.curves(3)": (lambda: hs.figures.curves(3), "comparison: int is no Comparison"),
 }
 
 

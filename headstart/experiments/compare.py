@@ -30,7 +30,7 @@ from headstart.experiments.timetable import Timetable
 from headstart.experiments.trial import Setting, Trial, planned, pretrained, weights_of
 from headstart.experiments.trivial import answers
 from headstart.models.backbones import load_backbone
-from headstart.options import OF_DATA, OF_LOADING, OF_RESULT, Options
+from headstart.options import OF_DATA, OF_LOADING, OF_RESULT, Options, given
 from headstart.plan import Plan
 from headstart.report import images
 from headstart.report.html import write_report, write_waiting
@@ -82,7 +82,7 @@ def compare(data: Data = "cifar10", strategies: Sequence[str] | None = None, **o
 def run_comparison(data: Data, options: Options, started: float | None = None) -> Comparison:
     """`compare`, with its options read. started: when it was asked for, by `time.perf_counter` (None: now)."""
     started = time.perf_counter() if started is None else started
-    refuse_no_data(data)
+    given("data", data, data_or_name)
     runs.refuse_taken(options.output)
     trackers.refuse_missing(options.log)
     with settings_kept():
@@ -288,10 +288,11 @@ def trial_of(
     return Trial(candidate, split, seed, setting, None, seconds)
 
 
-def refuse_no_data(data: Data) -> None:
-    """Raise HeadstartError for what gives no data set."""
-    if not (isinstance(data, Dataset | str | Path) or callable(data)):
-        raise HeadstartError(f"data: {data!r} is no data set, name, folder or CSV, nor a function that gives one")
+def data_or_name(value: Any) -> Data:
+    """A data set, or what gives one: a reader of `options.given`."""
+    if not (isinstance(value, Dataset | str | Path) or callable(value)):
+        raise ValueError("is no data set, name, folder or CSV, nor a function that gives one")
+    return value
 
 
 def data_of(data: Data, options: Options) -> Dataset:
@@ -308,7 +309,7 @@ def _loaded(data: Data, options: Options) -> Dataset:
         raise HeadstartError(f"{late[0]} is for data that `load` is to find: give it to `load`")
     found = data if isinstance(data, Dataset) else data()
     if not isinstance(found, Dataset):
-        raise HeadstartError(f"data: the function gave {found!r}, no data set")
+        raise HeadstartError(f"data: the function gave no data set, but a {type(found).__name__}")
     return checked(found)
 
 

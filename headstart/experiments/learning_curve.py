@@ -11,7 +11,7 @@ from headstart import __version__
 from headstart.data.dataset import Dataset
 from headstart.data.load import limited
 from headstart.errors import HeadstartError
-from headstart.experiments.compare import Data, data_of, find_weights, refuse_no_data, run_comparison
+from headstart.experiments.compare import Data, data_of, data_or_name, find_weights, run_comparison
 from headstart.options import ALL, NO_LIMIT, OF_LOADING, OF_RESULT, Options, given
 from headstart.options import sizes as read_sizes
 from headstart.report.learning_curve import write_figure
@@ -59,7 +59,7 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     options = replace(options, folds=ONE_SPLIT)
     if sizes is not None and len({str(size) for size in sizes}) < 2:
         raise HeadstartError(f"a learning curve needs two sizes or more, and {len(sizes)} was given")
-    refuse_no_data(data)
+    given("data", data, data_or_name)
     runs.refuse_taken(options.output, "learning curve")
     weights = find_weights(options)
     data = data_of(data, options)

@@ -23,7 +23,7 @@ def show(data: Dataset, path: Path, seed: int = 0) -> Path:
     """Draw samples with labels, class balance and what augmentation does into one PNG; returns its path."""
     path = given("path", path, read_path)
     if not isinstance(data, Dataset):
-        raise HeadstartError(f"data: {data!r} is no data set: load it first")
+        raise HeadstartError(f"data: {type(data).__name__} is no data set: load it first")
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(data.train), generator=generator)[:SHOWN_IMAGES]
     originals = torch.from_numpy(data.train.images[chosen.numpy()]).permute(0, 3, 1, 2)

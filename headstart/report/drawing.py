@@ -77,7 +77,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> R:
         if of_comparison and args and not isinstance(args[0], Comparison):
-            raise HeadstartError(f"comparison: {args[0]!r} is no Comparison")
+            raise HeadstartError(f"comparison: {type(args[0]).__name__} is no Comparison")
         with style.context(["default", _style()]):
             return draw(*args, **kwargs)
 
