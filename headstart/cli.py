@@ -87,6 +87,13 @@ def make_parser() -> argparse.ArgumentParser:
     _add_place(check)
     _add_options(check, "data_dir", "group", "follow_links", "offline", "fit")
     check.add_argument("--json", type=path, metavar="FILE", help="write all findings there")
+    check.add_argument(
+        "--fix",
+        type=path,
+        metavar="DIR",
+        help="write DIR/keep.csv, for compare: what can be read, exact copies once; and left_out.csv, which says why; "
+        "your files stay as they are",
+    )
 
     verify = commands.add_parser(
         "verify", help="check a run's files and recompute its numbers: exit code 0 where all is right, 1 with findings"
@@ -222,16 +229,21 @@ def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
     print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_dir()}")
 
 
-def run_check(*, typed: str, data: str, json: Path | None, **options: Any) -> None:
+def run_check(*, typed: str, data: str, json: Path | None, fix: Path | None, **options: Any) -> None:
     """`headstart check`: what was found on standard output; exit code 1 where a person should look at it."""
+    from headstart.data import clean
     from headstart.data.audit import check
     from headstart.data.summary import WIDTH
     from headstart.results.files import write_json
 
+    if fix is not None:
+        clean.refuse(data, fix)
     found = check(data, **options)
     if json is not None:
         write_json(json, found.as_json())
     print("\n".join([*found.summary, *found.lines(examples=EXAMPLES, width=WIDTH)]))
+    if fix is not None:
+        print(clean.write(data, fix, Options.of(options)))
     if not found.faults:
         print("nothing wrong was found")
     else:
