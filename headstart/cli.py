@@ -80,6 +80,13 @@ def make_parser() -> argparse.ArgumentParser:
     _add_place(check)
     _add_options(check, "data_dir", "group", "follow_links", "offline", "fit")
     _add_json(check, "print all findings, with their examples")
+    check.add_argument(
+        "--fix",
+        type=path,
+        metavar="DIR",
+        help="write DIR/keep.csv, for compare: what can be read, exact copies once; and left_out.csv, which says why; "
+        "your files stay as they are",
+    )
 
     verify = commands.add_parser(
         "verify", help="check a run's files and recompute its numbers: exit code 0 where all is right, 1 with findings"
@@ -226,18 +233,21 @@ def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
     print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_place()}")
 
 
-def run_check(*, typed: str, data: str, json: bool = False, **options: Any) -> None:
+def run_check(*, typed: str, data: str, fix: Path | None, json: bool = False, **options: Any) -> None:
     """`headstart check`: what was found on standard output; exit code 1 where a person should look at it."""
+    from headstart.data import clean
     from headstart.data.audit import check
     from headstart.data.summary import WIDTH
 
+    if fix is not None:
+        clean.refuse(data, fix)
     found = check(data, **options)
+    written = None if fix is None else clean.write(data, fix, Options.of(options))
     if json:
         _print_json(found.as_json())
     else:
-        print("\n".join([*found.summary, *found.lines(examples=EXAMPLES, width=WIDTH)]))
-        if not found.faults:
-            print("nothing wrong was found")
+        said = [*found.summary, *found.lines(examples=EXAMPLES, width=WIDTH), *filter(None, [written])]
+        print("\n".join(said if found.faults else [*said, "nothing wrong was found"]))
     if found.faults:
         sys.exit(FAILED)
 

@@ -37,13 +37,13 @@ def load(
     `unfit` or the cut finds that classes cannot be split.
     """
     listing = scan(place, group, follow_links)
-    name = re.sub(r"[^\w.-]+", "-", shown(place.resolve().stem)).strip("-.") or "images"
+    name = _name_of(place)
     where = shown(place)
     if not listing.paths:
         nothing = np.arange(0)
         found = unfit(nothing, np.array([], "<U5"), nothing, listing.class_names, listing.without)
         raise UnusableDataError(where, name, [*listing.findings, *_bad({}, listing.left_out, 0, max_bad), *found])
-    store = open_store(listing, collection := collection_of(name, ascii(str(place.resolve()))), fit, image_size)
+    store = open_store(listing, collection := collection_at(place), fit, image_size)
     is_bad = store.files["error"].to_numpy() != ""
     good = np.flatnonzero(~is_bad)
     files = store.files.assign(path=[shown(path) for path in listing.paths])
@@ -68,6 +68,15 @@ def load(
         whites=store.whites,
     )
     return _cut(dataset, given, split_seed, _why_empty(listing, is_bad))
+
+
+def collection_at(place: Path) -> str:
+    """What the cache files the images of this folder or CSV under."""
+    return collection_of(_name_of(place), ascii(str(place.resolve())))
+
+
+def _name_of(place: Path) -> str:
+    return re.sub(r"[^\w.-]+", "-", shown(place.resolve().stem)).strip("-.") or "images"
 
 
 def _cut(dataset: Dataset, given: np.ndarray, seed: int, why: Mapping[str, str]) -> Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,17 @@ EXAMPLES = 100  # that are kept of a finding
 
 
 @dataclass(frozen=True)
+class File:
+    """A file as a folder or table has it: split or "", the spelling of its label, its path relative to the root, and
+    its group, "" where no column says it."""
+
+    split: str
+    label: str
+    path: str
+    group: str = ""
+
+
+@dataclass(frozen=True)
 class Listing:
     """Files and their labels.
 
@@ -36,7 +47,8 @@ class Listing:
     ignored: how many files were left aside, by why. left_out: file -> why, of those that should have been images: no
     label, or no such file. without: class -> why it has no file. said: where the labels are from, in words. findings:
     what was guessed, and what is wrong. groups: (N,) str, equal for files that the user says belong together; None
-    where nothing was said.
+    where nothing was said. again: further paths to files that are listed, each with the place of the first in `paths`;
+    their labels are class names.
     """
 
     root: Path
@@ -50,17 +62,7 @@ class Listing:
     said: str
     findings: tuple[Finding, ...]
     groups: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class File:
-    """A file as a folder or table has it: split or "", the spelling of its label, its path relative to the root, and
-    its group, "" where no column says it."""
-
-    split: str
-    label: str
-    path: str
-    group: str = ""
+    again: tuple[tuple[File, int], ...] = ()
 
 
 def scan(place: Path, group: str | None = None, follow_links: bool = False) -> Listing:
@@ -188,9 +190,9 @@ def _listing(
     left_out: Mapping[str, str],
 ) -> Listing:
     """Put together what was found; classes: spelling -> class name."""
-    kept, unlabelled, twice = _kept(root, found, classes)
-    if repeats := len(found) - len(kept) - len(unlabelled):
-        ignored[TWICE] += repeats
+    kept, again, unlabelled, twice = _kept(root, found, classes)
+    if again:
+        ignored[TWICE] += len(again)
     if twice:
         said_of = f"{counted(len(twice), 'file')} under two labels, splits or groups, such as {twice[0]}"
         findings = [*findings, Finding("two labels", len(twice), said_of, tuple(twice[:EXAMPLES]), stops=True)]
@@ -199,7 +201,7 @@ def _listing(
         findings = [*findings, Finding("no label", len(unlabelled), said_of, (*unlabelled,)[:EXAMPLES])]
     names = natsorted({*classes.values()} - {""})
     number = {name: label for label, name in enumerate(names)}
-    splits, labels, paths, groups = zip(*kept, strict=True) if kept else ((), (), (), ())
+    splits, labels, paths, groups = zip(*map(astuple, kept), strict=True) if kept else ((), (), (), ())
     empty = {*names} - {*labels}
     return Listing(
         root,
@@ -213,31 +215,35 @@ def _listing(
         said,
         tuple(findings),
         np.array(groups, dtype=np.str_) if any(groups) else None,
+        tuple(again),
     )
 
 
 def _kept(
     root: Path, found: Sequence[File], classes: Mapping[str, str]
-) -> tuple[list[tuple[str, str, str, str]], dict[str, str], list[str]]:
-    """(split, class, path, group) of each file once, by its inode; path -> why, of those without a label; and what is
-    said of files that have two."""
-    kept: dict[tuple[int, int] | Path, tuple[str, str, str, str]] = {}
+) -> tuple[list[File], list[tuple[File, int]], dict[str, str], list[str]]:
+    """Each file once, by its inode; its further paths, with the place of the first; path -> why, of those without a
+    label; and what is said of files that have two. Labels are class names."""
+    kept: list[File] = []
+    places: dict[tuple[int, int] | Path, int] = {}
+    again, twice = [], []
     unlabelled: dict[str, str] = {}
-    twice = []
     for file in found:
         if not (name := classes[file.label]):
             unlabelled[shown(file.path)] = f"{NO_LABEL}: {shown(file.label)!r}"
             continue
-        said = (file.split, name, file.path, file.group)
-        split, other, path, group = kept.setdefault(_identity(root / file.path), said)
-        if (split, other, group) != (file.split, name, file.group):
-            again = "" if path == file.path else f"as {shown(path)} "
-            both = [
-                " ".join(filter(None, each))
-                for each in ((file.split, shown(name), shown(file.group)), (split, shown(other), shown(group)))
-            ]
-            twice.append(f"{shown(file.path)}: {both[0]}, and {again}{both[1]}")
-    return list(kept.values()), unlabelled, twice
+        named = replace(file, label=name)
+        place = places.setdefault(_identity(root / file.path), len(kept))
+        if place == len(kept):
+            kept.append(named)
+            continue
+        first = kept[place]
+        again.append((named, place))
+        if replace(first, path=file.path) != named:
+            path = "" if first.path == file.path else f"as {shown(first.path)} "
+            both = [" ".join(filter(None, (x.split, shown(x.label), shown(x.group)))) for x in (named, first)]
+            twice.append(f"{shown(file.path)}: {both[0]}, and {path}{both[1]}")
+    return kept, again, unlabelled, twice
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:

@@ -159,8 +159,8 @@ SPEAKING = """
 from headstart.cli import main
 import headstart.data.audit as audit
 class Found:
-    faults = ()
-    def lines(self, examples):
+    faults, summary = (), ()
+    def lines(self, **options):
         return ["caf\\u00e9/\\u9e7f.jpg 81\\u00a0% \\u00b1 2 \\udcff"] * 5000
 audit.check = lambda data, **options: Found()
 main(["check", "photos"])
