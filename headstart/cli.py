@@ -242,12 +242,14 @@ def run_check(*, typed: str, data: str, fix: Path | None, json: bool = False, **
     if fix is not None:
         clean.refuse(data, fix)
     found = check(data, **options)
-    written = None if fix is None else clean.write(data, fix, Options.of(options))
     if json:
         _print_json(found.as_json())
     else:
-        said = [*found.summary, *found.lines(examples=EXAMPLES, width=WIDTH), *filter(None, [written])]
-        print("\n".join(said if found.faults else [*said, "nothing wrong was found"]))
+        print("\n".join([*found.summary, *found.lines(examples=EXAMPLES, width=WIDTH)]))
+        if not found.faults:
+            print("nothing wrong was found")
+    if fix is not None:
+        print(clean.write(data, fix, Options.of(options)), file=sys.stderr if json else sys.stdout)
     if found.faults:
         sys.exit(FAILED)
 
