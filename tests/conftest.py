@@ -6,11 +6,15 @@ import os
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from small_data import CLASS_NAMES, coloured_part, dataset_of
 
 from headstart.data.dataset import Dataset
 
 USERS_CACHE = os.environ.get("HEADSTART_CACHE")  # before the session is given one of its own
+
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")  # tests hold on a busy machine too
 
 
 @pytest.fixture(scope="session", autouse=True)
