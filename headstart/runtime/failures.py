@@ -106,7 +106,7 @@ def machine_errors() -> Iterator[None]:
     are. Serves as a decorator too."""
     try:
         yield
-    except HeadstartError:
+    except (HeadstartError, BrokenPipeError):  # the latter is whoever reads our output: no failure
         raise
     except Exception as error:
         if (said := known(error)) is None:

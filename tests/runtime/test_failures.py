@@ -150,8 +150,8 @@ def test_from_python_a_full_disk_is_a_headstart_error_and_a_mistake_of_ours_is_i
         work(OSError(errno.ENOSPC, "No space left on device", "x"))
     assert full.value.__notes__ == ["2 finished runs are kept"]
     assert isinstance(full.value.__cause__, OSError)
-    for error in (IndexError("ours"), HeadstartError("theirs")):
-        with pytest.raises(type(error), match=str(error)):
+    for error in (IndexError("ours"), HeadstartError("theirs"), BrokenPipeError(errno.EPIPE, "Broken pipe")):
+        with pytest.raises(type(error), match=re.escape(str(error))):
             work(error)
 
 
