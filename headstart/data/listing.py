@@ -191,8 +191,8 @@ def _listing(
 ) -> Listing:
     """Put together what was found; classes: spelling -> class name."""
     kept, again, unlabelled, twice = _kept(root, found, classes)
-    if again:
-        ignored[TWICE] += len(again)
+    if repeated := len(found) - len(kept) - len(unlabelled):
+        ignored[TWICE] += repeated
     if twice:
         said_of = f"{counted(len(twice), 'file')} under two labels, splits or groups, such as {twice[0]}"
         findings = [*findings, Finding("two labels", len(twice), said_of, tuple(twice[:EXAMPLES]), stops=True)]
