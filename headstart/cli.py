@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
-from headstart.options import Options, days, path, whole_number
+from headstart.options import Options
 from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.threads import yield_when_busy
+from headstart.values import days, path, whole_number
 
 EXIT_CODES = """\
 exit codes: 0 done, and nothing found; 1 findings of check and verify, or the machine cannot go on (disk, memory,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from headstart.errors import HeadstartError
-from headstart.options import NO_LIMIT, OF_DATA, OF_RESULT, USUAL_LIMIT, Options, days
+from headstart.options import OF_DATA, OF_RESULT, USUAL_LIMIT, Options
+from headstart.values import NO_LIMIT, days
 
 
 def test_every_option_has_a_help_and_a_default_that_passes_its_own_check():

@@ -12,7 +12,8 @@ from headstart.data.groups import refuse_crossing
 from headstart.data.labels import checked_names, classes_of, refuse_unfit, split_named
 from headstart.data.splits import cut_missing
 from headstart.errors import HeadstartError
-from headstart.options import Options, given, seed, text
+from headstart.options import Options
+from headstart.values import given, seed, text
 
 SMALLEST = 8  # pixels a side: the networks from scratch halve an image three times
 

@@ -18,8 +18,9 @@ from headstart.data.listing import File, Listing, scan
 from headstart.data.load import DATASETS
 from headstart.data.store import open_store
 from headstart.errors import HeadstartError
-from headstart.options import Options, path
+from headstart.options import Options
 from headstart.runtime.text import shown
+from headstart.values import path
 
 KEEP, LEFT_OUT = "keep.csv", "left_out.csv"
 COPY, DISPUTED, UNREADABLE = "exact copy of one that is kept", "exact copies with different labels", "cannot be read"

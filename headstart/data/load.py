@@ -14,8 +14,9 @@ from headstart.data.cifar10 import sources as cifar10
 from headstart.data.dataset import Dataset
 from headstart.data.labels import checked
 from headstart.errors import HeadstartError
-from headstart.options import Options, given, path, seed
+from headstart.options import Options
 from headstart.runtime.failures import machine_errors
+from headstart.values import given, path, seed
 
 Loader = Callable[[Path | None, bool, int], Dataset]
 """(data_dir, offline, split_seed) -> Dataset"""

@@ -30,7 +30,7 @@ from headstart.experiments.timetable import Timetable
 from headstart.experiments.trial import Setting, Trial, planned, pretrained, weights_of
 from headstart.experiments.trivial import answers
 from headstart.models.backbones import load_backbone
-from headstart.options import OF_DATA, OF_LOADING, OF_RESULT, Options, given
+from headstart.options import OF_DATA, OF_LOADING, OF_RESULT, Options
 from headstart.plan import Plan
 from headstart.report import images
 from headstart.report.html import write_report, write_waiting
@@ -56,6 +56,7 @@ from headstart.strategies import (
     with_epochs,
 )
 from headstart.training.preparation import Pretrained
+from headstart.values import given
 
 RESERVE = 0.03  # of a time limit: for what is not measured
 SPLIT_SEED = 0  # which image is in which fold: all training seeds share it
@@ -289,7 +290,7 @@ def trial_of(
 
 
 def data_or_name(value: Any) -> Data:
-    """A data set, or what gives one: a reader of `options.given`."""
+    """A data set, or what gives one: a reader for `values.given`."""
     if not (isinstance(value, Dataset | str | Path) or callable(value)):
         raise ValueError("is no data set, name, folder or CSV, nor a function that gives one")
     return value

@@ -12,8 +12,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.load import limited
 from headstart.errors import HeadstartError
 from headstart.experiments.compare import Data, data_of, data_or_name, find_weights, run_comparison
-from headstart.options import ALL, NO_LIMIT, OF_LOADING, OF_RESULT, Options, given
-from headstart.options import sizes as read_sizes
+from headstart.options import OF_LOADING, OF_RESULT, Options
 from headstart.report.learning_curve import write_figure
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
@@ -21,6 +20,8 @@ from headstart.results.learning_curve import Curve, read_curve
 from headstart.results.request import begin, read_request
 from headstart.runtime.console import say
 from headstart.runtime.failures import machine_errors
+from headstart.values import ALL, NO_LIMIT, given
+from headstart.values import sizes as read_sizes
 
 SIZES = (100, 300, 1000, 3000, 10_000)  # and all: what is tried unless asked otherwise
 LOADED: dict[str, Any] = {each: getattr(Options(), each) for each in OF_LOADING}  # of data that is loaded already

@@ -8,11 +8,11 @@ import torch
 
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
-from headstart.options import given
-from headstart.options import path as read_path
 from headstart.report import images
 from headstart.strategies import STRATEGIES
 from headstart.training.batches import augmented
+from headstart.values import given
+from headstart.values import path as read_path
 
 SHOWN_IMAGES = 4
 SHOWN_VARIANTS = 8

@@ -17,10 +17,11 @@ from headstart.data.store import LARGEST
 from headstart.errors import HeadstartError
 from headstart.models.build import from_spec
 from headstart.models.network import Network
-from headstart.options import Options, given, path
+from headstart.options import Options
 from headstart.results import runs
 from headstart.results.files import reading, write_bytes
 from headstart.runtime.text import shown
+from headstart.values import given, path
 
 BATCH_PIXELS = 2**21  # of a batch of squares: the first maps of a backbone take about 60 bytes for each
 LATENCY_REPEATS = 20

@@ -14,7 +14,6 @@ import pandas as pd
 from headstart.errors import HeadstartError
 from headstart.evaluation.scores import METRICS, SCORES, with_interval
 from headstart.evaluation.statistics import interval
-from headstart.options import given, path
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.doubts import Audited, suspects, without_leaks
@@ -25,6 +24,7 @@ from headstart.results.scores import evaluated
 from headstart.results.trivial import trivial_answers
 from headstart.results.verdict import FIT, LATENCY, SIZE, Verdict, beside, decide
 from headstart.runtime.text import html_table, shown
+from headstart.values import given, path
 
 if TYPE_CHECKING:
     from headstart import Classifier

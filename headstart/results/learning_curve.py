@@ -19,13 +19,13 @@ from headstart.evaluation.learning_curve import (
     crossing,
     fit_learning_curve,
 )
-from headstart.options import given, path
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison, compare_runs
 from headstart.results.files import json_text, read_json, table_text, write_text
 from headstart.results.request import read_request
 from headstart.runtime.text import html_table, shown
+from headstart.values import given, path
 
 # What may differ between sizes: of few images more epochs are trained, of many a time limit leaves less.
 FOLLOWS_SIZE = ("epochs", "validate_every", "look_every", "patience", "views")
