@@ -19,6 +19,7 @@ from headstart.models.build import from_spec
 from headstart.models.network import Network
 from headstart.options import Options
 from headstart.results import runs
+from headstart.results.comparison import chosen_run
 from headstart.results.files import reading, write_bytes
 from headstart.runtime.text import shown
 from headstart.values import given, path
@@ -107,9 +108,9 @@ class Classifier:
 
     @classmethod
     def load(cls, folder: str | Path) -> Classifier:
-        """Read back the classifier of a run's folder (.../<candidate>/<split>-seed<n>); HeadstartError where it has
-        none."""
-        run = runs.Run(given("folder", folder, path))
+        """Read back the classifier of a run's folder (.../<candidate>/<split>-seed<n>), or the one that a comparison
+        (runs/cifar10-1) recommends; HeadstartError where there is none."""
+        run = chosen_run(given("folder", folder, path))
         if not runs.has_model(run.folder) and not (run.folder / runs.CONFIG).exists():
             raise HeadstartError(f"{shown(run.folder)} is no run's folder: {runs.why_none(run.folder)}")
         with reading(run.model):

@@ -111,10 +111,7 @@ class Comparison:
     def classifier(self) -> Path:
         """The folder of the classifier to take home: the recommended candidate, trained once more on all images where
         there were folds, else its first run."""
-        final = self.folder / runs.CLASSIFIER
-        if runs.has_model(final) and runs.Run(final).config["candidate"] == self.recommended:
-            return final
-        return next(run.folder for run in self.runs if run.candidate == self.recommended)
+        return runs.classifier_of(self.folder, self.recommended).folder
 
     def as_json(self) -> dict[str, Any]:
         """What comparison.json keeps and `headstart compare --json` prints: docs/json.md."""
@@ -168,6 +165,14 @@ class Comparison:
         import headstart  # by its public name: results stand below the rooms that need torch
 
         return headstart.Classifier.load(self.classifier)
+
+
+def chosen_run(folder: Path) -> runs.Run:
+    """The run whose classifier a folder stands for: its own, or of a comparison's folder the one that is recommended."""
+    if not runs.find_runs(folder):
+        return runs.Run(folder)
+    said = runs.read_beside(folder, runs.COMPARISON)
+    return runs.classifier_of(folder, said["recommended"] if said else compare_runs(folder).recommended)
 
 
 def compare_runs(

@@ -264,6 +264,15 @@ def find_runs(comparison: Path) -> list[Run]:
     return [Run(path.parent) for path in sorted(comparison.glob(f"*/*/{METRICS}"), key=_natural)]
 
 
+def classifier_of(comparison: Path, candidate: str) -> Run:
+    """What a comparison has of a candidate to take home: what was trained once more on all images where there were
+    folds, else its first run."""
+    final = Run(comparison / CLASSIFIER)
+    if has_model(final.folder) and final.candidate == candidate:
+        return final
+    return next(run for run in find_runs(comparison) if run.candidate == candidate)
+
+
 def why_none(folder: Path) -> str:
     """What lies at a path that is not what was asked for, and what to name or do instead."""
     if not folder.is_dir():

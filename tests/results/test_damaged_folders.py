@@ -154,11 +154,11 @@ def begun(folder: Path) -> Path:
     return folder
 
 
-WORKS = ("report", "slides", "verify", "compare", "compare_runs")  # on a comparison
+WORKS = ("report", "slides", "verify", "compare", "compare_runs", "Classifier.load")  # on a comparison
 READ = ("report", "slides", "compare_runs")
 SHAPES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...], str]] = {  # what works, and what the others say
     "as it was": (lambda folder: folder, WORKS, ""),
-    "moved and renamed": (moved, WORKS, "it is a comparison: name one run in it"),
+    "moved and renamed": (moved, WORKS, ""),
     "a run alone": (a_run_alone, ("Classifier.load",), "it is one run without its comparison"),
     "one run in its comparison": (lambda folder: folder / RUN, ("Classifier.load", "verify"), "name its comparison, "),
     "one candidate": (lambda folder: folder / "base-cnn", (), "it holds runs of one candidate: name the folder above"),
