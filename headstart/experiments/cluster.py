@@ -6,6 +6,7 @@ finish changes nothing: a run is kept, and a candidate dropped, when all folds b
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -65,8 +66,8 @@ def of_this_machine() -> Iterator[LocalCluster]:
             n_workers=workers,
             threads_per_worker=CPU_COUNT // workers,
             memory_limit=0,  # no other than has a trial that runs alone
-            dashboard_address=None,
-            silence_logs="error",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
         )
     except RuntimeError as error:
         raise HeadstartError(
@@ -153,7 +154,7 @@ class Course:
         """Begin trials, in their order, until so many are under way: a worker has one, so that the next goes to the one
         that is free first."""
         for number in sorted(self.left - self.begun.keys()):
-            if sum(each not in self.came for each in self.begun) >= most:
+            if len((self.begun.keys() & self.left) - self.came.keys()) >= most:
                 break
             self.begun[number] = begin(number, self.trials[number])
 
