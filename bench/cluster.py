@@ -1,9 +1,9 @@
 """A comparison on a cluster of two nodes of which one dies, beside the same by the local runner.
 
-Eight trials (two strategies, four seeds) of few small images. Two `dask worker` processes, each with its nanny, caches of
-their own and all threads of this machine, are the nodes. In the middle one worker process is killed (its nanny starts
-another), later one whole node, by SIGKILL. Then both folders are compared: weights, predictions and history bit by bit,
-comparison.json field by field. It is bounded: LIMIT_SECONDS a comparison.
+Eight trials (two strategies, four seeds) of few small images. The nodes: two `dask worker` processes with nannies and
+caches of their own, each with as many threads as this machine. In the middle one worker process is killed (its nanny
+starts another), later one whole node, by SIGKILL. Then both folders are compared: weights, predictions and history bit
+by bit, comparison.json field by field. It is bounded: LIMIT_SECONDS a comparison.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ if __name__ == "__main__":
     images[np.arange({images}), :, :, labels] += 60
     data = hs.from_arrays(images.astype(np.uint8), labels, ("red", "green", "blue"), name="few")
     hs.compare(data, strategies=["base-cnn", "frozen"], seed=[0, 1, 2, 3], epochs=40, folds="none", image_size=32,
-               backbone="tf_efficientnet_lite0.in1k", offline=True, device="cpu", runner=sys.argv[2], output=sys.argv[1])
+               backbone="tf_efficientnet_lite0.in1k", offline=True, device="cpu", runner=sys.argv[2],
+               output=sys.argv[1])
 """
 
 

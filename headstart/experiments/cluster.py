@@ -62,13 +62,14 @@ def of_this_machine() -> Iterator[LocalCluster]:
     """Processes on the cores of this machine: so many that each has THREADS of them, or one that has all."""
     workers = max(1, CPU_COUNT // THREADS)
     try:
-        found = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=CPU_COUNT // workers,
-            memory_limit=0,  # no other than has a trial that runs alone
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,
-        )
+        with dask.config.set({"distributed.nanny.pre-spawn-environ": {}}):  # it would be set for this process, for good
+            found = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=CPU_COUNT // workers,
+                memory_limit=0,  # no other than has a trial that runs alone
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.ERROR,
+            )
     except RuntimeError as error:
         raise HeadstartError(
             f"no processes can be started here ({one_line(str(error))}): a script that asks for runner='dask' does so "

@@ -225,13 +225,13 @@ def test_workers_of_another_version_are_left_out_and_named(few, scheduler, tmp_p
         return found | {"client": {"packages": found["client"]["packages"] | {"torch": "99.0"}}}
 
     monkeypatch.setattr(distributed.Client, "get_versions", newer_here)
-    with pytest.raises(HeadstartError, match="no worker of the cluster at .* can be used; .*: it has torch"):
+    with pytest.raises(HeadstartError, match=r"no worker of the cluster at .* can be used; .*: it has torch"):
         hs.compare(few, **OPTIONS, folds="none", runner="dask", output=tmp_path / "out")
     assert capsys.readouterr().err.count("is left out: it has torch") == 2
 
 
 def test_an_address_where_nothing_answers_is_one_line_before_anything_is_begun(tmp_path):
     nowhere = {"scheduler-address": "tcp://127.0.0.1:1", "distributed.comm.timeouts.connect": "1s"}
-    with dask.config.set(nowhere), pytest.raises(HeadstartError, match="no Dask scheduler at tcp://127.0.0.1:1 "):
+    with dask.config.set(nowhere), pytest.raises(HeadstartError, match=r"no Dask scheduler at tcp://127.0.0.1:1 "):
         hs.compare("cifar10", **OPTIONS, runner="dask", output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
