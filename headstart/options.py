@@ -35,6 +35,7 @@ from headstart.values import (
 
 USUAL_LIMIT = 20 * 60.0  # seconds that a comparison may take unless asked otherwise
 DEVICES = ("auto", "cpu", "cuda")
+RUNNERS = HERE, DASK = ("here", "dask")
 FITS = STRETCH, CROP, LETTERBOX = ("stretch", "crop", "letterbox")  # how a picture is brought into a square
 
 
@@ -123,6 +124,13 @@ class Options:
         choices=PREFERENCES,
     )
     device: str = option("auto", one_of(DEVICES), "default: auto", choices=DEVICES)
+    runner: str = option(
+        HERE,
+        one_of(RUNNERS),
+        "here: one trial after the other (default); dask: on the cluster that DASK_SCHEDULER_ADDRESS names, else by "
+        "processes on this machine's cores",
+        choices=RUNNERS,
+    )
     data_dir: Path | None = option(None, path, "where CIFAR-10 already lies, as batches or archive", "DIR")
     group: str | None = option(
         None,

@@ -25,7 +25,8 @@ from headstart.experiments import trackers
 from headstart.experiments.final import train_on_all
 from headstart.experiments.first_look import first_look
 from headstart.experiments.planning import Estimate, Planner
-from headstart.experiments.runner import in_order, run_here
+from headstart.experiments.runner import in_order
+from headstart.experiments.runners import RunTrials, running
 from headstart.experiments.timetable import Timetable
 from headstart.experiments.trial import Setting, Trial, planned, pretrained, weights_of
 from headstart.experiments.trivial import answers
@@ -86,13 +87,13 @@ def run_comparison(data: Data, options: Options, started: float | None = None) -
     given("data", data, data_or_name)
     runs.refuse_taken(options.output)
     trackers.refuse_missing(options.log)
-    with settings_kept():
+    with settings_kept(), running(options.runner) as run_trials:
         fabric = make_fabric(options.device)
         weights = find_weights(options)
         data = data_of(data, options)
         for line in summary(data):
             say(line)
-        request = Request(options, data, weights, fabric, started)
+        request = Request(options, data, weights, fabric, started, run_trials)
         try:
             return request.fulfil(examine(data, options.strict))
         finally:
@@ -108,6 +109,7 @@ class Request:
     weights: Weights | None
     fabric: Fabric
     started: float
+    run_trials: RunTrials
 
     def fulfil(self, found: Audit) -> Comparison:
         """Run what is not finished yet, and write the comparison and its report after every run."""
@@ -135,7 +137,7 @@ class Request:
                 self.look(folder, trials)
             with trackers.tracking(options.log, folder) as tracked:
                 is_dropped = partial(self.is_dropped, folder, kept["trials"])
-                run_here(left, data, tracked, lambda run: self.report_so_far(folder), timetable, is_dropped)
+                self.run_trials(left, data, tracked, lambda run: self.report_so_far(folder), timetable, is_dropped)
                 comparison = compare_runs(folder, **options.of_verdict)
                 if comparison.folds and comparison.classifier != folder / runs.CLASSIFIER:
                     taken = next(trial for trial in trials if trial.candidate.name == comparison.recommended)

@@ -130,7 +130,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
             "saved_network": saved,
         }
         write_json(folder / runs.METRICS, metrics)
-    _tell(trial, metrics)
+    tell(trial, metrics)
     return runs.Run(trial.folder)
 
 
@@ -145,7 +145,7 @@ def untrained(trial: Trial, data: Dataset, fabric: Fabric) -> Prepared:
     return prepared
 
 
-def _tell(trial: Trial, metrics: dict[str, Any]) -> None:
+def tell(trial: Trial, metrics: dict[str, Any]) -> None:
     """Say what came of a trial, and where its saved network does not say what was measured."""
     say(
         f"{trial.candidate.name} (seed {trial.seed}): {100 * metrics['accuracy']:.2f} % on test, "

@@ -11,9 +11,10 @@ import platform
 import random
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,8 @@ def stored_probe(name: str, device: torch.device, measure: Callable[[], dict[str
     """What `measure` found, measured once on such hardware and kept in the cache's folder `probes`: a choice made by
     timing would otherwise differ from run to run, and with it the results. Delete the folder to measure anew."""
     key = hashlib.sha256(f"{name} {hardware(device)}".encode()).hexdigest()[:12]
-    path = cache_dir() / "probes" / f"{name}-{key}.json"
+    if (path := _probe_path(name, key)).name in _TAKEN:
+        return _TAKEN[path.name]
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):  # two at once would disturb each other, and choose differently
         try:
@@ -189,6 +191,28 @@ def stored_probe(name: str, device: torch.device, measure: Callable[[], dict[str
             except OSError as error:
                 not_kept(error)
             return result
+
+
+def kept_probes() -> dict[str, dict[str, Any]]:
+    """All that `stored_probe` keeps: file name -> what was found."""
+    found = {}
+    for path in _probe_path("*", "*").parent.glob("*.json"):
+        with suppress(OSError, ValueError):  # removed meanwhile, or damaged
+            found[path.name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def take_probes(found: Mapping[str, dict[str, Any]]) -> None:
+    """Choose in this process as another machine of the same hardware did (its `kept_probes`), so that the results are
+    the same bits; on other hardware this changes nothing."""
+    _TAKEN.update(found)
+
+
+_TAKEN: dict[str, dict[str, Any]] = {}
+
+
+def _probe_path(name: str, key: str) -> Path:
+    return cache_dir() / "probes" / f"{name}-{key}.json"
 
 
 def _cpu_has_bf16() -> bool:

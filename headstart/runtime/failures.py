@@ -45,7 +45,7 @@ KNOWN = (
         "out of memory: take a smaller --image-size, fewer strategies, or close other programs",
     ),
     Known(
-        r"BrokenProcessPool|TerminatedWorker|worker process .*terminated",
+        r"BrokenProcessPool|TerminatedWorker|^KilledWorker|worker process .*terminated",
         "a process that did part of the work was killed, as memory ran out, most likely: free some, run again",
     ),
     Known(r"can't start new thread|^BlockingIOError", "no further process or thread may be started: see `ulimit -u`"),

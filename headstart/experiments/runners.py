@@ -1,0 +1,73 @@
+"""The runners: each a row of one table, told apart by where trials are run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Protocol
+
+from headstart.data.dataset import Dataset
+from headstart.errors import HeadstartError
+from headstart.experiments.runner import run_here
+from headstart.experiments.timetable import Timetable
+from headstart.experiments.trackers import Tracked
+from headstart.experiments.trial import Trial
+from headstart.options import DASK, HERE
+from headstart.results import runs
+
+
+class RunTrials(Protocol):
+    """Runs trials; see `runner.run_here`, which says what each argument is."""
+
+    def __call__(
+        self,
+        trials: Sequence[Trial],
+        data: Dataset,
+        tracked: Tracked,
+        on_done: Callable[[runs.Run], None],
+        timetable: Timetable | None = None,
+        is_dropped: Callable[[Trial], bool] = ...,
+    ) -> None:
+        """Run them."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """open: what gives the function that runs trials, for as long as it is open. package, extra: what must be there to
+    import, and which of headstart's extras brings it."""
+
+    open: Callable[[], AbstractContextManager[RunTrials]]
+    package: str = "headstart"
+    extra: str = ""
+
+
+@contextmanager
+def here() -> Iterator[RunTrials]:
+    """In this process, one after the other."""
+    yield run_here
+
+
+@contextmanager
+def dask() -> Iterator[RunTrials]:
+    """On the cluster that Dask's configuration names, or on the cores of this machine."""
+    from headstart.experiments.cluster import cluster
+
+    with cluster() as run:
+        yield run
+
+
+RUNNERS = {HERE: Runner(here), DASK: Runner(dask, package="distributed", extra="cluster")}
+
+
+@contextmanager
+def running(name: str) -> Iterator[RunTrials]:
+    """While a runner is open; HeadstartError, before anything is begun, where it is not installed or not reached."""
+    runner = RUNNERS[name]
+    if find_spec(runner.package) is None:
+        raise HeadstartError(
+            f"--runner {name} needs a package that is not here: pip install 'headstart[{runner.extra}]'"
+        )
+    with runner.open() as run:
+        yield run
