@@ -37,7 +37,7 @@ def photos_of_many_kinds(folder):
         exif[0x0112] = 1 + number * 2
         pixels = random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.{ending}", exif=exif)
-    return [folder / name for name in sorted(os.listdir(folder))]
+    return sorted(folder.iterdir())
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "letterbox"])
@@ -52,7 +52,7 @@ def test_the_class_is_the_one_that_the_classifier_says(tmp_path, fit):
 
 def test_every_name_has_a_row_also_what_is_no_photo(tmp_path):
     run, photos = run_of(tmp_path / "run"), photos_of_many_kinds(tmp_path / "photos")
-    damaged = tmp_path / os.fsdecode(b"a\nb\udcff.jpg")
+    damaged = tmp_path / os.fsdecode(b"a\nb\xff.jpg")
     damaged.write_bytes(photos[0].read_bytes()[:200])
     table = predict(run, [damaged, photos[0], "/dev/null", tmp_path / "none.jpg"])
     assert list(table["label"].notna()) == [False, True, False, False]
