@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import warnings
 from collections import deque
@@ -35,13 +34,12 @@ from headstart.results.files import sha256
 from headstart.runtime.console import bar, say
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.text import shown
-from headstart.training.engines import Engine, choose, eager, engines
+from headstart.training.engines import Engine, eager
 from headstart.values import given, path, share
 
 BATCH = 32  # photos that are classified at once
 AHEAD = 128  # photos that are read before they are classified
 IN_FLIGHT = 50_000_000  # pixels that are decoded at once: a larger photo waits for the others, then has all of it
-FEW = 512  # photos that are sooner classified by PyTorch's own engine than others are made
 
 
 class Predictor(Protocol):
@@ -62,15 +60,15 @@ class Predictor(Protocol):
 
 
 class Trained:
-    """The classifier of a run, in fp32: so it says what was measured of it. photos: how many it is to classify."""
+    """The classifier of a run, in fp32: so it says what was measured of it."""
 
-    def __init__(self, folder: Path, photos: int):
+    def __init__(self, folder: Path):
         self.run = chosen_run(folder)
         self.classifier = Classifier.load(folder)
         self.class_names = self.classifier.class_names
         self.fingerprint = sha256(self.run.model)
         self.square = self.classifier.square
-        self.engine_name, self.engine = _quickest(self.classifier, self.fingerprint, photos)
+        self.engine_name, self.engine = _engine(self.classifier)
 
     def probabilities(self, squares: np.ndarray) -> np.ndarray:
         """See `Predictor`."""
@@ -98,17 +96,10 @@ class _Whole(nn.Module):
         return (self.network(images),)
 
 
-def _quickest(classifier: Classifier, fingerprint: str, photos: int) -> tuple[str, Engine]:
-    """The engine by which so many photos are done first, the making of it counted, and its name. All are in fp32."""
+def _engine(classifier: Classifier) -> tuple[str, Engine]:
+    """What runs the network, by name: PyTorch's own in fp32. OpenVINO's gave other classes: docs/decisions/predict.md."""
     network = _Whole(classifier.network).eval()
-    device = next(network.parameters()).device
-    if photos < FEW or not classifier.sides:  # without sides squares differ, and a compiled graph knows one size
-        return "eager-fp32", eager(network, device, bf16=False)
-    shape = (classifier.sides[-1], classifier.sides[-1], 3)
-    key = hashlib.sha256(f"{fingerprint} {shape}".encode()).hexdigest()[:12]
-    measured = choose(network, shape, device, key, bf16=False)["measured"]
-    name = min(measured, key=lambda each: measured[each]["setup_seconds"] + photos * measured[each]["image_seconds"])
-    return name, engines(network, shape, device, bf16=False)[name]()
+    return "eager-fp32", eager(network, next(network.parameters()).device, bf16=False)
 
 
 @dataclass(frozen=True)
@@ -194,7 +185,7 @@ def predict_files(
         raise HeadstartError(
             "there is no photo in what was named" + "".join(f"; {each}" for each in photos.notices[:1])
         )
-    predictor = open_predictor(given("run", run, path), len(photos.paths))
+    predictor = open_predictor(given("run", run, path))
     sure = None if wanted is None else predictor.sureness(wanted)
     for line in sure.said if sure else ():
         say(line)
@@ -221,9 +212,9 @@ def predict_files(
     return done
 
 
-def open_predictor(run: Path, photos: int) -> Predictor:
+def open_predictor(run: Path) -> Predictor:
     """What classifies, from a comparison, a run or an exported file."""
-    return Trained(run, photos)
+    return Trained(run)
 
 
 def answered(predictor: Predictor, photos: Sequence[Path], least: float) -> Iterator[list[Answer]]:
