@@ -97,7 +97,7 @@ class _Whole(nn.Module):
 
 
 def _engine(classifier: Classifier) -> tuple[str, Engine]:
-    """What runs the network, by name: PyTorch's own in fp32. OpenVINO's gave other classes: docs/decisions/predict.md."""
+    """Name and engine: PyTorch's own, fp32. OpenVINO's gave other classes: docs/decisions/predict.md."""
     network = _Whole(classifier.network).eval()
     return "eager-fp32", eager(network, next(network.parameters()).device, bf16=False)
 
