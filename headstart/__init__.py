@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from headstart.experiments.learning_curve import learning_curve
     from headstart.experiments.show import show
     from headstart.inference.classifier import Classifier
+    from headstart.inference.predict import predict
     from headstart.report import figures
     from headstart.results.comparison import Comparison
     from headstart.results.learning_curve import Curve
@@ -37,6 +38,7 @@ __all__ = [
     "from_arrays",
     "learning_curve",
     "load",
+    "predict",
     "show",
 ]
 
@@ -56,6 +58,7 @@ _HOMES = {  # public name -> its module, imported when the name is first used: i
     "from_arrays": "data.arrays",
     "learning_curve": "experiments.learning_curve",
     "load": "data.load",
+    "predict": "inference.predict",
     "show": "experiments.show",
 }
 

@@ -18,11 +18,12 @@ from headstart.options import Options
 from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.threads import yield_when_busy
-from headstart.values import days, path, whole_number
+from headstart.values import days, path, share, whole_number
 
 EXIT_CODES = """\
-exit codes: 0 done, and nothing found; 1 findings of check and verify, or the machine cannot go on (disk, memory,
-rights); 2 what was asked cannot be done (options, images, a folder); 130 interrupted; 141 nobody reads the output"""
+exit codes: 0 done, and nothing found; 1 findings of check and verify, photos that predict could not read, or the
+machine cannot go on (disk, memory, rights); 2 what was asked cannot be done (options, images, a folder); 130
+interrupted; 141 nobody reads the output"""
 WRITTEN_THERE = "what is made is written there; copy the folder to where it can be"
 EXAMPLES = 3  # that are shown of a finding
 
@@ -100,6 +101,30 @@ def make_parser() -> argparse.ArgumentParser:
         help="a comparison's folder, such as runs/cifar10-1, one run in it, or that of a learning curve",
     )
     _add_json(verify, "print what was found")
+
+    predict = commands.add_parser("predict", help="classify photos: a row each, on the screen or in a file")
+    predict.set_defaults(command=run_predict)
+    predict.add_argument(
+        "run", type=path, metavar="RUN", help="a comparison's folder, for the classifier it recommends, or one run's"
+    )
+    predict.add_argument(
+        "photos", nargs="+", metavar="PHOTOS", help="files, folders, @FILE with a list of names, - for standard input"
+    )
+    predict.add_argument(
+        "-o", "--output", type=path, metavar="FILE", help="write the answers there: .csv, .jsonl or .parquet"
+    )
+    predict.add_argument("--resume", action="store_true", help="go on with the answers of a run that was stopped")
+    predict.add_argument(
+        "--accuracy",
+        type=_typed(share),
+        metavar="SHARE",
+        help="how often answers are to be right, such as 99%%: the others are unsure (chosen by val)",
+    )
+    predict.add_argument(
+        "--sort-into", type=path, dest="into", metavar="DIR", help="make a folder a class there, of links"
+    )
+    predict.add_argument("--copy", action="store_true", help="sort copies, not links")
+    _add_options(predict, "follow_links")
 
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
@@ -266,6 +291,18 @@ def run_verify(*, typed: str, folder: Path, json: bool = False) -> None:
         right = f"{folder}: every file is as it was written, every score follows from its predictions"
         print("\n".join(findings) or right)
     if findings:
+        sys.exit(FAILED)
+
+
+def run_predict(*, typed: str, run: Path, photos: list[str], **asked: Any) -> None:
+    """`headstart predict`: exit code 1 where a photo could not be read."""
+    yield_when_busy()
+    from headstart.inference.predict import predict_files
+    from headstart.report.screen import print_predicted
+
+    predicted = predict_files(run, photos, **asked)
+    print_predicted(predicted, asked["output"])
+    if predicted.unreadable:
         sys.exit(FAILED)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich import box
@@ -15,6 +17,10 @@ from headstart.report.words import folded, shortened, without_leaks
 from headstart.results import runs
 from headstart.results.comparison import Comparison
 from headstart.runtime.console import Screen
+from headstart.runtime.text import shown
+
+if TYPE_CHECKING:
+    from headstart.inference.predict import Predicted  # which imports torch
 
 WIDTH_OF_A_FILE = 120  # columns of text that goes to a file
 WIDEST = 10_000  # columns of a table there, which takes what its numbers need
@@ -35,12 +41,12 @@ def print_comparison(comparison: Comparison) -> None:
     """The result: a row a candidate, which to take, why, what the others would mean, and where everything lies."""
     table = Table(title=f"{comparison.dataset['name']}: {comparison.dataset['test']:,} test images", box=box.SIMPLE)
     table.add_column("strategy", no_wrap=True)
-    shown = shown_in(SCREEN)
-    for score in shown:
+    scores = shown_in(SCREEN)
+    for score in scores:
         for title in (score.short, INTERVAL) if score.key == "accuracy" else (score.short,):
             table.add_column(title, justify="right", no_wrap=True)
     for name, row in comparison.table().iterrows():
-        cells = [cell for score in shown for cell in _cells(score, row, comparison.summary[str(name)])]
+        cells = [cell for score in scores for cell in _cells(score, row, comparison.summary[str(name)])]
         table.add_row(str(name), *cells, style="bold" if name == comparison.recommended else None)
     of_table, console = (
         Screen(width=None if sys.stdout.isatty() else width, markup=False, highlight=False)
@@ -64,3 +70,25 @@ def print_comparison(comparison: Comparison) -> None:
     for line in shortened(comparison):
         console.print(line, soft_wrap=True)
     console.print(f"Report: {comparison.folder / runs.REPORT}", soft_wrap=True)
+
+
+def print_predicted(predicted: Predicted, output: Path | None) -> None:
+    """A row a photo, where they are not in a file, and a last line that counts."""
+    width = None if sys.stdout.isatty() else WIDEST
+    console = Screen(width=width, markup=False, highlight=False)
+    if output is None:
+        table = Table(box=box.SIMPLE)
+        table.add_column("photo", overflow="fold")
+        for title in ("class", "", "next", "", "then", "", "doubt"):
+            table.add_column(title, justify="left" if title else "right", overflow="fold")
+        for each in predicted.answers:
+            named = (each.label, each.second, each.third)
+            shares = (each.probability, each.second_probability, each.third_probability)
+            cells = [
+                cell
+                for name, share in zip(named, shares, strict=True)
+                for cell in ((shown(name), percent(share, 1)) if name is not None else ("", ""))
+            ]
+            table.add_row(each.path, *cells, each.doubt)
+        console.print(table)
+    console.print(predicted.said + (f"; written to {shown(output)}" if output else ""), soft_wrap=True)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from headstart.models.network import Taps
 from headstart.runtime.console import say
@@ -38,7 +39,7 @@ class Engine(Protocol):
         """Run."""
 
 
-def eager(taps: Taps, device: torch.device, bf16: bool) -> Engine:
+def eager(taps: nn.Module, device: torch.device, bf16: bool) -> Engine:
     """Plain PyTorch, channels last, under autocast where `bf16`."""
     taps = copy.deepcopy(taps).to(device).to(memory_format=torch.channels_last)
 

@@ -1,0 +1,305 @@
+"""`headstart predict`: photos of any number, size and state -> a row each, read beside the network's work."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from threading import Condition
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from joblib import cpu_count
+from scipy.special import softmax
+from torch import Tensor, nn
+
+from headstart.data.decode import TOO_LARGE, size_of
+from headstart.data.findings import counted
+from headstart.data.photos import Photos, photos_in
+from headstart.data.pixels import Picture
+from headstart.errors import HeadstartError
+from headstart.inference.answers import UNSURE, Answer, answers_in, refuse_output, table_of
+from headstart.inference.classifier import Classifier
+from headstart.inference.sorting import sort_into
+from headstart.inference.unsure import Sureness, sureness
+from headstart.results.comparison import chosen_run
+from headstart.results.files import sha256
+from headstart.runtime.console import bar, say
+from headstart.runtime.places import refuse_unwritable
+from headstart.runtime.text import shown
+from headstart.training.engines import Engine, eager
+from headstart.values import given, path, share
+
+BATCH = 32  # photos that are classified at once
+AHEAD = 128  # photos that are read before they are classified
+IN_FLIGHT = 50_000_000  # pixels that are decoded at once: a larger photo waits for the others, then has all of it
+
+
+class Predictor(Protocol):
+    """A classifier as photos are given to it, whatever it is kept in."""
+
+    class_names: tuple[str, ...]
+    fingerprint: str  # SHA-256 of the file that it is kept in
+    engine_name: str
+
+    def square(self, picture: Picture) -> np.ndarray:
+        """A photo as it is given to `probabilities`: (S, S, 3) uint8. HeadstartError for what is no image."""
+
+    def probabilities(self, squares: np.ndarray) -> np.ndarray:
+        """Probabilities (N, C) float32 of squares (N, S, S, 3) uint8."""
+
+    def sureness(self, accuracy: float) -> Sureness:
+        """See `unsure.sureness`."""
+
+
+class Trained:
+    """The classifier of a run, in fp32: so it says what was measured of it."""
+
+    def __init__(self, folder: Path):
+        self.run = chosen_run(folder)
+        self.classifier = Classifier.load(folder)
+        self.class_names = self.classifier.class_names
+        self.fingerprint = sha256(self.run.model)
+        self.square = self.classifier.square
+        self.engine_name, self.engine = _engine(self.classifier)
+
+    def probabilities(self, squares: np.ndarray) -> np.ndarray:
+        """See `Predictor`."""
+        logits = np.empty((len(squares), len(self.class_names)), np.float32)
+
+        def write(start: int, outputs: Sequence[np.ndarray]) -> None:
+            logits[start : start + len(outputs[0])] = outputs[0]
+
+        self.engine(squares, write)
+        return softmax(logits / self.classifier.temperature, axis=1)
+
+    def sureness(self, accuracy: float) -> Sureness:
+        """See `Predictor`."""
+        return sureness(self.run, accuracy, self.classifier.temperature)
+
+
+class _Whole(nn.Module):
+    """A network that gives its outputs as engines take them: several."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (self.network(images),)
+
+
+def _engine(classifier: Classifier) -> tuple[str, Engine]:
+    """Name and engine: PyTorch's own, fp32. OpenVINO's gave other classes: docs/decisions/predict.md."""
+    network = _Whole(classifier.network).eval()
+    return "eager-fp32", eager(network, next(network.parameters()).device, bf16=False)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """answers: a row a photo, in the order given. sureness: what makes some of them unsure, where that was asked.
+    engine: what ran the network. seconds: of reading and classifying, for the `new` ones: the others were known."""
+
+    answers: Sequence[Answer]
+    photos: Photos
+    sureness: Sureness | None
+    engine: str
+    seconds: float
+    new: int
+
+    @property
+    def unreadable(self) -> int:
+        """How many photos could not be read."""
+        return sum(each.is_unreadable for each in self.answers)
+
+    @property
+    def said(self) -> str:
+        """All of it counted, in a line."""
+        unsure = sum(each.doubt == UNSURE for each in self.answers)
+        sure = len(self.answers) - unsure - self.unreadable
+        parts = [f"{counted(len(self.answers), 'photo')}: {sure:,} answered"]
+        parts += [f"{unsure:,} unsure"] if self.sureness else []
+        parts += [f"{self.unreadable:,} unreadable"] if self.unreadable else []
+        parts += [f"{len(self.answers) - self.new:,} of them known before"] if self.new < len(self.answers) else []
+        aside = [f"{times:,} {why}" for why, times in self.photos.aside.most_common()]
+        parts += [f"left aside: {', '.join(aside)}"] if aside else []
+        pace = f" ({self.new / self.seconds:,.1f} a second by {self.engine})" if self.new else ""
+        return "; ".join(parts) + pace
+
+    def table(self) -> pd.DataFrame:
+        """A row a photo: see `Answer`."""
+        return table_of(self.answers)
+
+
+def predict(
+    run: str | PathLike[str],
+    photos: str | PathLike[str] | Iterable[str | PathLike[str]],
+    *,
+    accuracy: float | str | None = None,
+    follow_links: bool = False,
+) -> pd.DataFrame:
+    """Classify photos: a row each, in the order given, with the columns path, label, probability, second,
+    second_probability, third, third_probability and doubt.
+
+    run: a comparison's folder, which stands for the classifier that it recommends, or one run's. photos: files and
+    folders, "@FILE" for a list. accuracy: how often answers are to be right; the others have the doubt "unsure". A
+    photo that cannot be read has no label, and the reason as doubt. Raises HeadstartError where there is no classifier.
+    """
+    names = [photos] if isinstance(photos, str | PathLike) else photos
+    return predict_files(run, names, accuracy=accuracy, follow_links=follow_links).table()
+
+
+def predict_files(
+    run: str | PathLike[str],
+    names: Iterable[str | PathLike[str]],
+    *,
+    output: Path | None = None,
+    resume: bool = False,
+    accuracy: float | str | None = None,
+    into: Path | None = None,
+    copy: bool = False,
+    follow_links: bool = False,
+) -> Predicted:
+    """Classify photos as `predict` does; write a row each to `output` where it is given, and sort them `into` a folder
+    a class. What cannot be done as asked is told before the first photo is read."""
+    wanted = None if accuracy is None else given("accuracy", accuracy, share)
+    if output is None and resume:
+        raise HeadstartError("--resume goes on with a file of answers: name it with --output")
+    if into is None and copy:
+        raise HeadstartError("--copy is of --sort-into: name its folder")
+    if output is not None:
+        refuse_output(output, resume)
+    if into is not None:
+        refuse_unwritable(into, "name another folder with --sort-into")
+    photos = photos_in(names, follow_links)
+    for line in photos.notices:
+        say(line)
+    if not photos.paths:
+        raise HeadstartError(
+            "there is no photo in what was named" + "".join(f"; {each}" for each in photos.notices[:1])
+        )
+    predictor = open_predictor(given("run", run, path))
+    sure = None if wanted is None else predictor.sureness(wanted)
+    for line in sure.said if sure else ():
+        say(line)
+    about = {"classifier": predictor.fingerprint, "class_names": list(predictor.class_names), "accuracy": wanted}
+    started, new = time.perf_counter(), 0
+    with nullcontext() if output is None else answers_in(output, about, resume) as file:
+        known = {place: answer for place, photo in enumerate(photos.paths) if file and (answer := file.known(photo))}
+        wanted_places = [place for place in range(len(photos.paths)) if place not in known]
+        with bar("classifying photos", len(wanted_places)) as advance:
+            paths = [photos.paths[place] for place in wanted_places]
+            for some in answered(predictor, paths, sure.least if sure else 0.0):
+                if file:
+                    file.add(some)
+                known |= dict(zip(wanted_places[new : new + len(some)], some, strict=True))
+                new += len(some)
+                advance(len(some))
+        answers = [known[place] for place in range(len(photos.paths))]
+        done = Predicted(answers, photos, sure, predictor.engine_name, time.perf_counter() - started, new)
+        if file:
+            counts = {"photos": len(answers), "unreadable": done.unreadable, "aside": dict(photos.aside)}
+            file.write(answers, run=str(run), engine=predictor.engine_name, sureness=sure and sure.as_json(), **counts)
+    if into is not None:
+        sort_into(into, list(zip(photos.paths, answers, strict=True)), predictor.class_names, copy)
+    return done
+
+
+def open_predictor(run: Path) -> Predictor:
+    """What classifies, from a comparison, a run or an exported file."""
+    return Trained(run)
+
+
+def answered(predictor: Predictor, photos: Sequence[Path], least: float) -> Iterator[list[Answer]]:
+    """Answers to all photos in their order, some at a time; those below a probability of `least` are unsure.
+
+    Threads read photos while others are classified: AHEAD of them at most, and no more than IN_FLIGHT pixels at once,
+    so that memory does not grow with the number of photos, nor with their size beyond that of the largest.
+    """
+    for some in _batches(zip(photos, squares(predictor, photos), strict=True)):
+        readable = [square for _, square in some if isinstance(square, np.ndarray)]
+        said = iter(predictor.probabilities(np.stack(readable)) if readable else ())
+        yield [
+            Answer(shown(photo), doubt=square)
+            if isinstance(square, str)
+            else Answer.of(photo, predictor.class_names, next(said), least)
+            for photo, square in some
+        ]
+
+
+def _batches(squares: Iterable[tuple[Path, np.ndarray | str]]) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
+    """So many at a time that they can be classified at once: BATCH, of one shape."""
+    waiting: list[tuple[Path, np.ndarray | str]] = []
+    shapes: set[tuple[int, ...]] = set()
+    for photo, square in squares:
+        shape = {square.shape} if isinstance(square, np.ndarray) else set()
+        if waiting and (len(waiting) == BATCH or len(shapes | shape) > 1):
+            yield waiting
+            waiting, shapes = [], set()
+        waiting.append((photo, square))
+        shapes |= shape
+    if waiting:
+        yield waiting
+
+
+def squares(predictor: Predictor, photos: Sequence[Path]) -> Iterator[np.ndarray | str]:
+    """Each photo as the predictor takes it, in their order, or why it cannot be read."""
+    room = _Room(IN_FLIGHT)
+    reading: deque[Future[np.ndarray | str]] = deque()
+    with _no_warnings():
+        threads = ThreadPoolExecutor(cpu_count())
+        try:
+            for photo in photos:
+                if len(reading) == AHEAD:
+                    yield reading.popleft().result()
+                reading.append(threads.submit(_square, predictor, photo, room))
+            while reading:
+                yield reading.popleft().result()
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _square(predictor: Predictor, photo: Path, room: _Room) -> np.ndarray | str:
+    width, height = size_of(photo) or (0, 0)
+    with room.of(width * height):
+        try:
+            return predictor.square(photo)
+        except HeadstartError as error:
+            return str(error).removeprefix(f"{shown(photo)}: ")
+        except MemoryError:
+            return TOO_LARGE
+
+
+class _Room:
+    """Lets threads in as long as what they take together is no more than `most`, and any one that is alone."""
+
+    def __init__(self, most: int):
+        self.most, self.taken, self.left = most, 0, Condition()
+
+    @contextmanager
+    def of(self, amount: int) -> Iterator[None]:
+        """While a thread takes so much."""
+        with self.left:
+            self.left.wait_for(lambda: not self.taken or self.taken + amount <= self.most)
+            self.taken += amount
+        try:
+            yield
+        finally:
+            with self.left:
+                self.taken -= amount
+                self.left.notify_all()
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Decoding hides warnings by a filter of the whole process, which threads would put back for each other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

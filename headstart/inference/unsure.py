@@ -1,0 +1,93 @@
+"""Below which probability an answer is unsure, so that the others are as often right as was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from headstart.errors import HeadstartError
+from headstart.evaluation.selective import (
+    CONFIDENCE,
+    Answered,
+    Judged,
+    answered_above,
+    best_accuracy,
+    threshold,
+)
+from headstart.results import runs
+from headstart.results.passes import passes_of
+from headstart.runtime.text import shown
+
+OUT_OF_FOLD = "the images that each fold's network had not seen"
+
+
+@dataclass(frozen=True)
+class Sureness:
+    """asked: how often answers are to be right. least: the probability below which they are unsure. chosen_by: the
+    images that it was chosen by, in words, and what they say of it. test: what other images say; None without any."""
+
+    asked: float
+    least: float
+    chosen_by: str
+    chosen: Answered
+    test: Answered | None
+
+    @property
+    def said(self) -> list[str]:
+        """In sentences."""
+        chosen = self.chosen
+        lines = [
+            f"For {100 * self.asked:g} % right, answers below a probability of {100 * self.least:.2f} % are unsure: by "
+            f"{chosen.images:,} images ({self.chosen_by}), of which {100 * chosen.share:.1f} % are answered, with "
+            f"{100 * CONFIDENCE:g} % confidence."
+        ]
+        if self.test is None:
+            return [*lines, "There are no other images to check that on."]
+        lines.append(f"Checked on test: {100 * self.test.share:.1f} % of {self.test.images:,} images are answered")
+        if found := self.test.accuracy:
+            lines[-1] += f", and {100 * found.value:.2f} % of those are right (95 % interval {100 * found.low:.2f} to "
+            lines[-1] += f"{100 * found.high:.2f} %)"
+        return [*lines[:-1], f"{lines[-1]}."]
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is kept beside answers."""
+        parts = {"chosen": self.chosen, "test": self.test}
+        found = {name: part and asdict(part) | {"share": part.share} for name, part in parts.items()}
+        return {"asked": self.asked, "least": self.least, "confidence": CONFIDENCE, "by": self.chosen_by, **found}
+
+
+def sureness(run: runs.Run, accuracy: float, temperature: float) -> Sureness:
+    """What makes the answers of a run's classifier right as often as `accuracy`.
+
+    Chosen by its val; for a classifier that was trained on all images after folds, by what the folds' networks said of
+    images that they had not seen. Test chooses nothing. Raises HeadstartError, with the best that can be reached, where
+    those images cannot show it, and where the run's predictions are missing.
+    """
+    if not run.images:  # it was tested on none
+        chosen_by, judged, test = OUT_OF_FOLD, _out_of_fold(run, temperature), None
+    else:
+        chosen_by, judged = "val", Judged.of(*run.predictions("val")[:2], temperature)
+        test = Judged.of(*run.predictions("test")[:2], temperature)
+    least = threshold(judged, accuracy)
+    if least is None:
+        raise HeadstartError(
+            f"--accuracy {100 * accuracy:g}%: {len(judged):,} images ({chosen_by}) cannot show that, whatever is left "
+            f"unsure; what they can show is {100 * np.floor(1000 * best_accuracy(judged)) / 1000:.1f}% at best"
+        )
+    return Sureness(
+        accuracy, least, chosen_by, answered_above(judged, least), None if test is None else answered_above(test, least)
+    )
+
+
+def _out_of_fold(run: runs.Run, temperature: float) -> Judged:
+    """Each image once, by the first pass: the repetitions of the same images show no more of other ones."""
+    beside = [each for each in runs.find_runs(run.folder.parent) if each.candidate == run.candidate]
+    if not beside:
+        raise HeadstartError(
+            f"{shown(run.folder)} was trained on all images, and the runs of its folds are not beside it: --accuracy "
+            "needs what they said"
+        )
+    found = passes_of(beside)[run.candidate][0]
+    return Judged.of(found.logits[found.tested], found.labels[found.tested], temperature)
