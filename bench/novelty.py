@@ -1,10 +1,10 @@
-"""Pictures that resemble nothing in training: which known method tells them best from what a classifier saw of a network.
+"""Pictures that resemble nothing in training: which known method tells them best.
 
 Networks are trained by the product's own recipes on some of the classes of a data set. Near: its held-out classes.
 Far: rendered text, noise, faces, and pictures of the other data set. Every method sees what the last linear layer is
 given and the logits; its threshold is what flags 1 % of val; the rate of false flags is measured on test.
 
-    python bench/novelty.py OUT HANDS [FACES.npy]   features are kept in OUT (about 15 minutes), the table is novelty.csv
+    python bench/novelty.py OUT HANDS [FACES.npy]   features are kept in OUT (about 15 minutes), the table too
 
 HANDS: a folder of photos, a class a subfolder. FACES: grey images (N, H, W) from 0 to 1, such as the first 100 of
 scikit-image's lfw_subset.npy.
@@ -27,16 +27,16 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.special import logsumexp, softmax
 from sklearn.covariance import ledoit_wolf
 from sklearn.metrics import roc_auc_score
-from torch import nn
 
 import headstart as hs
 from headstart.data.arrays import from_arrays
 from headstart.data.dataset import Dataset
 from headstart.data.pixels import pixels_of
+from headstart.evaluation.novelty import normalised, threshold
 from headstart.experiments.trial import Setting, Trial, sides_of, train, untrained, weights_of
 from headstart.inference.classifier import Classifier
 from headstart.models.backbones import EFFICIENTNET_LITE0, load_backbone
-from headstart.models.network import features_of
+from headstart.models.network import features_of, last_linear
 from headstart.runtime.device import make_fabric
 from headstart.strategies import STRATEGIES, candidates_of, with_enough_steps
 from headstart.training.fit import Watch, predict
@@ -45,7 +45,6 @@ STRATEGY_NAMES = ("frozen", "last20", "base-cnn", "deep-cnn")
 PIXELS = 96  # a side, on the backbone
 HELD_OUT = {"cifar10": [(3, 9), (0, 6)], "hands": [(0, 5), (2, 8)]}  # classes, two draws
 TRAIN, VAL, TEST, FAR = 200, 100, 100, 200  # images a class; pictures of another kind
-SHARE = 0.01  # of val, that may be flagged
 MEGABYTES = 2.0  # that a run may keep for it, as float16
 Features = dict[str, np.ndarray]
 
@@ -84,10 +83,6 @@ class Reference:
     bias: np.ndarray
 
 
-def normalised(features: np.ndarray) -> np.ndarray:
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-
-
 def neighbours(reference: Reference, features: np.ndarray, logits: np.ndarray, k: int) -> np.ndarray:
     """Sun et al. 2022 (arXiv 2204.06507): the distance to the k-th nearest of as many as MEGABYTES hold."""
     most = int(MEGABYTES * 1e6 / 2 / features.shape[1])
@@ -98,10 +93,14 @@ def neighbours(reference: Reference, features: np.ndarray, logits: np.ndarray, k
 
 def mahalanobis(reference: Reference, features: np.ndarray, logits: np.ndarray, relative: bool) -> np.ndarray:
     """Lee et al. 2018 (arXiv 1807.03888), and Ren et al. 2021 (arXiv 2106.09022): less the distance from all."""
-    means = np.stack([reference.features[reference.labels == each].mean(axis=0) for each in np.unique(reference.labels)])
+    means = np.stack(
+        [reference.features[reference.labels == each].mean(axis=0) for each in np.unique(reference.labels)]
+    )
 
     def distances(spread: np.ndarray, centres: np.ndarray) -> np.ndarray:
-        precision = np.linalg.inv(ledoit_wolf(spread, assume_centered=True)[0].astype(np.float64) + 1e-9 * np.eye(spread.shape[1]))
+        precision = np.linalg.inv(
+            ledoit_wolf(spread, assume_centered=True)[0].astype(np.float64) + 1e-9 * np.eye(spread.shape[1])
+        )
         return np.stack([(((features - each) @ precision) * (features - each)).sum(axis=1) for each in centres], axis=1)
 
     own = distances(reference.features - means[np.unique(reference.labels, return_inverse=True)[1]], means).min(axis=1)
@@ -142,7 +141,9 @@ def known_classes(data: Dataset, held_out: tuple[int, ...], draw: int) -> tuple[
         sizes = (TRAIN, VAL, TEST) if len(of_class) > 100 else np.array([0.6, 0.2, 0.2]) * len(of_class)
         ends = np.cumsum(sizes).astype(int)
         rows.append(of_class[: ends[-1]])
-        splits += [name for name, size in zip(("train", "val", "test"), np.diff([0, *ends]), strict=True) for _ in range(size)]
+        splits += [
+            name for name, size in zip(("train", "val", "test"), np.diff([0, *ends]), strict=True) for _ in range(size)
+        ]
     chosen = np.concatenate(rows)
     near = chance.permutation(np.flatnonzero(np.isin(data.labels, held_out)))[: 2 * TEST]
     labels = np.searchsorted(kept, data.labels[chosen])
@@ -175,18 +176,14 @@ def features_by(name: str, data: Dataset, others: dict[str, np.ndarray], folder:
     classifier = Classifier(prepared.network, data.class_names, sides_of(prepared, data), 1.0, data.fit)
     for kind, pictures in others.items():
         with features_of(prepared.network) as given:
-            found[f"{kind} logits"] = torch.cat([classifier.logits(some) for some in classifier.batches(pictures)]).numpy()
+            found[f"{kind} logits"] = torch.cat(
+                [classifier.logits(some) for some in classifier.batches(pictures)]
+            ).numpy()
         found[f"{kind} features"] = torch.cat(given).numpy()
-    last = [module for module in prepared.network.modules() if isinstance(module, nn.Linear)][-1]
+    last = last_linear(prepared.network)
     found["weight"] = last.weight.detach().numpy()
     found["bias"] = np.zeros(len(last.weight)) if last.bias is None else last.bias.detach().numpy()
     return found, fit_seconds, seconds
-
-
-def threshold_of(scores: np.ndarray, share: float) -> float:
-    """What of a new picture like those of val is exceeded with a probability of `share` at most, if val has enough."""
-    rank = min(len(scores), int(np.ceil((len(scores) + 1) * (1 - share))))
-    return float(np.sort(scores)[rank - 1])
 
 
 def rows_of(name: str, found: Features) -> Iterator[dict[str, float | str]]:
@@ -199,7 +196,7 @@ def rows_of(name: str, found: Features) -> Iterator[dict[str, float | str]]:
             kind: score(reference, found[f"{kind} features"], found[f"{kind} logits"])
             for kind in (key.removesuffix(" features") for key in found if key.endswith(" features"))
         }
-        threshold = threshold_of(scores["val"], SHARE)
+        limit = threshold(scores["val"])
         for kind in scores.keys() - {"train", "val", "test"}:
             known, new = scores["test"], scores[kind]
             truth = np.repeat([0, 1], [len(known), len(new)])
@@ -208,8 +205,8 @@ def rows_of(name: str, found: Features) -> Iterator[dict[str, float | str]]:
                 "method": method,
                 "pictures": kind,
                 "auroc": 100 * float(roc_auc_score(truth, np.concatenate([known, new]))),
-                "flagged": 100 * float((new > threshold).mean()),
-                "false_flags": 100 * float((known > threshold).mean()),
+                "flagged": 100 * float((new > limit).mean()),
+                "false_flags": 100 * float((known > limit).mean()),
                 "val": len(scores["val"]),
             }
 
@@ -224,18 +221,18 @@ def main(out: Path, hands: Path, faces: Path | None = None) -> None:
         far["faces"] = np.stack([pixels_of(each) for each in np.load(faces)[:100].astype(np.float32)])
     rows: list[dict[str, float | str]] = []
     for number, place in product(range(2), sets):
-            data, held_out = sets[place], HELD_OUT[place][number]
-            (name,) = sets.keys() - {place}
-            others = far | {name: sets[name].images[draw.permutation(len(sets[name]))[:FAR]]}
-            known, near = known_classes(data, held_out, number)
-            for strategy in STRATEGY_NAMES:
-                file = out / f"{place} {strategy} {number}.npz"
-                if not file.exists():
-                    found, fit, seconds = features_by(strategy, known, others | {"near": near}, out)
-                    print(f"{file.stem}: fit {fit:.1f} s, features of train {seconds:.2f} s", flush=True)
-                    np.savez(file, **found)
-                with np.load(file) as kept:
-                    rows += list(rows_of(f"{place} {strategy}", dict(kept)))
+        data, held_out = sets[place], HELD_OUT[place][number]
+        (name,) = sets.keys() - {place}
+        others = far | {name: sets[name].images[draw.permutation(len(sets[name]))[:FAR]]}
+        known, near = known_classes(data, held_out, number)
+        for strategy in STRATEGY_NAMES:
+            file = out / f"{place} {strategy} {number}.npz"
+            if not file.exists():
+                found, fit, seconds = features_by(strategy, known, others | {"near": near}, out)
+                print(f"{file.stem}: fit {fit:.1f} s, features of train {seconds:.2f} s", flush=True)
+                np.savez(file, **found)
+            with np.load(file) as kept:
+                rows += list(rows_of(f"{place} {strategy}", dict(kept)))
     table = pd.DataFrame(rows)
     table.to_csv(out / "novelty.csv", index=False)
     table["set"] = table["case"].str.split().str[0]

@@ -18,8 +18,10 @@ from lightning_fabric import Fabric
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.evaluation.calibration import fit_temperature
+from headstart.evaluation.novelty import distances
 from headstart.inference.agreement import saved_network
 from headstart.inference.classifier import Classifier
+from headstart.inference.novelty import features, reference_of
 from headstart.models.backbones import Backbone, load_backbone
 from headstart.models.network import Network
 from headstart.plan import Plan
@@ -90,6 +92,8 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     before = copy.deepcopy(prepared.network)
     fitted, frozen_seconds, training_seconds = train(trial, prepared, data, fabric, watch or Watch())
     val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
+    reference = reference_of(prepared, data.train, fabric)
+    far = [distances(features(prepared, part, fabric), reference) for part in (data.val, data.test)]
     logits, averaged = test(trial, prepared, data, fabric)
     classifier = Classifier(
         prepared.network,
@@ -115,6 +119,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
             averaged=averaged,
             places=np.searchsorted(tested, data.test.rows),
         )
+        runs.write_novelty(folder, reference, *far)
         metrics = {
             "candidate": candidate.name,
             "split": trial.split,

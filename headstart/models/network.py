@@ -84,6 +84,11 @@ class Network(nn.Module):
         return self.trainable(self.frozen(images))
 
 
+def last_linear(network: nn.Module) -> nn.Linear:
+    """The layer that gives a network's logits."""
+    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+
+
 @contextmanager
 def features_of(network: nn.Module) -> Iterator[list[Tensor]]:
     """While a network runs: what its last linear layer is given, (n, D) float32 on the CPU, batch by batch.
@@ -91,8 +96,9 @@ def features_of(network: nn.Module) -> Iterator[list[Tensor]]:
     They are the *features* of an image: all that the network tells its classes by.
     """
     found: list[Tensor] = []
-    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
-    hook = last.register_forward_pre_hook(lambda _, given: found.append(given[0].detach().float().cpu()))
+    hook = last_linear(network).register_forward_pre_hook(
+        lambda _, given: found.append(given[0].detach().float().cpu())
+    )
     try:
         yield found
     finally:
