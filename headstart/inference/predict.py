@@ -78,17 +78,24 @@ class Trained:
 
     def probabilities(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Predictor`."""
-        logits = np.empty((len(squares), len(self.class_names)), np.float32)
-        unlike = np.zeros(len(squares), bool)
+        logits, features = self.outputs(squares)
+        unlike = self.novelty.flags(features)[0] if self.novelty else np.zeros(len(squares), bool)
+        return self.calibrated(logits), unlike
+
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities (N, C) of logits (N, C)."""
+        return softmax(logits / self.classifier.temperature, axis=1)
+
+    def outputs(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (N, C) and features (N, D), float32, of squares (N, S, S, 3) uint8."""
+        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
         def write(start: int, outputs: Sequence[np.ndarray]) -> None:
-            rows = slice(start, start + len(outputs[0]))
-            logits[rows] = outputs[0]
-            if self.novelty:
-                unlike[rows] = self.novelty.flags(outputs[1])[0]
+            found[start] = np.array(outputs[0], np.float32), np.array(outputs[1], np.float32)
 
         self.engine(squares, write)
-        return softmax(logits / self.classifier.temperature, axis=1), unlike
+        logits, features = (np.concatenate(each) for each in zip(*(found[at] for at in sorted(found)), strict=True))
+        return logits, features
 
     def sureness(self, accuracy: float) -> Sureness:
         """See `Predictor`."""
@@ -243,7 +250,7 @@ def answered(predictor: Predictor, photos: Sequence[Path], least: float) -> Iter
     Threads read photos while others are classified: AHEAD of them at most, and no more than IN_FLIGHT pixels at once,
     so that memory does not grow with the number of photos, nor with their size beyond that of the largest.
     """
-    for some in _batches(zip(photos, squares(predictor, photos), strict=True)):
+    for some in batches(zip(photos, squares(predictor, photos), strict=True)):
         readable = [square for _, square in some if isinstance(square, np.ndarray)]
         said = iter(zip(*predictor.probabilities(np.stack(readable)), strict=True) if readable else ())
         yield [
@@ -254,7 +261,7 @@ def answered(predictor: Predictor, photos: Sequence[Path], least: float) -> Iter
         ]
 
 
-def _batches(squares: Iterable[tuple[Path, np.ndarray | str]]) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
+def batches(squares: Iterable[tuple[Path, np.ndarray | str]]) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
     """So many at a time that they can be classified at once: BATCH, of one shape."""
     waiting: list[tuple[Path, np.ndarray | str]] = []
     shapes: set[tuple[int, ...]] = set()
