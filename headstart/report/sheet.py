@@ -22,7 +22,7 @@ def write_sheet(suggested: Suggested) -> Path:
 
 @styled
 def _sheet(suggested: Suggested) -> bytes:
-    cell = WIDTH / COLUMNS
+    cell = WIDTH / COLUMNS - 0.02
     rows = math.ceil(len(suggested.answers) / COLUMNS)
     figure, canvas = blank_canvas(rows * (cell + CAPTION), f"{len(suggested.answers)} photos to label, with a guess")
     for number, (answer, square) in enumerate(zip(suggested.answers, suggested.squares, strict=True)):

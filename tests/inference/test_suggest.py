@@ -40,7 +40,8 @@ def test_the_csv_is_one_to_load_once_it_is_filled_in(run, photos, tmp_path, caps
     said = " ".join(capsys.readouterr().out.split())
     assert "12 photos to label" in said
     assert "1 exact copies of others, 1 unreadable" in said
-    assert Image.open(tmp_path / "next.png").width > 1000
+    with Image.open(tmp_path / "next.png") as sheet:
+        assert sheet.width > 1000
     table = pd.read_csv(output)
     assert table.columns.tolist() == ["path", "label", "guess", "probability", "doubt"]
     assert table["path"].is_unique
