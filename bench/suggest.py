@@ -1,6 +1,6 @@
 """What 50 more labels are worth: suggested, least margin, or at random; a linear head on what `frozen` sees.
 
-    python bench/suggest.py HANDS      accuracy before and after, mean of DRAWS, paired differences from random; minutes
+python bench/suggest.py HANDS      accuracy before and after, mean of DRAWS, paired differences from random; minutes
 """
 
 from __future__ import annotations

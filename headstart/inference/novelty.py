@@ -56,12 +56,7 @@ def reference_of(prepared: Prepared, train: Subset, fabric: Fabric) -> np.ndarra
     """Features (M, D) float16 of an even choice of training images, of REFERENCE_BYTES at most."""
     most = max(1, REFERENCE_BYTES // (2 * last_linear(prepared.network).in_features))
     rows = np.linspace(0, len(train) - 1, min(len(train), most)).round().astype(int)
-    return features(prepared, Subset(train.dataset, train.rows[rows]), fabric).astype(np.float16)
-
-
-def features(prepared: Prepared, part: Subset, fabric: Fabric) -> np.ndarray:
-    """(N, D) float32: what the last linear layer of a trained network is given of the images of a part."""
-    samples, _ = prepared.samples(part, ("identity",))
+    samples, _ = prepared.samples(Subset(train.dataset, train.rows[rows]), ("identity",))
     with features_of(prepared.network) as found:
         predict(prepared.network.trainable, samples, fabric)
-    return torch.cat(found).numpy()
+    return torch.cat(found).numpy().astype(np.float16)
