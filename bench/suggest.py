@@ -18,7 +18,7 @@ from headstart.inference.suggest import chosen
 from headstart.models.backbones import EFFICIENTNET_LITE0, load_backbone
 from headstart.training.preparation import Pretrained
 
-DRAWS, LABELLED, MORE, IMAGES, PIXELS = 10, 40, 50, 1500, 96
+DRAWS, LABELLED, MORE, IMAGES, PIXELS = 60, 40, 50, 1500, 96
 
 
 def features_of(images: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

@@ -67,7 +67,7 @@ def suggest(
     logits, features, unreadable, copies = [], [], 0, 0
     with bar("looking at photos", len(photos)) as advance:
         for some in batches(zip(photos, squares(predictor, photos), strict=True)):
-            new = []
+            new: list[tuple[str, Path, np.ndarray]] = []
             for photo, square in some:
                 if isinstance(square, str):
                     unreadable += 1
