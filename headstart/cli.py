@@ -123,6 +123,12 @@ def make_parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--sort-into", type=path, dest="into", metavar="DIR", help="make a folder a class there, of links"
     )
+    predict.add_argument(
+        "--suggest",
+        type=_typed(whole_number),
+        metavar="N",
+        help="instead: which N photos to label next, as a CSV to fill in (default: suggest.csv) and a sheet",
+    )
     predict.add_argument("--copy", action="store_true", help="sort copies, not links")
     _add_options(predict, "follow_links")
 
@@ -294,9 +300,19 @@ def run_verify(*, typed: str, folder: Path, json: bool = False) -> None:
         sys.exit(FAILED)
 
 
-def run_predict(*, typed: str, run: Path, photos: list[str], **asked: Any) -> None:
+def run_predict(*, typed: str, run: Path, photos: list[str], suggest: int | None, **asked: Any) -> None:
     """`headstart predict`: exit code 1 where a photo could not be read."""
     yield_when_busy()
+    if suggest is not None:
+        from headstart.inference import suggest as suggesting
+        from headstart.report.sheet import write_sheet
+
+        if asked["resume"] or asked["accuracy"] or asked["into"] or asked["copy"]:
+            raise HeadstartError("--suggest answers nothing: leave out --resume, --accuracy, --sort-into and --copy")
+        output = asked["output"] or suggesting.SUGGESTIONS
+        suggested = suggesting.suggest(run, photos, suggest, output, asked.get("follow_links", False))
+        print(f"{suggested.said}; to look at: {write_sheet(suggested)}")
+        return
     from headstart.inference.predict import predict_files
     from headstart.report.screen import print_predicted
 

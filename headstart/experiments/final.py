@@ -14,6 +14,7 @@ from headstart.data.dataset import Dataset
 from headstart.evaluation.calibration import fit_temperature
 from headstart.experiments.trial import Trial, config_of, sides_of, train, untrained
 from headstart.inference.classifier import Classifier
+from headstart.inference.novelty import reference_of
 from headstart.plan import Plan
 from headstart.results import runs
 from headstart.results.files import write_json
@@ -61,12 +62,16 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
         data.fit,
         data.whites,
     )
+    unseen = [run.novelty["test"] for each in passes for run in each.runs if run.novelty]  # each fold's, by its network
     place = trial.setting.folder / runs.CLASSIFIER
     with temporary_folder(place.parent) as folder:
         classifier.save(folder / runs.MODEL)
         write_json(folder / runs.CONFIG, config_of(trial, prepared, data, 0, fabric))
         write_json(folder / runs.ENVIRONMENT, environment())
         runs.write_history(folder, fitted.history)
+        if unseen:
+            reference = reference_of(prepared, data.train, fabric)
+            runs.write_novelty(folder, reference, np.concatenate(unseen), np.empty(0))
         folder.chmod(0o755)
         shutil.rmtree(place, ignore_errors=True)  # that of a candidate that was recommended before
         folder.rename(place)

@@ -18,10 +18,12 @@ from lightning_fabric import Fabric
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.evaluation.calibration import fit_temperature
+from headstart.evaluation.novelty import distances
 from headstart.inference.agreement import saved_network
 from headstart.inference.classifier import Classifier
+from headstart.inference.novelty import reference_of
 from headstart.models.backbones import Backbone, load_backbone
-from headstart.models.network import Network
+from headstart.models.network import Network, features_of
 from headstart.plan import Plan
 from headstart.results import runs
 from headstart.results.files import write_json
@@ -89,8 +91,14 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     refuse_full(trial.setting.folder, ROOM * weights_bytes, f"the run {trial.name}")
     before = copy.deepcopy(prepared.network)
     fitted, frozen_seconds, training_seconds = train(trial, prepared, data, fabric, watch or Watch())
-    val_logits = predict(prepared.network.trainable, prepared.samples(data.val, ("identity",))[0], fabric).cpu().numpy()
-    logits, averaged = test(trial, prepared, data, fabric)
+    val_samples, _ = prepared.samples(data.val, ("identity",))
+    with features_of(prepared.network) as of_val:
+        val_logits = predict(prepared.network.trainable, val_samples, fabric).cpu().numpy()
+    with features_of(prepared.network) as of_test:
+        logits, averaged = test(trial, prepared, data, fabric)
+    reference = reference_of(prepared, data.train, fabric)
+    as_they_are = torch.cat(of_test)[: len(data.test)]  # their first view
+    far = [distances(each.numpy(), reference) for each in (torch.cat(of_val), as_they_are)]
     classifier = Classifier(
         prepared.network,
         data.class_names,
@@ -115,6 +123,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
             averaged=averaged,
             places=np.searchsorted(tested, data.test.rows),
         )
+        runs.write_novelty(folder, reference, *far)
         metrics = {
             "candidate": candidate.name,
             "split": trial.split,

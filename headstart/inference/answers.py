@@ -21,6 +21,7 @@ from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.text import shown
 
 UNSURE = "unsure"
+UNLIKE = "unlike the training images"
 DIGITS = 6  # of a probability, behind the point
 PROBABILITY_OF = {  # the columns of a row's classes
     "label": "probability",
@@ -35,7 +36,7 @@ AGAIN = "name another output, or delete it with what lies beside it"
 class Answer:
     """What is said of one photo: its class, and the next two, each with its probability; None where there are no more
     classes, or the photo could not be read. path: without control characters, what is not UTF-8 escaped. doubt: empty,
-    UNSURE, or why it could not be read."""
+    UNSURE, UNLIKE, or why it could not be read."""
 
     path: str
     label: str | None = None
@@ -47,14 +48,17 @@ class Answer:
     doubt: str = ""
 
     @classmethod
-    def of(cls, photo: Path, class_names: Sequence[str], probabilities: np.ndarray, least: float) -> Answer:
-        """Of probabilities (C,) in the order of `class_names`; least: below which it is UNSURE."""
+    def of(
+        cls, photo: Path, class_names: Sequence[str], probabilities: np.ndarray, unlike: bool, least: float
+    ) -> Answer:
+        """Of probabilities (C,) in the order of `class_names`; unlike: whether it is UNLIKE, which says more than being
+        UNSURE; least: below which it is that."""
         first = np.argsort(-probabilities, kind="stable")[: len(PROBABILITY_OF)]
         said: dict[str, Any] = {}
         for name, place in zip(PROBABILITY_OF, first, strict=False):
             said[name] = class_names[place]
             said[PROBABILITY_OF[name]] = round(float(probabilities[place]), DIGITS)
-        return cls(shown(photo), **said, doubt=UNSURE if probabilities[first[0]] < least else "")
+        return cls(shown(photo), **said, doubt=UNLIKE if unlike else UNSURE if probabilities[first[0]] < least else "")
 
     @property
     def is_unreadable(self) -> bool:

@@ -67,7 +67,7 @@ def as_maps(given: Tensor, prefix: int = 0) -> Tensor | None:
 def _last_maps(network: nn.Module, image: Tensor) -> tuple[nn.Module, int]:
     """The part of a network whose output is its last that can be read as maps and that the logits hang on, and how many
     tokens in it stand for no place."""
-    prefix = next((int(it.num_prefix_tokens) for it in network.modules() if hasattr(it, "num_prefix_tokens")), 0)
+    prefix = next((vars(it)["num_prefix_tokens"] for it in network.modules() if "num_prefix_tokens" in vars(it)), 0)
     seen: list[tuple[nn.Module, Tensor]] = []
 
     def note(module: nn.Module, _: object, output: object) -> None:

@@ -25,10 +25,12 @@ from headstart.data.findings import counted
 from headstart.data.photos import Photos, photos_in
 from headstart.data.pixels import Picture
 from headstart.errors import HeadstartError
-from headstart.inference.answers import UNSURE, Answer, answers_in, refuse_output, table_of
+from headstart.inference.answers import UNLIKE, UNSURE, Answer, answers_in, refuse_output, table_of
 from headstart.inference.classifier import Classifier
+from headstart.inference.novelty import Novelty
 from headstart.inference.sorting import sort_into
 from headstart.inference.unsure import Sureness, sureness
+from headstart.models.network import features_of
 from headstart.results.comparison import chosen_run
 from headstart.results.files import sha256
 from headstart.runtime.console import bar, say
@@ -52,8 +54,8 @@ class Predictor(Protocol):
     def square(self, picture: Picture) -> np.ndarray:
         """A photo as it is given to `probabilities`: (S, S, 3) uint8. HeadstartError for what is no image."""
 
-    def probabilities(self, squares: np.ndarray) -> np.ndarray:
-        """Probabilities (N, C) float32 of squares (N, S, S, 3) uint8."""
+    def probabilities(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (N, C) float32 of squares (N, S, S, 3) uint8, and (N,) whether one is unlike training's."""
 
     def sureness(self, accuracy: float) -> Sureness:
         """See `unsure.sureness`."""
@@ -68,17 +70,30 @@ class Trained:
         self.class_names = self.classifier.class_names
         self.fingerprint = sha256(self.run.model)
         self.square = self.classifier.square
+        self.novelty = Novelty.of(self.run)
+        say(self.novelty.said if self.novelty else f"{shown(self.run.folder)} cannot tell photos unlike training's")
         self.engine_name, self.engine = _engine(self.classifier)
 
-    def probabilities(self, squares: np.ndarray) -> np.ndarray:
+    def probabilities(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Predictor`."""
-        logits = np.empty((len(squares), len(self.class_names)), np.float32)
+        logits, features = self.outputs(squares)
+        unlike = self.novelty.flags(features)[0] if self.novelty else np.zeros(len(squares), bool)
+        return self.calibrated(logits), unlike
+
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities (N, C) of logits (N, C)."""
+        return softmax(logits / self.classifier.temperature, axis=1)
+
+    def outputs(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (N, C) and features (N, D), float32, of squares (N, S, S, 3) uint8."""
+        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
         def write(start: int, outputs: Sequence[np.ndarray]) -> None:
-            logits[start : start + len(outputs[0])] = outputs[0]
+            found[start] = np.array(outputs[0], np.float32), np.array(outputs[1], np.float32)
 
         self.engine(squares, write)
-        return softmax(logits / self.classifier.temperature, axis=1)
+        logits, features = (np.concatenate(each) for each in zip(*(found[at] for at in sorted(found)), strict=True))
+        return logits, features
 
     def sureness(self, accuracy: float) -> Sureness:
         """See `Predictor`."""
@@ -86,14 +101,16 @@ class Trained:
 
 
 class _Whole(nn.Module):
-    """A network that gives its outputs as engines take them: several."""
+    """A network that gives its outputs as engines take them: logits (N, C), and features (N, D)."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return (self.network(images),)
+        with features_of(self.network) as features:
+            logits = self.network(images)
+        return logits, features[0]
 
 
 def _engine(classifier: Classifier) -> tuple[str, Engine]:
@@ -122,10 +139,11 @@ class Predicted:
     @property
     def said(self) -> str:
         """All of it counted, in a line."""
-        unsure = sum(each.doubt == UNSURE for each in self.answers)
-        sure = len(self.answers) - unsure - self.unreadable
+        unsure, unlike = (sum(each.doubt == doubt for each in self.answers) for doubt in (UNSURE, UNLIKE))
+        sure = len(self.answers) - unsure - unlike - self.unreadable
         parts = [f"{counted(len(self.answers), 'photo')}: {sure:,} answered"]
         parts += [f"{unsure:,} unsure"] if self.sureness else []
+        parts += [f"{unlike:,} {UNLIKE}"] if unlike else []
         parts += [f"{self.unreadable:,} unreadable"] if self.unreadable else []
         parts += [f"{len(self.answers) - self.new:,} of them known before"] if self.new < len(self.answers) else []
         aside = [f"{times:,} {why}" for why, times in self.photos.aside.most_common()]
@@ -223,18 +241,18 @@ def answered(predictor: Predictor, photos: Sequence[Path], least: float) -> Iter
     Threads read photos while others are classified: AHEAD of them at most, and no more than IN_FLIGHT pixels at once,
     so that memory does not grow with the number of photos, nor with their size beyond that of the largest.
     """
-    for some in _batches(zip(photos, squares(predictor, photos), strict=True)):
+    for some in batches(zip(photos, squares(predictor, photos), strict=True)):
         readable = [square for _, square in some if isinstance(square, np.ndarray)]
-        said = iter(predictor.probabilities(np.stack(readable)) if readable else ())
+        said = iter(zip(*predictor.probabilities(np.stack(readable)), strict=True) if readable else ())
         yield [
             Answer(shown(photo), doubt=square)
             if isinstance(square, str)
-            else Answer.of(photo, predictor.class_names, next(said), least)
+            else Answer.of(photo, predictor.class_names, *next(said), least)
             for photo, square in some
         ]
 
 
-def _batches(squares: Iterable[tuple[Path, np.ndarray | str]]) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
+def batches(squares: Iterable[tuple[Path, np.ndarray | str]]) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
     """So many at a time that they can be classified at once: BATCH, of one shape."""
     waiting: list[tuple[Path, np.ndarray | str]] = []
     shapes: set[tuple[int, ...]] = set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -81,3 +82,24 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Classify a batch."""
         return self.trainable(self.frozen(images))
+
+
+def last_linear(network: nn.Module) -> nn.Linear:
+    """The layer that gives a network's logits."""
+    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+
+
+@contextmanager
+def features_of(network: nn.Module) -> Iterator[list[Tensor]]:
+    """While a network runs: what its last linear layer is given, (n, D) float32 on the CPU, batch by batch.
+
+    They are the *features* of an image: all that the network tells its classes by.
+    """
+    found: list[Tensor] = []
+    hook = last_linear(network).register_forward_pre_hook(
+        lambda _, given: found.append(given[0].detach().float().cpu())
+    )
+    try:
+        yield found
+    finally:
+        hook.remove()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.lib.npyio import NpzFile
+from safetensors.numpy import load
 
 from headstart.errors import HeadstartError
 from headstart.runtime.text import shorten, shown
@@ -84,6 +85,14 @@ def read_arrays(path: Path, instead: str = ONE_OF_A_RUN) -> Saved:
         if not isinstance(saved, NpzFile):
             raise ValueError("it holds one array")
         found = Saved({name: saved[name] for name in saved.files})
+    found.path, found.instead = path, instead
+    return found
+
+
+def read_tensors(path: Path, instead: str = ONE_OF_A_RUN) -> Saved:
+    """Read all arrays of one of the run folder's .safetensors files; raises as `read_json` does."""
+    with reading(path, instead):
+        found = Saved(load(path.read_bytes()))
     found.path, found.instead = path, instead
     return found
 

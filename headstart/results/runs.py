@@ -4,9 +4,10 @@
       request.json  comparison.json  comparison.csv  audit.json  trivial.npz  examples.npz  report.html  slides.pdf
       SHA256SUMS
       <candidate>/<split>-seed<n>/   config.json history.csv metrics.json predictions.npz model.safetensors
-                                     environment.json
+                                     environment.json novelty.safetensors
       figures/                       *.png
-      classifier/                    config.json history.csv environment.json model.safetensors, after folds
+      classifier/                    config.json history.csv environment.json model.safetensors
+                                     novelty.safetensors, after folds
 
     runs/cifar10-curve-1/
       request.json  curve.json  curve.csv  curve.png  SHA256SUMS
@@ -29,10 +30,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
+from safetensors.numpy import save
 
 from headstart.errors import HeadstartError
 from headstart.options import LETTERBOX
-from headstart.results.files import ONE_OF_A_RUN, Saved, read_arrays, read_json, read_table, write_table
+from headstart.results.files import (
+    ONE_OF_A_RUN,
+    Saved,
+    read_arrays,
+    read_json,
+    read_table,
+    read_tensors,
+    write_bytes,
+    write_table,
+)
 from headstart.runtime.cache import temporary_folder
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.text import shown
@@ -54,6 +65,7 @@ HISTORY = "history.csv"
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.npz"
 MODEL = "model.safetensors"
+NOVELTY = "novelty.safetensors"
 ENVIRONMENT = "environment.json"
 CURVE = "curve.json"
 CURVE_TABLE = "curve.csv"
@@ -136,6 +148,21 @@ class Run:
         """(N, C) float32: the mean of the logits of each test image over the recipe's test views; None where the run is
         older than their being kept."""
         return self._predictions.get("averaged_logits")
+
+    @cached_property
+    def novelty(self) -> Saved | None:
+        """What tells pictures unlike those of training; None where the run is older than that.
+
+        `reference` (M, D) float16: features of some of these. `val` (n,) and `test` (m,) float32: how far images that
+        were not trained on are from them.
+        """
+        path = self.folder / NOVELTY
+        if not os.path.lexists(path):
+            return None
+        saved = read_tensors(path)
+        if saved["reference"].ndim != 2 or saved["val"].ndim != 1 or saved["test"].ndim != 1:
+            raise HeadstartError(f"{path} holds other arrays than were written: {ONE_OF_A_RUN}")
+        return saved
 
     @cached_property
     def _predictions(self) -> Saved:
@@ -341,6 +368,13 @@ def write_predictions(
         class_names=np.array(class_names, dtype=np.str_),
         places=np.arange(len(test[1])) if places is None else places,
     )
+
+
+def write_novelty(folder: Path, reference: np.ndarray, val: np.ndarray, test: np.ndarray) -> None:
+    """Keep what `Run.novelty` reads."""
+    arrays = {"reference": reference.astype(np.float16)}
+    arrays |= {name: each.astype(np.float32) for name, each in (("val", val), ("test", test))}
+    write_bytes(folder / NOVELTY, save(arrays))
 
 
 def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:

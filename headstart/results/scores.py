@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from headstart.evaluation.calibration import fit_temperature
+from headstart.evaluation.novelty import threshold
 from headstart.evaluation.scores import Predictions, evaluate
 from headstart.results import runs
 
@@ -20,8 +21,18 @@ def scores_of(run: runs.Run) -> dict[str, Any]:
         **evaluated(run),
         "epochs": history["epoch"].max().item(),
         "images_per_second": float(history["images_per_second"].mean()),
+        **flagged(run),
         "size_mb": run.model.stat().st_size / 1e6,
     }
+
+
+def flagged(run: runs.Run) -> dict[str, Any]:
+    """The share of test images that are flagged as unlike training's, all of them falsely; nothing where that was not
+    kept."""
+    kept = run.novelty
+    if kept is None or not len(kept["val"]) or not len(kept["test"]):
+        return {}
+    return {"false_flags": float((kept["test"] > threshold(kept["val"])).mean())}
 
 
 def evaluated(run: runs.Run) -> dict[str, Any]:

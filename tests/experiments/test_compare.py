@@ -39,7 +39,15 @@ FIGURES = [
     "samples.png",
     "unfreezing.png",
 ]
-RUN = ["config.json", "environment.json", "history.csv", "metrics.json", "model.safetensors", "predictions.npz"]
+RUN = [
+    "config.json",
+    "environment.json",
+    "history.csv",
+    "metrics.json",
+    "model.safetensors",
+    "novelty.safetensors",
+    "predictions.npz",
+]
 
 
 @pytest.fixture(scope="module")

@@ -207,7 +207,7 @@ def test_a_learning_curve_goes_on_in_a_curves_folder_alone(shape, folder, capsys
         assert outcome("learning-curve", place, capsys)[0] == 2
 
 
-OF_RUN = (runs.CONFIG, runs.METRICS, runs.PREDICTIONS, runs.HISTORY, runs.MODEL, runs.ENVIRONMENT)
+OF_RUN = (runs.CONFIG, runs.METRICS, runs.PREDICTIONS, runs.HISTORY, runs.MODEL, runs.ENVIRONMENT, runs.NOVELTY)
 BESIDE = (runs.REQUEST, runs.COMPARISON, runs.AUDIT, runs.TRIVIAL, runs.EXAMPLES, runs.CHECKSUMS)
 FILES = (*(f"{RUN}/{name}" for name in OF_RUN), *BESIDE)
 HOW: dict[str, Callable[[Path], object]] = {
