@@ -119,6 +119,7 @@ class HeadstartClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Pictures) -> np.ndarray:  # noqa: N803
         """Labels (N,), as `fit` was given them."""
+        check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X: Pictures) -> np.ndarray:  # noqa: N803

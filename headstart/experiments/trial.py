@@ -248,7 +248,9 @@ def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch
 
 
 def on_val(prepared: Prepared, data: Dataset, fabric: Fabric) -> np.ndarray:
-    """Logits (N, C) of val."""
+    """Logits (N, C) of val, which may be empty."""
+    if not len(data.val):
+        return np.empty((0, len(data.class_names)), np.float32)
     samples, _ = prepared.samples(data.val, ("identity",))
     return predict(prepared.network.trainable, samples, fabric).cpu().numpy()
 
