@@ -60,7 +60,7 @@ def labelled(
 
 
 def _of_files(
-    files: Sequence[str | PathLike[str]], labels: np.ndarray, names: tuple[str, ...], fit: str, image_size: int | None
+    files: Sequence[Any], labels: np.ndarray, names: tuple[str, ...], fit: str, image_size: int | None
 ) -> dict[str, Any]:
     """What a data set has of files: images, where the cache files them, and what reading them said."""
     paths = [os.path.abspath(os.path.expanduser(each)) for each in files]  # noqa: PTH100, PTH111 - of thousands

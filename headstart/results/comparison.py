@@ -168,7 +168,7 @@ class Comparison:
 
 
 def chosen_run(folder: Path) -> runs.Run:
-    """The run whose classifier a folder stands for: its own, or of a comparison's folder the one that is recommended."""
+    """The run whose classifier a folder stands for: its own, or of a comparison's the one that is recommended."""
     if not runs.find_runs(folder):
         return runs.Run(folder)
     said = runs.read_beside(folder, runs.COMPARISON)

@@ -37,12 +37,12 @@ LEFT_OUT = {
 
 
 class OfPoints(hs.HeadstartClassifier):
-    """The estimator, given points (N, F) as scikit-learn's checks have them: a picture each, made of its coordinates."""
+    """The estimator, given points (N, F) as scikit-learn's checks have them: each is made a picture."""
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None):  # noqa: N803
         return super().fit(self.pictures(X), y)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X):  # noqa: N803
         return super().predict_proba(self.pictures(X))
 
     def pictures(self, points):
