@@ -32,6 +32,7 @@ from headstart.experiments.trivial import answers
 from headstart.options import OF_DATA, OF_LOADING, OF_RESULT, Options
 from headstart.plan import Plan
 from headstart.report import images
+from headstart.report.card import write_card
 from headstart.report.html import write_report, write_waiting
 from headstart.report.words import so_far
 from headstart.results import runs
@@ -134,6 +135,7 @@ class Request:
                 comparison.save()
                 images.keep_pictures(comparison, data)
                 write_report(comparison)
+                write_card(comparison)
                 tracked.pictures(folder)
             write_checksums(folder)
         return comparison
