@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headstart.data.load import load
     from headstart.errors import HeadstartError
     from headstart.experiments.compare import compare
+    from headstart.experiments.estimator import HeadstartClassifier
     from headstart.experiments.learning_curve import learning_curve
     from headstart.experiments.show import show
     from headstart.inference.classifier import Classifier
@@ -29,6 +30,7 @@ __all__ = [
     "Comparison",
     "Curve",
     "Dataset",
+    "HeadstartClassifier",
     "HeadstartError",
     "Split",
     "Strategy",
@@ -49,6 +51,7 @@ _HOMES = {  # public name -> its module, imported when the name is first used: i
     "Comparison": "results.comparison",
     "Curve": "results.learning_curve",
     "Dataset": "data.dataset",
+    "HeadstartClassifier": "experiments.estimator",
     "HeadstartError": "errors",
     "Split": "data.dataset",
     "Strategy": "strategies",

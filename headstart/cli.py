@@ -338,6 +338,7 @@ def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> N
 
 def run_report(*, typed: str, folder: Path) -> None:
     """`headstart report`."""
+    from headstart.report.card import write_card
     from headstart.report.html import write_report
     from headstart.report.learning_curve import write_figure
     from headstart.results.comparison import compare_runs
@@ -352,6 +353,7 @@ def run_report(*, typed: str, folder: Path) -> None:
         return
     comparison = compare_runs(folder)
     comparison.save()
+    write_card(comparison)
     print(write_report(comparison))
 
 

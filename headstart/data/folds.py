@@ -57,11 +57,11 @@ def _round(
     fold_of = placed(units[pool], dataset.labels[pool], [1 / count] * count, salt, dataset.class_names)
     for fold in range(count):
         rest, name = pool[fold_of != fold], f"fold{fold + 1}"
-        val = given_val if len(given_val) else rest[_is_val(dataset, rest, units[rest], f"{salt} {name}")]
+        val = given_val if len(given_val) else rest[is_val(dataset, rest, units[rest], f"{salt} {name}")]
         yield name, np.setdiff1d(rest, val), val, pool[fold_of == fold]
 
 
-def _is_val(dataset: Dataset, rows: np.ndarray, units: np.ndarray, salt: str) -> np.ndarray:
+def is_val(dataset: Dataset, rows: np.ndarray, units: np.ndarray, salt: str) -> np.ndarray:
     """(n,) bool, those of a fold's images that are its val: VAL_SHARE of them, some of the largest class and of each
     whose share is an image or more. A class that has but one unit trains."""
     largest = units_a_class(units, dataset.labels[rows], len(dataset.class_names)).max()

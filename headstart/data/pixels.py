@@ -47,9 +47,10 @@ def pixels_of(picture: Picture, whites: Whites = OF_TYPES) -> np.ndarray:
 
 
 def pictures_in(images: Picture | Iterable[Picture]) -> Iterator[Picture]:
-    """Each of several images; one alone counts as one, and an array of four axes, or (N, H, W), as N of them."""
+    """Each of several images; one alone counts as one, and an array of four axes, (N, H, W), or names (N,), as N."""
     if isinstance(images, str | PathLike | Image.Image) or (
-        isinstance(images, np.ndarray) and (images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3, 4)))
+        isinstance(images, np.ndarray)
+        and (images.ndim in (0, 2) or (images.ndim == 3 and images.shape[2] in (1, 3, 4)))
     ):
         yield images
     elif not hasattr(images, "__iter__") and not hasattr(images, "__getitem__"):  # a Subset's images have the latter

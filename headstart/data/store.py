@@ -126,12 +126,16 @@ def _open(listing: Listing, contents: tuple[list[str], list[str]], collection: s
 
 
 def side_of(listing: Listing, fit: str, largest: int) -> int:
-    """Pixels a side to keep images at, by the headers of an even choice of files: their own side (`own_side`) where
-    half of them share one, else the median rounded to STEP, so that some more photos do not change it; within the
-    limits."""
+    """Pixels a side to keep images at, by the headers of an even choice of files: `common_side`."""
     chosen = np.unique(np.linspace(0, len(listing.paths) - 1, SIZES_SAMPLED).astype(int))
     sizes = [size_of(listing.root / listing.paths[place]) for place in chosen]
-    sides = [own_side(*size, fit) for size in sizes if size is not None]
+    return common_side([size for size in sizes if size is not None], fit, largest)
+
+
+def common_side(sizes: Sequence[tuple[int, int]], fit: str, largest: int) -> int:
+    """Pixels a side to keep images of these sizes at: their own side (`own_side`) where half of them share one, else
+    the median rounded to STEP, so that some more photos do not change it; within the limits."""
+    sides = [own_side(*size, fit) for size in sizes]
     if not sides:
         return SMALLEST
     [(side, times)] = Counter(sides).most_common(1)

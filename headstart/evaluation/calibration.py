@@ -61,8 +61,10 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     image of val is right, that would sharpen without end, as if no image could ever be wrong; so one more image is
     reckoned with that may be of any class, as Platt's targets do for two classes (Platt 1999, "Probabilistic Outputs
     for Support Vector Machines"). With thousands of images it weighs next to nothing. Four decimals: on another machine
-    the same logits give the same.
+    the same logits give the same. Where there is no val, it is 1.
     """
+    if not len(labels):
+        return 1.0
     scores = logits.astype(np.float64)
     images = np.arange(len(labels))
 

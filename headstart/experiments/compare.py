@@ -28,12 +28,12 @@ from headstart.experiments.planning import Estimate, Planner
 from headstart.experiments.runner import in_order
 from headstart.experiments.runners import RunTrials, running
 from headstart.experiments.timetable import Timetable
-from headstart.experiments.trial import Setting, Trial, planned, pretrained, weights_of
+from headstart.experiments.trial import Setting, Trial, candidates_for, find_weights, planned, pretrained
 from headstart.experiments.trivial import answers
-from headstart.models.backbones import load_backbone
 from headstart.options import OF_DATA, OF_LOADING, OF_RESULT, Options
 from headstart.plan import Plan
 from headstart.report import images
+from headstart.report.card import write_card
 from headstart.report.html import write_report, write_waiting
 from headstart.report.words import so_far
 from headstart.results import runs
@@ -47,15 +47,7 @@ from headstart.results.trivial import write_answers
 from headstart.runtime.console import say
 from headstart.runtime.device import describe, make_fabric, precision_of, settings_kept
 from headstart.runtime.failures import machine_errors
-from headstart.strategies import (
-    STRATEGIES,
-    Candidate,
-    Weights,
-    candidates_of,
-    with_class_weights,
-    with_enough_steps,
-    with_epochs,
-)
+from headstart.strategies import Candidate, Weights
 from headstart.training.preparation import Pretrained
 from headstart.values import given
 
@@ -114,7 +106,7 @@ class Request:
     def fulfil(self, found: Audit) -> Comparison:
         """Run what is not finished yet, and write the comparison and its report after every run."""
         options, data = self.options, self.data
-        candidates = self.candidates()
+        candidates = candidates_for(options, len(data.train), self.weights)
         say(f"on {describe(self.fabric)}, {precision_of(self.fabric)}")
         folder = options.output or runs.new_folder(data.name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -145,18 +137,10 @@ class Request:
                 comparison.save()
                 images.keep_pictures(comparison, data)
                 write_report(comparison)
+                write_card(comparison)
                 tracked.pictures(folder)
             write_checksums(folder)
         return comparison
-
-    def candidates(self) -> list[Candidate]:
-        """What is compared, by the recipes that this data and these options give."""
-        options, train_images = self.options, len(self.data.train)
-        chosen = [STRATEGIES[name] for name in STRATEGIES if name in options.strategies]
-        chosen = [with_class_weights(with_epochs(each, options.epochs), options.class_weights) for each in chosen]
-        if options.epochs is None:
-            chosen = [with_enough_steps(each, train_images) for each in chosen]
-        return candidates_of(chosen, self.weights)
 
     def as_json(self, candidates: Sequence[Candidate]) -> dict[str, Any]:
         """All that the trained weights follow from, as request.json keeps it."""
@@ -270,14 +254,6 @@ class Request:
             f"{len(comparison.runs)} of {comparison.planned} runs are finished after {seconds:.0f} s: "
             f"{so_far(comparison)}; so far: {folder / runs.REPORT}"
         )
-
-
-def find_weights(options: Options) -> Weights | None:
-    """The pre-trained weights that the strategies asked for need; None where they need none."""
-    if not any(STRATEGIES[name].network == "backbone" for name in options.strategies):
-        return None
-    backbone = load_backbone(options.backbone, options.image_size, options.weights, options.offline)
-    return weights_of(backbone, options.weights, options.offline)
 
 
 def trial_of(

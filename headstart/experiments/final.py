@@ -11,9 +11,7 @@ from statistics import median
 import numpy as np
 
 from headstart.data.dataset import Dataset
-from headstart.evaluation.calibration import fit_temperature
-from headstart.experiments.trial import Trial, config_of, sides_of, train, untrained
-from headstart.inference.classifier import Classifier
+from headstart.experiments.trial import Trial, calibrated, config_of, train, untrained
 from headstart.inference.novelty import reference_of
 from headstart.plan import Plan
 from headstart.results import runs
@@ -54,14 +52,7 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
     logits, labels = (
         np.concatenate([getattr(each, what)[each.tested] for each in passes]) for what in ("logits", "labels")
     )
-    classifier = Classifier(
-        prepared.network,
-        data.class_names,
-        sides_of(prepared, data),
-        fit_temperature(logits, labels),
-        data.fit,
-        data.whites,
-    )
+    classifier = calibrated(prepared, data, logits, labels)
     unseen = [run.novelty["test"] for each in passes for run in each.runs if run.novelty]  # each fold's, by its network
     place = trial.setting.folder / runs.CLASSIFIER
     with temporary_folder(place.parent) as folder:

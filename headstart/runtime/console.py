@@ -55,6 +55,16 @@ def note(text: str) -> None:
 
 
 @contextmanager
+def quiet(really: bool = True) -> Iterator[None]:
+    """While nothing is printed, neither lines nor bars, where `really`."""
+    before, console.quiet = console.quiet, console.quiet or really
+    try:
+        yield
+    finally:
+        console.quiet = before
+
+
+@contextmanager
 def bar(description: str, total: float | None) -> Iterator[Advance]:
     """Show a progress bar with the time left; yields `advance(amount)`, in the units of `total`."""
     columns = (

@@ -103,6 +103,7 @@ class Pretrained:
             "weights": self.backbone.weights,
             "why": self.backbone.why,
             "sha256": self.backbone.sha256,
+            "licence": self.backbone.licence,
             "image_size": self.backbone.image_size,
             "engine": self.frozen_pass.choice if cut else None,
         }

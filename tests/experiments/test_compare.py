@@ -64,6 +64,7 @@ def compared(tmp_path_factory, tiny):
 def test_the_run_folder_has_exactly_its_files(compared):
     found = sorted(str(path.relative_to(compared)) for path in compared.rglob("*") if path.is_file())
     wanted = [
+        "MODEL_CARD.md",
         "SHA256SUMS",
         "request.json",
         "audit.json",

@@ -44,6 +44,10 @@ def test_the_classifier_to_take_home_is_trained_on_all_and_loads(compared):
     assert comparison.classifier.name == runs.CLASSIFIER
     assert (config["dataset"]["train"], config["dataset"]["val"], config["dataset"]["test"]) == (60, 0, 0)
     assert set(comparison.best.predict(data.images[:4])) <= set(CLASS_NAMES)
+    said = (comparison.folder / runs.CARD).read_text(encoding="utf-8")
+    for line in folded(comparison):
+        assert line[:12] in said
+    assert "split: cross-validation" in said
     assert any("To take home" in line for line in folded(comparison))
 
 
