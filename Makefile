@@ -9,13 +9,16 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 INSTALL = $(if $(UV),$(UV) pip install --quiet $(COMPILE) --python $(BIN)/python $(1) || )$(PIP) $(1)
 
-.PHONY: compare test notebooks chromium lint lock clean
+.PHONY: compare test docs notebooks chromium lint lock clean
 
 compare: .venv/.installed  ## train and compare the four strategies: make compare ARGS="--seeds 3"
 	$(BIN)/headstart compare $(ARGS)
 
 test: .venv/.installed chromium  ## the whole test suite
 	$(BIN)/pytest $(ARGS)
+
+docs: .venv/.installed  ## the documentation as pages that need no network: docs/_build/index.html
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
 
 notebooks: .venv/.installed  ## run the notebooks, all of CIFAR-10, and keep what they show
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
