@@ -53,7 +53,7 @@ endef
 
 lock:  ## renew requirements.lock from pyproject.toml
 	$(VENV)
-	$(or $(UV),uv) pip compile pyproject.toml --extra cpu --extra dev --extra explain --extra export --extra demo --universal --python-version 3.11 \
+	$(or $(UV),uv) pip compile pyproject.toml --extra cpu --extra dev --extra explain --extra export --extra demo --extra docs --extra lite --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock
 
 clean:
