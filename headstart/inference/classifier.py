@@ -18,6 +18,7 @@ from headstart.data.store import LARGEST
 from headstart.errors import HeadstartError
 from headstart.models.build import from_spec
 from headstart.models.network import Network
+from headstart.models.preprocessing import Preprocessing
 from headstart.options import Options
 from headstart.results import runs
 from headstart.results.comparison import chosen_run
@@ -25,7 +26,7 @@ from headstart.results.files import reading, write_bytes
 from headstart.runtime.text import shown
 from headstart.values import given, path
 
-BATCH_PIXELS = 2**21  # of a batch of squares: the first maps of a backbone take about 60 bytes for each
+BATCH_PIXELS = 2**21  # of a batch: the first maps of a backbone take about 60 bytes for each
 LATENCY_REPEATS = 20
 TEMPERATURE = "temperature"  # its name among the saved tensors
 
@@ -77,11 +78,16 @@ class Classifier:
         return self.network(torch.from_numpy(squares).permute(0, 3, 1, 2).to(device)).float().cpu()
 
     def batches(self, images: Picture | Iterable[Picture]) -> Iterator[np.ndarray]:
-        """Images as the network is given them, (n, S, S, 3) uint8: as many at a time as BATCH_PIXELS allow."""
+        """Images as the network is given them, (n, S, S, 3) uint8: as many at a time as BATCH_PIXELS allow of the size
+        at which it looks at them."""
+        inside = max(
+            (each.image_size or 0 for each in self.network.modules() if isinstance(each, Preprocessing)), default=0
+        )
         waiting: list[np.ndarray] = []
         for picture in pictures_in(images):
             square = self.square(picture)
-            if waiting and (square.shape != waiting[0].shape or len(waiting) * square[..., 0].size >= BATCH_PIXELS):
+            side = max(inside, len(square))
+            if waiting and (square.shape != waiting[0].shape or len(waiting) * side**2 >= BATCH_PIXELS):
                 yield np.stack(waiting)
                 waiting = []
             waiting.append(square)
