@@ -1,4 +1,4 @@
-"""How the documentation is built from this folder: `make docs`, which leaves docs/_build/index.html, read without a network."""
+"""How the documentation is built from this folder: `make docs`, which leaves docs/_build/index.html."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from headstart import __version__
 project = "headstart"
 version = release = __version__
 html_title = f"headstart {__version__}"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib.programoutput", "sphinx_copybutton"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib.programoutput",
+    "sphinx_copybutton",
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_copy_source = False

@@ -52,8 +52,8 @@ class HeadstartClassifier(ClassifierMixin, BaseEstimator):
     which say what each is; there is no time limit. Like all of scikit-learn's, parameters are checked by `fit`, which
     raises HeadstartError.
 
-    After `fit`: `classes_` (C,), the labels in order, and `classifier_`, as `hs.Classifier` has it. Pickles (joblib.dump)
-    hold the weights as a safetensors file does, and how to build the network, as config.json does.
+    After `fit`: `classes_` (C,), the labels in order, and `classifier_`, as `hs.Classifier` has it. Pickles (of
+    joblib.dump) hold the weights as a safetensors file does, and how to build the network, as config.json does.
     """
 
     def __init__(
