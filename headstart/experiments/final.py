@@ -12,7 +12,7 @@ import numpy as np
 
 from headstart.data.dataset import Dataset
 from headstart.evaluation.calibration import fit_temperature
-from headstart.experiments.trial import Trial, config_of, sides_of, train, untrained
+from headstart.experiments.trial import Trial, checkpoints, config_of, sides_of, train, untrained
 from headstart.inference.classifier import Classifier
 from headstart.plan import Plan
 from headstart.results import runs
@@ -49,7 +49,7 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
     say(f"{candidate.name}, once more on all {len(data):,} images, for {epochs:g} epochs")
     fabric = make_fabric(trial.setting.device)
     prepared = untrained(trial, data, fabric)
-    fitted, _, _ = train(trial, prepared, data, fabric, Watch())
+    fitted, _ = train(trial, prepared, data, fabric, Watch())
     logits, labels = (
         np.concatenate([getattr(each, what)[each.tested] for each in passes]) for what in ("logits", "labels")
     )
@@ -62,7 +62,7 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
         data.whites,
     )
     place = trial.setting.folder / runs.CLASSIFIER
-    with temporary_folder(place.parent) as folder:
+    with temporary_folder(place) as folder:
         classifier.save(folder / runs.MODEL)
         write_json(folder / runs.CONFIG, config_of(trial, prepared, data, 0, fabric))
         write_json(folder / runs.ENVIRONMENT, environment())
@@ -70,6 +70,7 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
         folder.chmod(0o755)
         shutil.rmtree(place, ignore_errors=True)  # that of a candidate that was recommended before
         folder.rename(place)
+    checkpoints(trial, prepared, data, fabric).remove()
     return place
 
 
