@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -17,13 +18,15 @@ from headstart.errors import HeadstartError
 from headstart.options import Options
 from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
 from headstart.runtime.places import refuse_unwritable
+from headstart.runtime.signals import taking_signals
 from headstart.runtime.threads import yield_when_busy
 from headstart.values import days, path, share, whole_number
 
 EXIT_CODES = """\
 exit codes: 0 done, and nothing found; 1 findings of check and verify, photos that predict could not read, or the
 machine cannot go on (disk, memory, rights); 2 what was asked cannot be done (options, images, a folder); 130
-interrupted; 141 nobody reads the output"""
+interrupted (Ctrl-C), 143 ended (SIGTERM), 138 warned by a batch system and ended (SIGUSR1), what is done is kept; 141
+nobody reads the output"""
 WRITTEN_THERE = "what is made is written there; copy the folder to where it can be"
 EXAMPLES = 3  # that are shown of a finding
 
@@ -39,10 +42,15 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. What goes wrong is one line, and an exit code: EXIT_CODES."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    with ending_in_a_line():
-        options = vars(make_parser().parse_args(arguments))
-        command = options.pop("command")
-        command(typed=shlex.join(["headstart", *arguments]), **options)
+    with ending_in_a_line(), taking_signals():
+        run(arguments)
+
+
+def run(arguments: Sequence[str], **instead: Any) -> None:
+    """Run the command that was typed. instead: options that have another value than what was typed."""
+    options = vars(make_parser().parse_args(arguments)) | instead
+    command = options.pop("command")
+    command(typed=shlex.join(["headstart", *arguments]), **options)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -76,6 +84,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_options(curve)
     _add_json(curve, "print what curve.json keeps in place of the table")
+
+    resume = commands.add_parser("resume", help="go on with what was stopped: what was typed for it is typed once more")
+    resume.set_defaults(command=run_resume)
+    resume.add_argument("folder", type=path, metavar="RUN", help="a folder such as runs/cifar10-1, or a learning curve")
 
     check = commands.add_parser("check", help="look a data set over: exit code 0 where it is clean, 1 with findings")
     check.set_defaults(command=run_check)
@@ -242,6 +254,16 @@ def run_learning_curve(
 
     curve = run_learning_curve(data, sizes, asked)
     _print_json(curve.as_json()) if json else print_curve(curve)
+
+
+def run_resume(*, typed: str, folder: Path) -> None:
+    """`headstart resume`."""
+    from headstart.results.request import typed_for
+
+    arguments, directory = typed_for(folder)
+    folder = Path(os.path.relpath(folder.resolve(), directory))
+    os.chdir(directory)
+    run(arguments, output=folder)
 
 
 def run_cache(*, typed: str, action: str, older_than: float | None) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,8 @@ class Request:
         say(f"on {describe(self.fabric)}, {precision_of(self.fabric)}")
         folder = options.output or runs.new_folder(data.name)
         folder.mkdir(parents=True, exist_ok=True)
-        with runs.writing(folder):
-            kept = begin(folder, "comparison", self.as_json(candidates))
+        with runs.writing(folder, options.command):
+            kept = begin(folder, "comparison", self.as_json(candidates), options.command)
             trials, timetable = self.trials(folder, candidates, kept)
             write_json(folder / runs.AUDIT, found.as_json())
             if not (folder / runs.TRIVIAL).exists():
@@ -139,6 +140,7 @@ class Request:
                 write_report(comparison)
                 write_card(comparison)
                 tracked.pictures(folder)
+            shutil.rmtree(folder / runs.CHECKPOINTS, ignore_errors=True)  # of who was dropped meanwhile
             write_checksums(folder)
         return comparison
 
@@ -190,7 +192,14 @@ class Request:
         )
         if limit is None or not estimates:
             return trials, None
-        return trials, Timetable(candidates, estimates, trials, self.started + (1 - RESERVE) * limit)
+
+        def keep_plan(trial: Trial) -> None:
+            """So that it goes on by the same plan if it is interrupted."""
+            assert trial.plan is not None
+            kept["plan"].append(str(replace(trial.plan, seed=trial.seed)))
+            write_json(folder / runs.REQUEST, kept)
+
+        return trials, Timetable(candidates, estimates, trials, self.started + (1 - RESERVE) * limit, keep_plan)
 
     def look(self, folder: Path, trials: Sequence[Trial]) -> None:
         """Say what is known within the first minute, on the screen and on the page that will be the report."""

@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 
 from headstart.data.dataset import Dataset
-from headstart.experiments.trial import Trial, calibrated, config_of, train, untrained
+from headstart.experiments.trial import Trial, calibrated, checkpoints, config_of, train, untrained
 from headstart.inference.novelty import reference_of
 from headstart.plan import Plan
 from headstart.results import runs
@@ -48,14 +48,14 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
     say(f"{candidate.name}, once more on all {len(data):,} images, for {epochs:g} epochs")
     fabric = make_fabric(trial.setting.device)
     prepared = untrained(trial, data, fabric)
-    fitted, _, _ = train(trial, prepared, data, fabric, Watch())
+    fitted, _ = train(trial, prepared, data, fabric, Watch())
     logits, labels = (
         np.concatenate([getattr(each, what)[each.tested] for each in passes]) for what in ("logits", "labels")
     )
     classifier = calibrated(prepared, data, logits, labels)
     unseen = [run.novelty["test"] for each in passes for run in each.runs if run.novelty]  # each fold's, by its network
     place = trial.setting.folder / runs.CLASSIFIER
-    with temporary_folder(place.parent) as folder:
+    with temporary_folder(place) as folder:
         classifier.save(folder / runs.MODEL)
         write_json(folder / runs.CONFIG, config_of(trial, prepared, data, 0, fabric))
         write_json(folder / runs.ENVIRONMENT, environment())
@@ -66,6 +66,7 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
         folder.chmod(0o755)
         shutil.rmtree(place, ignore_errors=True)  # that of a candidate that was recommended before
         folder.rename(place)
+    checkpoints(trial, prepared, data, fabric).remove()
     return place
 
 

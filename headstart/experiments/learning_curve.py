@@ -74,8 +74,8 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     folder = options.output or runs.new_folder(f"{data.name}-curve")
     folder.mkdir(parents=True, exist_ok=True)
     limit = options.limit(usual=None)
-    with runs.writing(folder):
-        begin(folder, "learning curve", request)
+    with runs.writing(folder, options.command):
+        begin(folder, "learning curve", request, options.command)
         say(f"{folder}: {', '.join(f'{size:,}' for size in parts)} training images")
         for place, (size, part) in enumerate(parts.items()):
             output = runs.folder_of_size(folder, size)

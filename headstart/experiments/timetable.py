@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from headstart.experiments.planning import REPORT_SECONDS, Estimate
@@ -22,14 +22,19 @@ class Timetable:
     """
 
     def __init__(
-        self, candidates: Sequence[Candidate], estimates: Sequence[Estimate], trials: Sequence[Trial], ends: float
+        self,
+        candidates: Sequence[Candidate],
+        estimates: Sequence[Estimate],
+        trials: Sequence[Trial],
+        ends: float,
+        on_begin: Callable[[Trial], None] = lambda trial: None,
     ):
         """candidates: with their whole recipes. trials: in the order in which they will run. ends: when the last one
-        must be over, by `time.perf_counter`."""
+        must be over, by `time.perf_counter`. on_begin: told of every trial as it is planned in the end."""
         self.candidates = {each.name: each for each in candidates}
         self.estimates = {each.plan.candidate: each for each in estimates}
         self.left = [self.estimates[trial.candidate.name] for trial in trials]
-        self.ends = ends
+        self.ends, self.on_begin = ends, on_begin
         self.pass_left = sum(each.pass_seconds for each in estimates)
         self.slower = 1.0  # how many times as long an epoch takes as was estimated, when one was last seen
         self.total = self.done = 0.0  # epochs of the trial that runs
@@ -45,7 +50,9 @@ class Timetable:
         self.total, self.done = plan.epochs, 0.0
         if (epochs := self.epochs(0.0)) is not None:
             plan = replace(plan, epochs=epochs)
-        return replace(trial, plan=plan, candidate=planned(self.candidates[plan.candidate], plan))
+        trial = replace(trial, plan=plan, candidate=planned(self.candidates[plan.candidate], plan))
+        self.on_begin(trial)
+        return trial
 
     def validated(self, row: Row) -> None:
         """Be told of a row of the trial's history."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
-import time
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import count
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from headstart import __version__
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.evaluation.calibration import fit_temperature
@@ -30,7 +31,7 @@ from headstart.results import runs
 from headstart.results.files import write_json
 from headstart.results.scores import LEAST_AGREEMENT, scores_of
 from headstart.runtime.console import note, say
-from headstart.runtime.device import describe, environment, make_fabric, precision_of, seed_all
+from headstart.runtime.device import describe, environment, hardware, make_fabric, precision_of, seed_all
 from headstart.runtime.places import refuse_full
 from headstart.strategies import (
     STRATEGIES,
@@ -41,6 +42,7 @@ from headstart.strategies import (
     with_enough_steps,
     with_epochs,
 )
+from headstart.training.checkpoint import Checkpoints
 from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit, predict
 from headstart.training.forgetting import forgetting
 from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
@@ -99,7 +101,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     weights_bytes = sum(p.numel() * p.element_size() for p in prepared.network.parameters())
     refuse_full(trial.setting.folder, ROOM * weights_bytes, f"the run {trial.name}")
     before = copy.deepcopy(prepared.network)
-    fitted, frozen_seconds, training_seconds = train(trial, prepared, data, fabric, watch or Watch())
+    fitted, frozen_seconds = train(trial, prepared, data, fabric, watch or Watch())
     with features_of(prepared.network) as of_val:
         val_logits = on_val(prepared, data, fabric)
     with features_of(prepared.network) as of_test:
@@ -108,7 +110,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     as_they_are = torch.cat(of_test)[: len(data.test)]  # their first view
     far = [distances(each.numpy(), reference) for each in (torch.cat(of_val), as_they_are)]
     classifier = calibrated(prepared, data, val_logits, data.val.labels)
-    fit_seconds = frozen_seconds + training_seconds
+    fit_seconds = frozen_seconds + fitted.seconds
     with runs.new_run(trial.folder) as folder:
         classifier.save(folder / runs.MODEL)
         plan = trial.plan and replace(trial.plan, changes=fitted.changes)
@@ -140,6 +142,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
             "saved_network": saved,
         }
         write_json(folder / runs.METRICS, metrics)
+    checkpoints(trial, prepared, data, fabric).remove()
     tell(trial, metrics)
     return runs.Run(trial.folder)
 
@@ -227,9 +230,9 @@ def sides_of(prepared: Prepared, data: Dataset) -> tuple[int, ...]:
     return (canvas, seen) if seen < canvas else (canvas,)
 
 
-def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch: Watch) -> tuple[Fitted, float, float]:
-    """Run the loop on train and val, and say where it broke off; returns what came of it, the seconds of the frozen
-    pass and those of training."""
+def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch: Watch) -> tuple[Fitted, float]:
+    """Run the loop on train and val, from the last checkpoint on where there is one, and say where it broke off;
+    returns what came of it, and the seconds of the frozen pass."""
     recipe = trial.candidate.strategy.recipe
     train_samples, train_seconds = prepared.samples(data.train, recipe.views)
     val_samples, val_seconds = prepared.samples(data.val, ("identity",))
@@ -245,14 +248,33 @@ def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch
                 f"{on_val if len(val_samples) else ''}{row['seconds']:.1f} s"
             )
 
-    started = time.perf_counter()
     samples = TrainVal(train_samples, val_samples)
     epochs = watch.epochs or dict(trial.plan.changes if trial.plan else ()).get
-    fitted = fit(prepared.network.trainable, samples, recipe, fabric, trial.seed, Watch(tell, watch.on_batch, epochs))
-    training_seconds = time.perf_counter() - started
+    told, kept = Watch(tell, watch.on_batch, epochs), checkpoints(trial, prepared, data, fabric)
+    fitted = fit(prepared.network.trainable, samples, recipe, fabric, trial.seed, told, kept)
     if fitted.ended:
         say(f"{trial.candidate.name} (seed {trial.seed}): {fitted.ended}")
-    return fitted, train_seconds + val_seconds, training_seconds
+    return fitted, train_seconds + val_seconds
+
+
+def checkpoints(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric) -> Checkpoints:
+    """Where a trial keeps what it stands at, and all that the bits of its result follow from."""
+    rows = [data.splits[0].train, data.splits[0].val]
+    made_by = {
+        "headstart": __version__,
+        "hardware": hardware(fabric.device),
+        "precision": precision_of(fabric),
+        "strategy": asdict(trial.candidate.strategy),
+        "plan": trial.plan and str(replace(trial.plan, seed=None)),
+        "seed": trial.seed,
+        "data": data.fingerprint,
+        "rows": hashlib.sha256(b" ".join(each.tobytes() for each in rows)).hexdigest(),
+        "network": prepared.spec,
+        "weights": (prepared.backbone or {}).get("sha256"),
+        "engine": ((prepared.backbone or {}).get("engine") or {}).get("engine"),
+    }
+    folder = runs.checkpoint_folder(trial.setting.folder, trial.candidate.name, trial.split, trial.seed)
+    return Checkpoints(folder, made_by, trial.name)
 
 
 def on_val(prepared: Prepared, data: Dataset, fabric: Fabric) -> np.ndarray:

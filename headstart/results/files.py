@@ -22,6 +22,7 @@ from headstart.runtime.text import shorten, shown
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 ONE_OF_A_RUN = "bring back the one that was written, or take its run out of the folder"
+TEMPORARY = ".tmp"  # ends the name of a file that is being written
 LONGEST = 120  # letters of what a reader says of a damaged file
 DIGITS = 10  # docs/decisions/verification.md
 
@@ -45,12 +46,16 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to a temporary file, flush it to disk and rename it to `path`."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # on a full disk it would take what is needed to go on
+        raise
 
 
 class Saved(dict[str, Any]):

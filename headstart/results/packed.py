@@ -10,7 +10,15 @@ from headstart.results import runs
 from headstart.results.files import write_bytes
 from headstart.runtime.text import shown
 
-OF_A_RUN = (runs.CONFIG, runs.ENVIRONMENT, runs.HISTORY, runs.METRICS, runs.MODEL, runs.PREDICTIONS)
+OF_A_RUN = (
+    runs.CONFIG,
+    runs.ENVIRONMENT,
+    runs.HISTORY,
+    runs.METRICS,
+    runs.MODEL,
+    runs.NOVELTY,
+    runs.PREDICTIONS,
+)
 
 
 def pack(folder: Path) -> dict[str, bytes]:

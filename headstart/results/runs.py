@@ -6,6 +6,7 @@
       <candidate>/<split>-seed<n>/   config.json history.csv metrics.json predictions.npz model.safetensors
                                      environment.json novelty.safetensors
       figures/                       *.png
+      checkpoints/<candidate>/<split>-seed<n>/                 *.safetensors, while a run is trained
       classifier/                    config.json history.csv environment.json model.safetensors
                                      novelty.safetensors, after folds
 
@@ -18,8 +19,11 @@ Every file and every run gets there whole or not at all: it is written beside it
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import shlex
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +40,7 @@ from headstart.errors import HeadstartError
 from headstart.options import LETTERBOX
 from headstart.results.files import (
     ONE_OF_A_RUN,
+    TEMPORARY,
     Saved,
     read_arrays,
     read_json,
@@ -59,6 +64,7 @@ CARD = "MODEL_CARD.md"
 EXAMPLES = "examples.npz"
 TRIVIAL = "trivial.npz"
 CLASSIFIER = "classifier"
+CHECKPOINTS = "checkpoints"
 CHECKSUMS = "SHA256SUMS"
 FIGURES = "figures"
 CONFIG = "config.json"
@@ -238,28 +244,49 @@ def is_curve(folder: Path) -> bool:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, command: str | None = None) -> Iterator[None]:
     """While this process writes in a folder; HeadstartError where another one does. Whatever else leaves the block has
-    a note of what is kept."""
+    a note of what is kept, and how to go on. What killed processes left half written is removed. command: what was
+    typed; None where this is called from Python."""
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise HeadstartError(f"{folder} is being written by another process: wait for it, or name another") from None
     try:
+        _remove_left_overs(folder)
         yield
     except BaseException as error:
-        finished = sum(1 for _ in folder.rglob(METRICS))
-        kept = (
-            f"{finished} finished run{' is' if finished == 1 else 's are'} kept" if finished else "no run was finished"
-        )
-        error.__notes__ = [
-            f"{kept}: the same with --output {shown(folder)} goes on"
-        ]  # of a curve's sizes, for the curve
+        error.__notes__ = [_kept(folder, command)]  # of a curve's sizes, for the curve
         raise
     finally:
         lock.release()
         (folder / LOCK).unlink(missing_ok=True)
+
+
+def _remove_left_overs(folder: Path) -> None:
+    """Remove what a killed process was writing; nobody else writes here."""
+    for path in [*folder.rglob(f".*{TEMPORARY}"), *folder.rglob(".*-????????")]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name.endswith(TEMPORARY):
+            path.unlink(missing_ok=True)
+
+
+def _kept(folder: Path, command: str | None) -> str:
+    """What of a folder is kept when work in it ends early, and how to go on."""
+    finished = sum(1 for _ in folder.rglob(METRICS))
+    runs = f"{finished} finished run{' is' if finished == 1 else 's are'} kept" if finished else "no run was finished"
+    begun = " and the epochs of the one that was begun" if any((folder / CHECKPOINTS).rglob("*.safetensors")) else ""
+    kept = f"{runs}{begun}" if finished or not begun else f"the epochs{begun.removeprefix(' and the epochs')} are kept"
+    if command is not None and (folder / REQUEST).exists():
+        return f"{kept}: `headstart resume {shlex.quote(shown(folder))}` goes on"
+    return f"{kept}: the same with --output {shown(folder)} goes on"
+
+
+def checkpoint_folder(comparison: Path, candidate: str, split: str, seed: int) -> Path:
+    """Where a comparison keeps what the run of a candidate stands at, while it is trained."""
+    return run_folder(comparison / CHECKPOINTS, candidate, split, seed)
 
 
 def run_folder(comparison: Path, candidate: str, split: str, seed: int) -> Path:
@@ -359,8 +386,9 @@ def write_predictions(
     averaged: (N, C) the mean of test's logits over several views; where there is one view, it is those of test. places:
     (N,) where test's images are among all that any split tests (None: they are all).
     """
+    content = io.BytesIO()
     np.savez(
-        folder / PREDICTIONS,
+        content,
         logits=test[0].astype(np.float32),
         labels=test[1].astype(np.int64),
         averaged_logits=(test[0] if averaged is None else averaged).astype(np.float32),
@@ -369,6 +397,7 @@ def write_predictions(
         class_names=np.array(class_names, dtype=np.str_),
         places=np.arange(len(test[1])) if places is None else places,
     )
+    write_bytes(folder / PREDICTIONS, content.getvalue())
 
 
 def write_novelty(folder: Path, reference: np.ndarray, val: np.ndarray, test: np.ndarray) -> None:

@@ -19,9 +19,10 @@ from typing import Any
 
 from headstart.errors import HeadstartError, MachineError
 from headstart.runtime.places import cache_place
+from headstart.runtime.signals import Stopped
 from headstart.runtime.text import plain_where_needed, shorten, shown
 
-FAILED, USER_ERROR, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141  # exit codes; the last two as shells count signals
+FAILED, USER_ERROR, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141  # exit codes; from 128 on as shells count signals
 LOGS = "logs"  # folder of the cache
 LONGEST = 200  # letters of what a library said
 
@@ -145,7 +146,8 @@ def told(error: BaseException) -> tuple[int, str]:
     """The exit code, and what a person reads: what happened, what to do, what is kept, where all of it is written."""
     kept = list(getattr(error, "__notes__", ()))[-1:]
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, "; ".join(["interrupted", *(kept or ["nothing was begun"])])
+        code = 128 + error.number if isinstance(error, Stopped) else INTERRUPTED
+        return code, "; ".join([str(error) or "interrupted", *(kept or ["nothing was begun"])])
     if isinstance(error, HeadstartError) and not isinstance(error, MachineError):
         return USER_ERROR, one_line(str(error))
     if isinstance(error, MachineError) and error.__cause__ is None:  # found by looking, not by failing

@@ -100,10 +100,11 @@ def shuffled(
         yield inputs, samples.labels[chosen.to(samples.labels.device)].to(device)
 
 
-def without_end(samples: Samples, recipe: Recipe, device: torch.device, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the batches of one epoch after another, as long as they are asked for."""
-    generator = torch.Generator().manual_seed(seed)
-    for epoch in count():
+def without_end(
+    samples: Samples, recipe: Recipe, device: torch.device, generator: torch.Generator, first: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of one epoch after another, from epoch number `first` on, as long as they are asked for."""
+    for epoch in count(first):
         yield from shuffled(samples, epoch, recipe.batch_size, recipe.translate, device, generator)
 
 

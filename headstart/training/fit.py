@@ -18,8 +18,10 @@ from torch.nn import functional as F
 
 from headstart.errors import HeadstartError
 from headstart.runtime.device import precision_of
+from headstart.runtime.signals import stop_if_asked, whole_batches
 from headstart.strategies import Recipe
 from headstart.training.batches import Samples, in_order, mixed, without_end
+from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.optimizers import Schedule, make_optimizers
 from headstart.training.stopping import EarlyStopping
 
@@ -54,15 +56,22 @@ class Watch:
 class Fitted:
     """history: a row a validation, see `fit`. ended: one sentence that says why training broke off; empty where it did
     not, also where it was stopped early. changes: (epochs that were over, epochs there were to be in all from then on),
-    as `Watch.epochs` had it."""
+    as `Watch.epochs` had it. seconds: of all of it, before an interruption too."""
 
     history: list[Row]
     ended: str = ""
     changes: tuple[tuple[float, float], ...] = ()
+    seconds: float = 0.0
 
 
 def fit(
-    model: nn.Module, samples: TrainVal, recipe: Recipe, fabric: Fabric, seed: int, watch: Watch | None = None
+    model: nn.Module,
+    samples: TrainVal,
+    recipe: Recipe,
+    fabric: Fabric,
+    seed: int,
+    watch: Watch | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val; where
     val is empty nothing can be chosen: the last ones stay, and loss and accuracy on val are NaN.
@@ -71,33 +80,36 @@ def fit(
     the row before: seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the recipe's last
     group, as it began), images_per_second (of training alone). Losses are what is minimised, label smoothing included.
     A loss that is not finite breaks training off, which `ended` says; HeadstartError where no epoch before it was good.
+    checkpoints: from which it goes on, where there are any, as if it had never been interrupted, and which it leaves;
+    rows of epochs from before are told to `watch` once more.
     """
     (train, val), watch = samples, watch or Watch()
     dtype = torch.bfloat16 if precision_of(fabric) == "bf16-mixed" else torch.float32
     optimizers = make_optimizers(model, recipe, dtype)
-    wrapped, *optimizers = fabric.setup(model, *optimizers)
+    wrapped, *stepped = fabric.setup(model, *optimizers)
     epoch = max(1, len(train) // recipe.batch_size)  # in steps
-    schedule = Schedule(optimizers, recipe, steps_of(recipe.epochs, epoch))
+    schedule, stopping = Schedule(stepped, recipe, steps_of(recipe.epochs, epoch)), EarlyStopping(recipe.patience)
     loss_of = make_loss(recipe, train.labels.to(fabric.device))
-    batches = without_end(train, recipe, fabric.device, seed)
-    stopping = EarlyStopping(recipe.patience)
-    best: dict[str, Tensor] | None = None
-    history: list[Row] = []
-    changes: list[tuple[float, float]] = []
-    ended = ""
+    state = State(model, optimizers, schedule, stopping, torch.Generator().manual_seed(seed))
+    if checkpoints is not None and checkpoints.load(state):
+        for row in state.history:
+            watch.on_row(row)
+    batches = without_end(train, recipe, fabric.device, state.generator, schedule.done // epoch)
+    history, ended = state.history, ""
     while schedule.done < schedule.end and not stopping.should_stop:
-        started, learning_rate = time.perf_counter(), optimizers[-1].param_groups[0]["lr"]
+        started, learning_rate = time.perf_counter(), stepped[-1].param_groups[0]["lr"]
         some = islice(batches, min(recipe.validate_every * epoch, schedule.end - schedule.done))
-        train_loss, train_accuracy, count = train_epoch(
-            wrapped, _told(some, watch), schedule, recipe.mixup, loss_of, fabric
-        )
+        with whole_batches():
+            train_loss, train_accuracy, count = train_epoch(
+                wrapped, _told(some, watch), schedule, recipe.mixup, loss_of, fabric
+            )
         train_seconds = time.perf_counter() - started
         val_loss, val_accuracy = math.nan, math.nan
         if len(val):
             val_loss, val_accuracy = score(predict(wrapped, val, fabric), val.labels, loss_of)
         done = epochs_of(schedule.done, epoch)
         if not math.isfinite(train_loss + (val_loss if len(val) else 0)):
-            if best is None:
+            if state.best is None:
                 raise HeadstartError(f"the loss is not finite by epoch {done}: the learning rate is too high here")
             kept = min(history, key=lambda row: row["val_loss"])["epoch"]
             ended = (
@@ -117,15 +129,17 @@ def fit(
             }
         )
         if stopping.update(val_loss):
-            best = copy.deepcopy(model.state_dict())
+            state.best = copy.deepcopy(model.state_dict())
         watch.on_row(history[-1])
         schedule.after_validation(val_loss)
         if watch.epochs and schedule.done < schedule.end and (epochs := watch.epochs(done)) is not None:
             schedule.end_at(steps_of(epochs, epoch))
-            changes.append((done, epochs))
-    if best is not None:
-        model.load_state_dict(best)
-    return Fitted(history, ended, tuple(changes))
+            state.changes.append((done, epochs))
+        if checkpoints is not None:
+            checkpoints.save(state)
+    if state.best is not None:
+        model.load_state_dict(state.best)
+    return Fitted(history, ended, tuple(state.changes), state.seconds)
 
 
 def steps_of(epochs: float, epoch: int) -> int:
@@ -149,10 +163,11 @@ def make_loss(recipe: Recipe, labels: Tensor) -> Loss:
 
 
 def _told(batches: Iterable[tuple[Tensor, Tensor]], watch: Watch) -> Iterator[tuple[Tensor, Tensor]]:
-    """The same batches; whoever watches is told of each after it was trained on."""
+    """The same batches; whoever watches is told of each after it was trained on, and one that is to be the last is."""
     for inputs, labels in batches:
         yield inputs, labels
         watch.on_batch(len(labels))
+        stop_if_asked()
 
 
 def train_epoch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -143,6 +143,17 @@ class Schedule:
         """Let there be so many steps in all, and one more than were taken at least."""
         self._moved_at, self._place_then = self.done, self._place(self.done)
         self.end = max(steps, self.done + 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it stands, as JSON can hold it; what the optimizers remember is their own."""
+        own = {name: value for name, value in vars(self).items() if isinstance(value, int | float)}
+        return own | {"schedulers": [each.state_dict() for each in (*self.each_step, *self.each_validation)]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Stand where another of the same recipe stood."""
+        vars(self).update({name: value for name, value in state.items() if name != "schedulers"})
+        for each, kept in zip((*self.each_step, *self.each_validation), state["schedulers"], strict=True):
+            each.load_state_dict(dict(kept))
 
     def _factor(self, step: int) -> float:
         return rate_factor(self.recipe, self._place(step), self.planned)
