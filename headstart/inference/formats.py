@@ -117,7 +117,8 @@ def refuse_missing(to: str) -> None:
 
 
 def open_file(file: Path) -> tuple[Run, dict[str, Any]]:
-    """What runs an exported file, and what it says of itself; HeadstartError where it is none, or of a newer headstart."""
+    """What runs an exported file, and what it says of itself; HeadstartError where it is none, or a newer
+    headstart wrote it."""
     to = next((name for name, each in FORMATS.items() if each.suffix == file.suffix), None)
     if to is None:
         known = ", ".join(each.suffix for each in FORMATS.values())
@@ -127,7 +128,8 @@ def open_file(file: Path) -> tuple[Run, dict[str, Any]]:
     schema = about.get("schema")
     if not isinstance(schema, int) or schema > SCHEMA:
         raise HeadstartError(
-            f"{shown(file)} was written by a newer headstart (schema {schema}; this one reads up to {SCHEMA}): update it"
+            f"{shown(file)} was written by a newer headstart (schema {schema}; this one reads up to {SCHEMA}): "
+            "update it"
         )
     return run, about
 

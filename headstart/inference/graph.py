@@ -1,7 +1,7 @@
 """A classifier as one graph of tensors, from whole photos to probabilities: what is exported, resizing inside.
 
-Pillow's resize is two matrix products, and each of its products is rounded to 8 bits. Its weights follow from height and
-width alone, so the graph makes them itself, as Pillow does: from exact fractions, in fixed point of FRACTION bits.
+Pillow's resize is two matrix products, each rounded to 8 bits. Their weights follow from height and width alone, so the
+graph makes them itself, as Pillow does: from exact fractions, in fixed point of FRACTION bits.
 """
 
 from __future__ import annotations
