@@ -132,6 +132,25 @@ def make_parser() -> argparse.ArgumentParser:
     predict.add_argument("--copy", action="store_true", help="sort copies, not links")
     _add_options(predict, "follow_links")
 
+    export = commands.add_parser(
+        "export", help="write a classifier to one file for other programs, kept only if it says what was measured"
+    )
+    export.set_defaults(command=run_export)
+    export.add_argument(
+        "run", type=path, metavar="RUN", help="a comparison's folder, for the classifier it recommends, or one run's"
+    )
+    export.add_argument(
+        "--to",
+        choices=("onnx", "torch"),
+        default="onnx",
+        help="an ONNX file (default), or a program of torch.export, .pt2",
+    )
+    export.add_argument("-o", "--output", type=path, metavar="FILE", help="default: RUN/exports/<candidate>.onnx")
+    export.add_argument(
+        "--data", metavar="DATA", help="where the images are that it was tested on (default: where they were)"
+    )
+    _add_options(export, "data_dir", "follow_links", "offline")
+
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
     _add_place(show)
@@ -320,6 +339,14 @@ def run_predict(*, typed: str, run: Path, photos: list[str], suggest: int | None
     print_predicted(predicted, asked["output"])
     if predicted.unreadable:
         sys.exit(FAILED)
+
+
+def run_export(*, typed: str, run: Path, **asked: Any) -> None:
+    """`headstart export`."""
+    yield_when_busy()
+    from headstart.inference.export import export
+
+    print(export(run, **asked))
 
 
 def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> None:

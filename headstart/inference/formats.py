@@ -26,6 +26,7 @@ OPSET = 20  # of ONNX: the one that torch translates to without a conversion aft
 ABOUT = "headstart"  # the key under which a file holds it, as JSON
 OUTPUTS = ("probabilities", "features")
 EXPORT_AGAIN = "export it again: headstart export RUN"
+ANY_SHAPE = (dict.fromkeys(range(3), torch.export.Dim.DYNAMIC),)  # N, H and W
 LARGE = 1024  # numbers, from which on a tensor of weights is worth halving
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -37,13 +38,15 @@ class Format:
     """One row: a kind of file that a classifier can be exported to.
 
     write: a graph and what the file is to say of itself, to a path. read: from a path, what runs it, and what it says.
-    packages: that both need, beyond those that training needs.
+    packages: that both need, beyond those that training needs. is_pickle: whether reading may run what the file says, so
+    that only the file that was written this moment is read.
     """
 
     suffix: str
     packages: tuple[str, ...]
     write: Callable[[WholePhotos, Mapping[str, Any], Path], None]
     read: Callable[[Path], tuple[Run, dict[str, Any]]]
+    is_pickle: bool = False
 
 
 def write_onnx(graph: WholePhotos, about: Mapping[str, Any], file: Path) -> None:
@@ -57,7 +60,7 @@ def write_onnx(graph: WholePhotos, about: Mapping[str, Any], file: Path) -> None
             opset_version=OPSET,
             input_names=["pixels"],
             output_names=OUTPUTS,
-            dynamic_shapes=(dict.fromkeys(range(3), torch.export.Dim.DYNAMIC),),
+            dynamic_shapes=ANY_SHAPE,
             verbose=False,
         )
     assert program is not None
@@ -103,8 +106,34 @@ def halve(file: Path) -> None:
     onnx.save(model, file)
 
 
+def write_torch(graph: WholePhotos, about: Mapping[str, Any], file: Path) -> None:
+    """Write a program of torch.export; about: what it is to say of itself."""
+    pixels = _example(graph)
+    said = json.dumps({**about, "opset": None, "producer": f"torch {torch.__version__}"})
+    with _quiet(), torch.no_grad():
+        program = torch.export.export(graph, (pixels,), dynamic_shapes=ANY_SHAPE)
+        torch.export.save(program, file, extra_files={ABOUT: said})
+
+
+def read_torch(file: Path) -> tuple[Run, dict[str, Any]]:
+    """Open a program of torch.export that was written here: torch unpickles a part of it."""
+    said = {ABOUT: ""}
+    with _quiet(), reading(file, EXPORT_AGAIN):
+        # Its guards are against a photo that is a square of the right size already; the program is right there, too.
+        module = torch.export.load(file, extra_files=said).module(check_guards=False)
+        about = json.loads(said[ABOUT])
+
+    @torch.no_grad()
+    def run(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        probabilities, features = module(torch.from_numpy(np.array(pixels)))
+        return probabilities.numpy(), features.numpy()
+
+    return run, about
+
+
 FORMATS = {
     "onnx": Format(".onnx", ("onnx", "onnxscript", "onnxruntime"), write_onnx, read_onnx),
+    "torch": Format(".pt2", (), write_torch, read_torch, is_pickle=True),
 }
 
 
@@ -119,9 +148,9 @@ def refuse_missing(to: str) -> None:
 def open_file(file: Path) -> tuple[Run, dict[str, Any]]:
     """What runs an exported file, and what it says of itself; HeadstartError where it is none, or a newer
     headstart wrote it."""
-    to = next((name for name, each in FORMATS.items() if each.suffix == file.suffix), None)
+    to = next((name for name, each in FORMATS.items() if each.suffix == file.suffix and not each.is_pickle), None)
     if to is None:
-        known = ", ".join(each.suffix for each in FORMATS.values())
+        known = ", ".join(each.suffix for each in FORMATS.values() if not each.is_pickle)
         raise HeadstartError(f"{shown(file)} is no exported classifier: their names end in {known}")
     refuse_missing(to)
     run, about = FORMATS[to].read(file)

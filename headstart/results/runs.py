@@ -8,6 +8,7 @@
       figures/                       *.png
       classifier/                    config.json history.csv environment.json model.safetensors
                                      novelty.safetensors, after folds
+      exports/                       <candidate>.onnx <candidate>.onnx.json, also in a run's own folder
 
     runs/cifar10-curve-1/
       request.json  curve.json  curve.csv  curve.png  SHA256SUMS
@@ -59,6 +60,7 @@ CARD = "MODEL_CARD.md"
 EXAMPLES = "examples.npz"
 TRIVIAL = "trivial.npz"
 CLASSIFIER = "classifier"
+EXPORTS = "exports"
 CHECKSUMS = "SHA256SUMS"
 FIGURES = "figures"
 CONFIG = "config.json"
