@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
-from headstart.options import Options
+from headstart.options import EXPORTED, ONNX, Options
 from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.threads import yield_when_busy
@@ -141,8 +141,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     export.add_argument(
         "--to",
-        choices=("onnx", "torch"),
-        default="onnx",
+        choices=EXPORTED,
+        default=ONNX,
         help="an ONNX file (default), or a program of torch.export, .pt2",
     )
     export.add_argument("-o", "--output", type=path, metavar="FILE", help="default: RUN/exports/<candidate>.onnx")

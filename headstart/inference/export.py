@@ -15,6 +15,7 @@ from headstart.inference.formats import FORMATS, SCHEMA, refuse_missing
 from headstart.inference.graph import WholePhotos
 from headstart.inference.parity import Parity, compared, measured_of, refuse
 from headstart.inference.tested import data_of, images_of
+from headstart.options import EXPORTED, ONNX
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import chosen_run
@@ -31,7 +32,7 @@ from headstart.values import given, one_of, path
 @machine_errors()
 def export(
     run: str | Path,
-    to: str = "onnx",
+    to: str = ONNX,
     output: str | Path | None = None,
     data: Dataset | str | Path | None = None,
     **finding: Any,
@@ -46,7 +47,7 @@ def export(
     HeadstartError, and keeps nothing, where it says otherwise than the classifier and its predictions; where the images
     are gone or are others, a package is missing, or there is a file already.
     """
-    folder, form = given("run", run, path), FORMATS[given("to", to, one_of(tuple(FORMATS)))]
+    folder, form = given("run", run, path), FORMATS[given("to", to, one_of(EXPORTED))]
     refuse_missing(to)
     classifier, chosen = Classifier.load(folder), chosen_run(folder)
     graph = WholePhotos(classifier.network, classifier.sides, classifier.fit, classifier.temperature)

@@ -18,6 +18,7 @@ import torch
 from headstart import __version__
 from headstart.errors import HeadstartError
 from headstart.inference.graph import WholePhotos
+from headstart.options import ONNX, TORCH
 from headstart.results.files import reading
 from headstart.runtime.text import shown
 
@@ -132,8 +133,8 @@ def read_torch(file: Path) -> tuple[Run, dict[str, Any]]:
 
 
 FORMATS = {
-    "onnx": Format(".onnx", ("onnx", "onnxscript", "onnxruntime"), write_onnx, read_onnx),
-    "torch": Format(".pt2", (), write_torch, read_torch, is_pickle=True),
+    ONNX: Format(".onnx", ("onnx", "onnxscript", "onnxruntime"), write_onnx, read_onnx),
+    TORCH: Format(".pt2", (), write_torch, read_torch, is_pickle=True),
 }
 
 

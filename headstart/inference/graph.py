@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from headstart.data.decode import PADDING
 from headstart.errors import HeadstartError
-from headstart.models.network import Network
+from headstart.models.network import Network, last_linear
 from headstart.options import CROP, LETTERBOX
 
 FRACTION = 22  # bits of Pillow's fixed-point weights
@@ -41,7 +41,7 @@ class WholePhotos(nn.Module):
             )
         self.network = copy.deepcopy(network).cpu().eval()
         self.sides, self.fit, self.temperature = tuple(sides), fit, temperature
-        self.last = [module for module in self.network.modules() if isinstance(module, nn.Linear)][-1]
+        self.last = last_linear(self.network)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities and features."""

@@ -16,6 +16,7 @@ from headstart.errors import HeadstartError
 from headstart.inference.classifier import LATENCY_REPEATS, Classifier
 from headstart.inference.formats import Run
 from headstart.results import runs
+from headstart.results.scores import LEAST_AGREEMENT
 from headstart.runtime.console import bar
 
 BATCH = 32  # images that the file is given at once
@@ -28,8 +29,9 @@ SHAPES = ((300, 60), (70, 210), (97, 101))  # height and width of photos that no
 class Parity:
     """What came of a comparison of an exported file.
 
-    images: how many. measured: whether with predictions.npz, else with the classifier alone. differ: of how many the
-    class is another one. noise: the margin between an image's two first classes up to which arithmetic may decide: twice
+    images: how many. measured: whether with predictions.npz, else with the classifier alone. agreement: the share of
+    images of which the classifier itself, in fp32, says what was measured. differ: of how many the file's class is
+    another one. noise: the margin between an image's two first classes up to which arithmetic may decide: twice
     what a probability of the classifier differs from the one that was measured (by another engine, in another
     precision), and rounding. beyond: how many of those that differ have a larger one. largest_difference: of a
     probability, between the file and the classifier in fp32, over all images; of_shapes: over photos of other shapes;
@@ -38,6 +40,7 @@ class Parity:
 
     images: int
     measured: bool
+    agreement: float
     differ: int
     noise: float
     beyond: int
@@ -49,17 +52,20 @@ class Parity:
     @property
     def holds(self) -> bool:
         """Whether the file may be kept. A difference that is no number is none that is allowed."""
-        return self.beyond == 0 and self.largest_difference <= ALLOWED and self.of_shapes <= ALLOWED
+        right = self.agreement >= LEAST_AGREEMENT and self.beyond == 0
+        return right and self.largest_difference <= ALLOWED and self.of_shapes <= ALLOWED
 
     @property
     def said(self) -> str:
         """All of it in a line."""
         against = "as measured" if self.measured else "as the classifier's: none was kept back from training"
         classes = f"the class of {self.differ:,} is another one" if self.differ else f"every class {against}"
-        beyond = f", {self.beyond:,} of them by more than arithmetic" if self.beyond else ""
+        classes += f", {self.beyond:,} of them by more than arithmetic" if self.beyond else ""
+        own = f"; the classifier itself gives only {self.agreement:.1%} of them the class that was measured"
+        classes += own if self.agreement < LEAST_AGREEMENT else ""
         largest = max(self.largest_difference, self.of_shapes)
         return (
-            f"{counted(self.images, 'image')}: {classes}{beyond}; probabilities differ by up to {largest:.2g} "
+            f"{counted(self.images, 'image')}: {classes}; probabilities differ by up to {largest:.2g} "
             f"({ALLOWED:g} allowed); {self.latency_ms:.1f} ms an image"
         )
 
@@ -92,6 +98,7 @@ def compared(run: Run, classifier: Classifier, images: Images, measured: np.ndar
     return Parity(
         images=len(images),
         measured=measured is not None,
+        agreement=float((expected.argmax(axis=1) == reference.argmax(axis=1)).mean()),
         differ=int(differ.sum()),
         noise=noise,
         beyond=int((differ & (margins > noise)).sum()),
