@@ -39,8 +39,8 @@ class Format:
     """One row: a kind of file that a classifier can be exported to.
 
     write: a graph and what the file is to say of itself, to a path. read: from a path, what runs it, and what it says.
-    packages: that both need, beyond those that training needs. is_pickle: whether reading may run what the file says, so
-    that only the file that was written this moment is read.
+    packages: that both need, beyond those that training needs. is_pickle: whether reading may run what the file
+    says, so that only one that was written this moment is read.
     """
 
     suffix: str
