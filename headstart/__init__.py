@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from headstart.experiments.learning_curve import learning_curve
     from headstart.experiments.show import show
     from headstart.inference.classifier import Classifier
+    from headstart.inference.export import export
     from headstart.inference.predict import predict
     from headstart.report import figures
     from headstart.results.comparison import Comparison
@@ -36,6 +37,7 @@ __all__ = [
     "Strategy",
     "check",
     "compare",
+    "export",
     "figures",
     "from_arrays",
     "learning_curve",
@@ -58,6 +60,7 @@ _HOMES = {  # public name -> its module, imported when the name is first used: i
     "check": "data.audit",
     "compare": "experiments.compare",
     "figures": "report.figures",
+    "export": "inference.export",
     "from_arrays": "data.arrays",
     "learning_curve": "experiments.learning_curve",
     "load": "data.load",

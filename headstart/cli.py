@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
-from headstart.options import Options
+from headstart.options import EXPORTED, ONNX, Options
 from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.signals import taking_signals
@@ -143,6 +143,25 @@ def make_parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--copy", action="store_true", help="sort copies, not links")
     _add_options(predict, "follow_links")
+
+    export = commands.add_parser(
+        "export", help="write a classifier to one file for other programs, kept only if it says what was measured"
+    )
+    export.set_defaults(command=run_export)
+    export.add_argument(
+        "run", type=path, metavar="RUN", help="a comparison's folder, for the classifier it recommends, or one run's"
+    )
+    export.add_argument(
+        "--to",
+        choices=EXPORTED,
+        default=ONNX,
+        help="an ONNX file (default), or a program of torch.export, .pt2",
+    )
+    export.add_argument("-o", "--output", type=path, metavar="FILE", help="default: RUN/exports/<candidate>.onnx")
+    export.add_argument(
+        "--data", metavar="DATA", help="where the images are that it was tested on (default: where they were)"
+    )
+    _add_options(export, "data_dir", "follow_links", "offline")
 
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
@@ -342,6 +361,14 @@ def run_predict(*, typed: str, run: Path, photos: list[str], suggest: int | None
     print_predicted(predicted, asked["output"])
     if predicted.unreadable:
         sys.exit(FAILED)
+
+
+def run_export(*, typed: str, run: Path, **asked: Any) -> None:
+    """`headstart export`."""
+    yield_when_busy()
+    from headstart.inference.export import export
+
+    print(export(run, **asked))
 
 
 def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> None:

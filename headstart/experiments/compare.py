@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from headstart import __version__
 from headstart.data.audit import Audit, audit
 from headstart.data.dataset import Dataset
-from headstart.data.folds import in_folds
+from headstart.data.folds import SPLIT_SEED, in_folds
 from headstart.data.labels import checked
 from headstart.data.load import limited, load
 from headstart.data.summary import summary
@@ -53,7 +53,6 @@ from headstart.training.preparation import Pretrained
 from headstart.values import given
 
 RESERVE = 0.03  # of a time limit: for what is not measured
-SPLIT_SEED = 0  # which image is in which fold: all training seeds share it
 KEPT_OF_WEIGHTS = ("name", "image_size", "sha256")
 
 Data = Dataset | Callable[[], Dataset] | str | Path

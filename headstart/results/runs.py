@@ -9,6 +9,7 @@
       checkpoints/<candidate>/<split>-seed<n>/                 *.safetensors, while a run is trained
       classifier/                    config.json history.csv environment.json model.safetensors
                                      novelty.safetensors, after folds
+      exports/                       <candidate>.onnx <candidate>.onnx.json, also in a run's own folder
 
     runs/cifar10-curve-1/
       request.json  curve.json  curve.csv  curve.png  SHA256SUMS
@@ -65,6 +66,7 @@ EXAMPLES = "examples.npz"
 TRIVIAL = "trivial.npz"
 CLASSIFIER = "classifier"
 CHECKPOINTS = "checkpoints"
+EXPORTS = "exports"
 CHECKSUMS = "SHA256SUMS"
 FIGURES = "figures"
 CONFIG = "config.json"

@@ -1,0 +1,184 @@
+"""The formats that a classifier is exported to: how each file is written, and how it is run."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from headstart import __version__
+from headstart.errors import HeadstartError
+from headstart.inference.graph import WholePhotos
+from headstart.options import ONNX, TORCH
+from headstart.results.files import reading
+from headstart.runtime.text import shown
+
+SCHEMA = 1  # of what an exported file says of itself
+OPSET = 20  # of ONNX: the one that torch translates to without a conversion after it
+ABOUT = "headstart"  # the key under which a file holds it, as JSON
+OUTPUTS = ("probabilities", "features")
+EXPORT_AGAIN = "export it again: headstart export RUN"
+ANY_SHAPE = (dict.fromkeys(range(3), torch.export.Dim.DYNAMIC),)  # N, H and W
+LARGE = 1024  # numbers, from which on a tensor of weights is worth halving
+
+Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Pixels (N, H, W, 3) uint8, upright RGB -> probabilities (N, C) and features (N, D), both float32."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One row: a kind of file that a classifier can be exported to.
+
+    write: a graph and what the file is to say of itself, to a path. read: from a path, what runs it, and what it says.
+    packages: that both need, beyond those that training needs. is_pickle: whether reading may run what the file
+    says, so that only one that was written this moment is read.
+    """
+
+    suffix: str
+    packages: tuple[str, ...]
+    write: Callable[[WholePhotos, Mapping[str, Any], Path], None]
+    read: Callable[[Path], tuple[Run, dict[str, Any]]]
+    is_pickle: bool = False
+
+
+def write_onnx(graph: WholePhotos, about: Mapping[str, Any], file: Path) -> None:
+    """Write one ONNX file; about: what it is to say of itself."""
+    pixels = _example(graph)
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            graph,
+            (pixels,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["pixels"],
+            output_names=OUTPUTS,
+            dynamic_shapes=ANY_SHAPE,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model
+    model.producer_name, model.producer_version = "headstart", __version__
+    model.metadata_props[ABOUT] = json.dumps({**about, "opset": OPSET, "producer": f"torch {torch.__version__}"})
+    program.save(str(file))
+
+
+def read_onnx(file: Path) -> tuple[Run, dict[str, Any]]:
+    """Open an ONNX file with ONNX Runtime, on as many threads as torch has."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    with reading(file, EXPORT_AGAIN):
+        session = ort.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+        about = json.loads(session.get_modelmeta().custom_metadata_map[ABOUT])
+
+    def run(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        probabilities, features = session.run(list(OUTPUTS), {"pixels": pixels})
+        return probabilities, features
+
+    return run, about
+
+
+def halve(file: Path) -> None:
+    """Store the weights of an ONNX file in 16 bits, each tensor made 32 bits again before it is used: half the size."""
+    import onnx
+
+    model = onnx.load(file)
+    weights = model.graph.initializer
+    for tensor in list(weights):
+        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < LARGE:
+            continue
+        name = f"{tensor.name}_half"
+        values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        weights.remove(tensor)
+        weights.append(onnx.numpy_helper.from_array(values, name))
+        cast = onnx.helper.make_node("Cast", [name], [tensor.name], to=onnx.TensorProto.FLOAT, name=f"{name}_cast")
+        model.graph.node.insert(0, cast)
+    onnx.save(model, file)
+
+
+def write_torch(graph: WholePhotos, about: Mapping[str, Any], file: Path) -> None:
+    """Write a program of torch.export; about: what it is to say of itself."""
+    pixels = _example(graph)
+    said = json.dumps({**about, "opset": None, "producer": f"torch {torch.__version__}"})
+    with _quiet(), torch.no_grad():
+        program = torch.export.export(graph, (pixels,), dynamic_shapes=ANY_SHAPE)
+        torch.export.save(program, file, extra_files={ABOUT: said})
+
+
+def read_torch(file: Path) -> tuple[Run, dict[str, Any]]:
+    """Open a program of torch.export that was written here: torch unpickles a part of it."""
+    said = {ABOUT: ""}
+    with _quiet(), reading(file, EXPORT_AGAIN):
+        # Its guards are against a photo that is a square of the right size already; the program is right there, too.
+        module = torch.export.load(file, extra_files=said).module(check_guards=False)
+        about = json.loads(said[ABOUT])
+
+    @torch.no_grad()
+    def run(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        probabilities, features = module(torch.from_numpy(np.array(pixels)))
+        return probabilities.numpy(), features.numpy()
+
+    return run, about
+
+
+FORMATS = {
+    ONNX: Format(".onnx", ("onnx", "onnxscript", "onnxruntime"), write_onnx, read_onnx),
+    TORCH: Format(".pt2", (), write_torch, read_torch, is_pickle=True),
+}
+
+
+def refuse_missing(to: str) -> None:
+    """Raise HeadstartError where a package is missing that a format needs."""
+    missing = [name for name in FORMATS[to].packages if importlib.util.find_spec(name) is None]
+    if missing:
+        extra = "cpu" if missing == ["openvino"] else "export"
+        raise HeadstartError(f"export needs {' and '.join(missing)}: pip install 'headstart[{extra}]'")
+
+
+def open_file(file: Path) -> tuple[Run, dict[str, Any]]:
+    """What runs an exported file, and what it says of itself; HeadstartError where it is none, or a newer
+    headstart wrote it."""
+    to = next((name for name, each in FORMATS.items() if each.suffix == file.suffix and not each.is_pickle), None)
+    if to is None:
+        known = ", ".join(each.suffix for each in FORMATS.values() if not each.is_pickle)
+        raise HeadstartError(f"{shown(file)} is no exported classifier: their names end in {known}")
+    refuse_missing(to)
+    run, about = FORMATS[to].read(file)
+    schema = about.get("schema")
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise HeadstartError(
+            f"{shown(file)} was written by a newer headstart (schema {schema}; this one reads up to {SCHEMA}): "
+            "update it"
+        )
+    return run, about
+
+
+def _example(graph: WholePhotos) -> torch.Tensor:
+    """Photos to trace a graph with, by which what it keeps between calls exists: export takes that as constants."""
+    pixels = torch.zeros(2, 50, 70, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        graph.eval()(pixels)
+    return pixels
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what exporters say to their own developers."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,135 @@
+"""Whether an exported file says of images what the classifier says, and what was measured of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy.special import softmax
+
+from headstart.data.dataset import Images
+from headstart.data.findings import counted
+from headstart.errors import HeadstartError
+from headstart.inference.classifier import LATENCY_REPEATS, Classifier
+from headstart.inference.formats import Run
+from headstart.results import runs
+from headstart.results.scores import LEAST_AGREEMENT
+from headstart.runtime.console import bar
+
+BATCH = 32  # images that the file is given at once
+ALLOWED = 1e-3  # difference of a probability between the file and the classifier
+ROUNDING = 1e-5  # of a probability in float32, where its sums come in another order
+SHAPES = ((300, 60), (70, 210), (97, 101))  # height and width of photos that no data set keeps
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What came of a comparison of an exported file.
+
+    images: how many. measured: whether with predictions.npz, else with the classifier alone. agreement: the share of
+    images of which the classifier itself, in fp32, says what was measured. differ: of how many the file's class is
+    another one. noise: the margin between an image's two first classes up to which arithmetic may decide: twice
+    what a probability of the classifier differs from the one that was measured (by another engine, in another
+    precision), and rounding. beyond: how many of those that differ have a larger one. largest_difference: of a
+    probability, between the file and the classifier in fp32, over all images; of_shapes: over photos of other shapes;
+    of_measured: between the file and what was measured. latency_ms: an image, the median of 20.
+    """
+
+    images: int
+    measured: bool
+    agreement: float
+    differ: int
+    noise: float
+    beyond: int
+    largest_difference: float
+    of_shapes: float
+    of_measured: float | None
+    latency_ms: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the file may be kept. A difference that is no number is none that is allowed."""
+        right = self.agreement >= LEAST_AGREEMENT and self.beyond == 0
+        return right and self.largest_difference <= ALLOWED and self.of_shapes <= ALLOWED
+
+    @property
+    def said(self) -> str:
+        """All of it in a line."""
+        against = "as measured" if self.measured else "as the classifier's: none was kept back from training"
+        classes = f"the class of {self.differ:,} is another one" if self.differ else f"every class {against}"
+        classes += f", {self.beyond:,} of them by more than arithmetic" if self.beyond else ""
+        own = f"; the classifier itself gives only {self.agreement:.1%} of them the class that was measured"
+        classes += own if self.agreement < LEAST_AGREEMENT else ""
+        largest = max(self.largest_difference, self.of_shapes)
+        return (
+            f"{counted(self.images, 'image')}: {classes}; probabilities differ by up to {largest:.2g} "
+            f"({ALLOWED:g} allowed); {self.latency_ms:.1f} ms an image"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is kept beside the file."""
+        return {**asdict(self), "allowed": ALLOWED}
+
+
+def compared(run: Run, classifier: Classifier, images: Images, measured: np.ndarray | None) -> Parity:
+    """Compare an exported file with the classifier over images, and on photos of SHAPES made of the first.
+
+    images: (N, S, S, 3) uint8, as the data set keeps them. measured: (N, C) probabilities, what was measured of them.
+    """
+    starts = range(0, len(images), BATCH)
+    exported, own = [], []
+    with bar("compared with what was measured", len(images)) as advance:
+        for start in starts:
+            some = images[start : start + BATCH]
+            exported.append(run(some)[0])
+            own.append(classifier.predict_proba(some))
+            advance(len(some))
+    said, expected = np.concatenate(exported), np.concatenate(own)
+    reference = expected if measured is None else measured
+    noise = 2 * (float(np.abs(expected - reference).max()) + ROUNDING)
+    differ = said.argmax(axis=1) != reference.argmax(axis=1)
+    first = np.sort(reference, axis=1)
+    margins = first[:, -1] - first[:, -2]
+    picture = Image.fromarray(images[0])
+    shapes = [np.asarray(picture.resize((width, height)))[None] for height, width in SHAPES]
+    return Parity(
+        images=len(images),
+        measured=measured is not None,
+        agreement=float((expected.argmax(axis=1) == reference.argmax(axis=1)).mean()),
+        differ=int(differ.sum()),
+        noise=noise,
+        beyond=int((differ & (margins > noise)).sum()),
+        largest_difference=_largest(said, expected),
+        of_shapes=max(_largest(run(photo)[0], classifier.predict_proba(photo)) for photo in shapes),
+        of_measured=None if measured is None else _largest(said, measured),
+        latency_ms=_latency_ms(run, images[:1]),
+    )
+
+
+def measured_of(run: runs.Run, classifier: Classifier) -> np.ndarray | None:
+    """(N, C) the calibrated probabilities that a run's predictions are; None where it has none."""
+    if not (run.folder / runs.PREDICTIONS).exists():
+        return None
+    return softmax(run.predictions()[0] / classifier.temperature, axis=1)
+
+
+def refuse(found: Parity) -> None:
+    """Raise HeadstartError, which says by how much, for a file that says otherwise than the classifier."""
+    if not found.holds:
+        raise HeadstartError(f"the exported file says otherwise than what was measured, and is not kept: {found.said}")
+
+
+def _largest(probabilities: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(probabilities - expected).max())
+
+
+def _latency_ms(run: Run, image: np.ndarray) -> float:
+    seconds = []
+    for _ in range(LATENCY_REPEATS + 3):
+        started = time.perf_counter()
+        run(image)
+        seconds.append(time.perf_counter() - started)
+    return 1000 * float(np.median(seconds[3:]))

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_data import CLASS_NAMES, coloured_part, dataset_of
+
+from headstart.cli import main
+from headstart.errors import HeadstartError
+from headstart.inference import formats
+from headstart.inference.classifier import Classifier
+from headstart.inference.export import beside, export
+from headstart.inference.formats import FORMATS, open_file, read_torch
+from headstart.models import build
+from headstart.results import runs
+from headstart.results.checksums import write_checksums
+from headstart.results.files import write_json
+from headstart.results.verification import changed_files
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return dataset_of("noise", CLASS_NAMES, *(coloured_part(40, 24, seed) for seed in range(3)))
+
+
+def run_of(comparison, data, folds=False):
+    """A finished comparison of one run, with an untrained network; after folds the classifier to take home alone."""
+    torch.manual_seed(0)
+    network, spec = build.from_scratch("base-cnn", data.train.images, len(CLASS_NAMES))
+    classifier = Classifier(network, CLASS_NAMES, (24, 16), 1.5, "crop")
+    folder = comparison / runs.CLASSIFIER if folds else runs.run_folder(comparison, "base-cnn", "holdout", 0)
+    folder.mkdir(parents=True)
+    classifier.save(folder / runs.MODEL)
+    about = {"name": "noise", "source": "nowhere", "fingerprint": data.fingerprint, "class_names": list(CLASS_NAMES)}
+    config = {"schema": 2, "candidate": "base-cnn", "split": "holdout", "dataset": about, "network": spec}
+    write_json(folder / runs.CONFIG, config | {"sides": [24, 16], "fit": "crop"})
+    if not folds:
+        squares = np.stack([classifier.square(image) for image in data.test.images])
+        logits = classifier.logits(squares).numpy()
+        tested = logits, data.test.labels
+        runs.write_predictions(folder, CLASS_NAMES, test=tested, val=tested)
+    write_checksums(comparison)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, data):
+    return run_of(tmp_path / "noise-1", data)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, data):
+    """An ONNX file in a finished comparison."""
+    return export(run_of(tmp_path_factory.mktemp("runs") / "noise-1", data), data=data)
+
+
+def test_an_export_says_of_photos_of_any_shape_what_the_classifier_says(exported):
+    run, about = open_file(exported)
+    classifier = Classifier.load(exported.parents[1])
+    for shape in [(24, 24), (90, 20), (31, 77)]:
+        photos = np.random.default_rng(0).integers(0, 256, (3, *shape, 3), dtype=np.uint8)
+        assert np.allclose(run(photos)[0], classifier.predict_proba(photos), atol=1e-5)
+    assert about["class_names"] == list(CLASS_NAMES)
+    assert about["opset"] == formats.OPSET
+
+
+def test_what_was_found_lies_beside_it_and_the_folders_checksums_vouch_for_both(exported):
+    found = json.loads(beside(exported).read_text(encoding="utf-8"))
+    assert (found["parity"]["images"], found["parity"]["differ"], found["parity"]["agreement"]) == (40, 0, 1)
+    assert found["bytes"] == exported.stat().st_size
+    comparison = exported.parents[3]
+    assert changed_files(comparison) == []
+    kept = beside(exported).read_bytes()
+    beside(exported).write_bytes(kept + b" ")
+    assert "exports/base-cnn.onnx.json is not as it was written" in "".join(changed_files(comparison))
+    beside(exported).write_bytes(kept)
+
+
+def test_nothing_is_overwritten(exported, data):
+    with pytest.raises(HeadstartError, match="is there already, and nothing is overwritten"):
+        export(exported.parents[1], data=data)
+
+
+def test_a_file_of_a_newer_headstart_is_refused_in_a_line(exported, tmp_path):
+    model = onnx.load(exported)
+    for entry in model.metadata_props:
+        entry.value = json.dumps(json.loads(entry.value) | {"schema": formats.SCHEMA + 1})
+    onnx.save(model, tmp_path / "newer.onnx")
+    with pytest.raises(HeadstartError, match="was written by a newer headstart"):
+        open_file(tmp_path / "newer.onnx")
+
+
+def test_a_program_of_torch_says_the_same_and_is_opened_for_nobody_else(tmp_path, data):
+    file = export(run_of(tmp_path / "noise-1", data, folds=True), "torch", tmp_path / "here" / "noise.pt2", data)
+    found = json.loads(beside(file).read_text(encoding="utf-8"))["parity"]
+    assert (found["images"], found["measured"], found["of_measured"]) == (len(data), False, None)
+    photos = np.random.default_rng(0).integers(0, 256, (2, 50, 20, 3), dtype=np.uint8)
+    expected = Classifier.load(tmp_path / "noise-1" / runs.CLASSIFIER).predict_proba(photos)
+    assert np.allclose(read_torch(file)[0](photos)[0], expected, atol=1e-5)
+    with pytest.raises(HeadstartError, match=r"their names end in \.onnx"):
+        open_file(file)
+
+
+def swapped(network):
+    first = next(module for module in network.modules() if hasattr(module, "std"))
+    first.mean, first.std = first.std.clone(), first.mean.clone()
+
+
+def perturbed(network):
+    with torch.no_grad():
+        next(network.parameters()).add_(0.02)
+
+
+@pytest.fixture
+def writing_wrongly(monkeypatch):
+    """Makes every file from here on that of a network which was changed, run by torch."""
+
+    def change(how):
+        made = {}
+
+        def write(graph, about, file):
+            made["graph"], made["about"] = copy.deepcopy(graph), about
+            how(made["graph"].network)
+            file.write_bytes(b"a graph")
+
+        def read(file):
+            def run(pixels):
+                with torch.no_grad():
+                    return tuple(each.numpy() for each in made["graph"](torch.from_numpy(np.array(pixels))))
+
+            return run, made["about"]
+
+        monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], write=write, read=read))
+
+    return change
+
+
+def test_a_file_of_the_right_network_passes_the_very_check_that_refuses_wrong_ones(run, data, writing_wrongly):
+    writing_wrongly(lambda network: None)
+    assert export(run, data=data).exists()
+
+
+@pytest.mark.parametrize("how", [swapped, perturbed])
+def test_an_export_that_says_something_else_is_refused_and_nothing_of_it_is_kept(run, data, writing_wrongly, how):
+    before = sorted(run.parents[1].rglob("*"))
+    writing_wrongly(how)
+    with pytest.raises(
+        HeadstartError, match=r"is not kept: 40 images: .*probabilities differ by up to .*0\.001 allowed"
+    ):
+        export(run, data=data)
+    assert sorted(run.parents[1].rglob("*")) == before
+
+
+def test_weights_that_are_not_those_that_were_measured_are_not_exported(run, data, writing_wrongly):
+    writing_wrongly(lambda network: None)
+    logits, labels, _ = runs.Run(run).predictions()
+    runs.write_predictions(run, CLASS_NAMES, test=(-logits, labels), val=(logits, labels))
+    with pytest.raises(HeadstartError, match="the classifier itself gives only"):
+        export(run, data=data)
+
+
+def test_images_that_are_gone_or_others_are_told_in_a_line(run, data, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(run)])
+    assert ended.value.code == 2
+    assert "name the place of those data with --data" in capsys.readouterr().err
+    other = dataset_of("other", CLASS_NAMES, *(coloured_part(40, 24, seed) for seed in range(3, 6)))
+    with pytest.raises(HeadstartError, match=r"is not what .* was tested on: its fingerprint is"):
+        export(run, data=other)
+
+
+def test_a_missing_package_and_a_wrong_name_are_told_before_anything_is_read(run, data, monkeypatch):
+    with pytest.raises(HeadstartError, match=r"ends in \.onnx"):
+        export(run, output=run / "classifier.pt2", data=data)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(HeadstartError, match=r"onnxscript and onnxruntime: pip install 'headstart\[export\]'"):
+        export(run, data=data)
