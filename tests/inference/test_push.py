@@ -21,7 +21,6 @@ from headstart.results import runs
 from headstart.results.comparison import compare_runs
 from headstart.strategies import candidates_of, with_epochs
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the hub's client's own
 
 
