@@ -177,6 +177,15 @@ def make_parser() -> argparse.ArgumentParser:
         again.set_defaults(command=run)
         again.add_argument("folder", type=path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1")
 
+    push = commands.add_parser("push", help="publish card, weights and exports of a comparison on the Hugging Face hub")
+    push.set_defaults(command=run_push)
+    push.add_argument("folder", type=path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1")
+    push.add_argument("repository", metavar="USER/NAME", help="where to: it is made where it is not there")
+    push.add_argument(
+        "--private", action="store_true", help="make it for yourself alone; one that is public is refused"
+    )
+    push.add_argument("--revision", metavar="BRANCH", help="to this branch, made where it is not there (default: main)")
+
     cache = commands.add_parser("cache", help="what is kept between runs, by data set and size")
     cache.set_defaults(command=run_cache)
     cache.add_argument("action", nargs="?", choices=("show", "clear"), default="show", help="default: show")
@@ -413,6 +422,13 @@ def run_slides(*, typed: str, folder: Path) -> None:
 
     refuse_unwritable(folder, WRITTEN_THERE)
     print(write_slides(compare_runs(folder)))
+
+
+def run_push(*, typed: str, folder: Path, repository: str, private: bool, revision: str | None) -> None:
+    """`headstart push`: where it is now, on standard output."""
+    from headstart.inference.push import push
+
+    print(push(folder, repository, private=private, revision=revision))
 
 
 def _size(text: str) -> int | str:

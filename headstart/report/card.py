@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from headstart.results.files import write_text
 from headstart.results.pictures import read_pictures
 from headstart.results.request import read_request
 from headstart.results.shortened import shortened as left_out_of
-from headstart.runtime.text import shorten, shown
+from headstart.runtime.text import published, shorten, shown
 
 TASK, LIBRARY = "image-classification", "headstart"  # as the hub calls them
 METRICS = {"accuracy": "accuracy", "f1_macro": "f1", "precision_macro": "precision", "recall_macro": "recall"}
@@ -119,7 +119,7 @@ def _body(comparison: Comparison) -> str:
         runs=len(comparison.runs),
         planned=comparison.planned,
         accuracy=comparison.summary[take]["accuracy"],
-        source=_public(about["source"]),
+        source=published(about["source"]),
         sizes=words.sizes(comparison),
         found=_found(comparison),
         measured=_measured(comparison),
@@ -155,11 +155,6 @@ def escaped(value: Any) -> Any:
         return value
     text = escape(shown(str(value).replace(NBSP, " ")), quote=False)
     return SPECIAL.sub(lambda found: f"{found[3] or ''}\\{found[1] or found[2] or ''}", text)
-
-
-def _public(source: str) -> str:
-    """Where data is from, without the folders above it."""
-    return source if "://" in source or not {*"/\\"} & {*source} else f"a folder or table, {PurePath(source).name}"
 
 
 def _backbone(comparison: Comparison) -> Mapping[str, Any] | None:

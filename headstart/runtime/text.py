@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 IN_ASCII = {  # signs of our own, where standard output cannot have them
@@ -19,6 +19,12 @@ def shown(name: str | Path) -> str:
     """A file or class name without control characters; what is not UTF-8 is escaped."""
     text = str(name).encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def published(source: str) -> str:
+    """Where data is from, as others may read it: an address as it is, a path on this machine without what is above."""
+    is_path = "://" not in source and bool({*"/\\"} & {*source})
+    return f"a folder or table, {PureWindowsPath(source).name}" if is_path else source
 
 
 def shorten(text: str, length: int) -> str:
