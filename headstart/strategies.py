@@ -81,7 +81,7 @@ class Strategy:
     in what is trained: "learned", or "frozen" as it was pre-trained, and folded into the convolution before it. hidden:
     the width of the new head's hidden layer (0: there is none). expected: None where it was not measured yet.
     by_default: whether `compare` trains it unasked. colour, marker: what tells it apart in figures, a pair that no
-    other has (`report.theme`).
+    other has (`theme`).
     """
 
     name: str

@@ -23,12 +23,13 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from headstart import theme
 from headstart.errors import HeadstartError
-from headstart.report import duration, theme
+from headstart.report import duration
 from headstart.report.reading import candidates
-from headstart.report.theme import EDGE, GRID, INK, MUTED
 from headstart.results.comparison import Comparison
 from headstart.runtime.text import shorten
+from headstart.theme import EDGE, GRID, INK, MUTED
 
 WIDTH = 9.0  # inches; at 10 points of type this reads well on a page and on a slide
 NARROW = 4.1  # inches: on a phone

@@ -36,9 +36,9 @@ from headstart.report.drawing import (
     write_title,
 )
 from headstart.report.reading import CLASS_SCORES, candidates, means_of, mistakes, runs_of
-from headstart.report.theme import FRONT, INK, MUTED
 from headstart.report.unfreezing import unfreezing as unfreezing  # so that all figures are found here
 from headstart.results.comparison import Comparison
+from headstart.theme import FRONT, INK, MUTED
 
 MOST_CLASSES_COUNTED = 25  # more rows than that leave no room for a number
 DASHES = (0, (3, 1.5))

@@ -16,8 +16,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from headstart import theme
 from headstart.evaluation.examples import choose
-from headstart.report import charts, confusion, count, percent, provenance, theme, words
+from headstart.report import charts, confusion, count, percent, provenance, words
 from headstart.report.drawing import colours
 from headstart.report.figures import MOST_CLASSES_COUNTED
 from headstart.report.reading import predictions, runs_of

@@ -35,12 +35,12 @@ from headstart.report.drawing import (
     write_title,
 )
 from headstart.report.reading import predictions
-from headstart.report.theme import MUTED, SLATE
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison
 from headstart.results.files import write_bytes
 from headstart.results.pictures import Pictures, write_pictures
+from headstart.theme import MUTED, SLATE
 
 MOST_CLASSES_DRAWN = 100
 # Most classes -> columns of classes, images of each, letters of its name, points of its type.

@@ -9,9 +9,9 @@ from scipy.special import softmax
 from headstart.evaluation.calibration import Reliability, reliability
 from headstart.report import percent
 from headstart.report.drawing import WIDE, WIDTH, colours, legend_columns, markers, styled, write_title
-from headstart.report.theme import FRONT
 from headstart.results.comparison import Comparison
 from headstart.results.passes import Pass
+from headstart.theme import FRONT
 
 LEAST_IMAGES = 10  # of a bin whose accuracy is worth a mark
 PANELS = {"as trained": 0, "calibrated on val": 1}

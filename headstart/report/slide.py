@@ -16,7 +16,7 @@ from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from headstart.report.drawing import WIDTH
-from headstart.report.theme import GRID, INK, MUTED
+from headstart.theme import GRID, INK, MUTED
 
 HEIGHT = WIDTH * 9 / 16
 MARGIN = 0.45

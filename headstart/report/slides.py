@@ -41,13 +41,13 @@ from headstart.report.slide import (
     with_chart,
 )
 from headstart.report.tables import key_numbers, table_rows, tables
-from headstart.report.theme import EDGE, INK, MUTED
 from headstart.report.words import CAUTIONS, QUESTION
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison
 from headstart.results.files import write_bytes
 from headstart.results.pictures import Pictures, read_pictures
+from headstart.theme import EDGE, INK, MUTED
 
 # What the networks from scratch are made of, in the order that an image passes (tests/report/test_slides.py counts).
 LAYERS = {

@@ -14,8 +14,8 @@ from headstart.errors import HeadstartError
 from headstart.report import percent
 from headstart.report.drawing import WIDE, WIDTH, colours, markers, styled, write_title
 from headstart.report.reading import means_of, retrained_shares, runs_of
-from headstart.report.theme import MUTED
 from headstart.results.comparison import Comparison, forgetting_of
+from headstart.theme import MUTED
 
 # Key of `forgetting_of` -> dashes, face of the mark (None: its colour), name.
 KEPT = {

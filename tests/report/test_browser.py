@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from small_runs import HOSTILE
 
+from headstart import theme
 from headstart.data.dataset import Dataset
-from headstart.report import theme
 from headstart.results import runs
 from headstart.results.comparison import Comparison
 

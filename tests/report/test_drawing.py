@@ -8,7 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from small_runs import HOSTILE
 
-from headstart.report import drawing, theme
+from headstart import theme
+from headstart.report import drawing
 
 
 @drawing.styled

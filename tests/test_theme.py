@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from headstart.report import theme
+from headstart import theme
 from headstart.strategies import STRATEGIES
 
 # How linear RGB looks to readers who lack one kind of cone: Machado, Oliveira, Fernandes 2009, severity 1.

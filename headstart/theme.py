@@ -1,4 +1,4 @@
-"""The colours of figures, slides and page, light and dark: written once, so that a chart's ink is the page's."""
+"""The colours of figures, slides and pages, light and dark: written once, so that a chart's ink is the page's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 
 from headstart.strategies import STRATEGIES
 
-# A colour a candidate, told apart by readers with any colour vision (tests/report/test_theme.py measures it) and
+# A colour a candidate, told apart by readers with any colour vision (tests/test_theme.py measures it) and
 # legible as text; markers say the same without colour. Name -> the colour on light, and on dark.
 PALETTE = {
     "blue": ("#2468e6", "#3c97f5"),
