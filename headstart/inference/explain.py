@@ -9,11 +9,14 @@ from functools import partial
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from torch import Tensor, nn
 
 from headstart.errors import HeadstartError
 from headstart.inference.classifier import Classifier
 
+COLOURS = "inferno"  # its lightness grows all the way: warm is told from cold by any eye, and on grey paper
+OPACITY = 0.55  # of the colours, over the image in grey
 BATCH = 16  # images: what each layer gave of them is held until the gradients are back
 
 
@@ -49,6 +52,13 @@ def heatmaps(classifier: Classifier, images: np.ndarray, classes: np.ndarray | S
     method = GradCAM(network, [layer], reshape_transform=partial(as_maps, prefix=prefix))
     starts = range(0, len(pixels), BATCH)
     return np.concatenate([method(pixels[at : at + BATCH], asked[at : at + BATCH]) for at in starts])
+
+
+def blend(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) uint8 in grey below the colours of a heat map (H, W), 0 to 1: (H, W, 3) uint8."""
+    grey = image.mean(axis=2, keepdims=True) / 255
+    colours = colormaps[COLOURS](heat)[..., :3]
+    return np.rint(255 * ((1 - OPACITY) * grey + OPACITY * colours)).astype(np.uint8)
 
 
 def as_maps(given: Tensor, prefix: int = 0) -> Tensor | None:

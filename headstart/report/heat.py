@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
 
 from headstart.data.dataset import Rows
 from headstart.errors import HeadstartError
@@ -19,9 +18,6 @@ from headstart.report.confusion import Gallery
 from headstart.report.reading import network_of
 from headstart.results.comparison import Comparison
 from headstart.runtime.console import say
-
-COLOURS = "inferno"  # its lightness grows all the way: warm is told from cold by any eye, and on grey paper
-OPACITY = 0.55  # of the colours, over the image in grey
 
 Heats = dict[tuple[str, int, int], np.ndarray]
 
@@ -55,16 +51,9 @@ def warmed(comparison: Comparison, galleries: Iterable[Gallery], images: np.ndar
 
 def _of_network(candidate: str, folder: Path, shots: list[tuple[int, int]], images: np.ndarray | Rows) -> Heats:
     from headstart.inference.classifier import Classifier
-    from headstart.inference.explain import heatmaps
+    from headstart.inference.explain import blend, heatmaps
 
     classifier = Classifier.load(folder)
     pixels = np.stack([classifier.square(images[image]) for image, _ in shots])
     maps = heatmaps(classifier, pixels, [taken for _, taken in shots])
     return {(candidate, *shot): blend(*pair) for shot, *pair in zip(shots, pixels, maps, strict=True)}
-
-
-def blend(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image (H, W, 3) uint8 in grey below the colours of a heat map (H, W), 0 to 1: (H, W, 3) uint8."""
-    grey = image.mean(axis=2, keepdims=True) / 255
-    colours = colormaps[COLOURS](heat)[..., :3]
-    return np.rint(255 * ((1 - OPACITY) * grey + OPACITY * colours)).astype(np.uint8)

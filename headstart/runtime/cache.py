@@ -37,7 +37,8 @@ LEFT_OVER_SECONDS = 24 * 3600  # a temporary folder that nobody has touched for 
 MADE_AGAIN = ("images", "resized", "activations", "tables")  # kinds that cost time alone, no network
 OUTDATED = ("decoded", "duplicates", "traits")  # kinds of earlier versions, which nothing reads
 DOWNLOADS = "cifar10"
-KINDS = (*MADE_AGAIN, *OUTDATED, DOWNLOADS, "files", "probes", LOGS)  # folders; others are not ours to touch
+BROWSER = "browser"  # what runs a network in one, downloaded too
+KINDS = (*MADE_AGAIN, *OUTDATED, DOWNLOADS, BROWSER, "files", "probes", LOGS)  # folders; others are not ours to touch
 ABOUT = "entry.json"
 
 

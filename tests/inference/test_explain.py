@@ -8,7 +8,7 @@ import torch
 
 from headstart.errors import HeadstartError
 from headstart.inference.classifier import Classifier
-from headstart.inference.explain import heatmaps
+from headstart.inference.explain import blend, heatmaps
 from headstart.models import build
 from headstart.models.backbones import Backbone, as_chain, create
 
@@ -114,3 +114,19 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)
     with pytest.raises(HeadstartError, match=r"pip install 'headstart\[explain\]'"):
         heatmaps(untrained("base-cnn"), pictures(), [0, 0, 0])
+
+
+def test_blended_the_warm_part_is_orange_and_the_rest_dark_and_grey():
+    image = np.full((2, 2, 3), (40, 180, 80), np.uint8)
+    cold, lukewarm, warm = (blend(image, np.full((2, 2), value))[0, 0].astype(int) for value in (0.0, 0.7, 1.0))
+    assert np.ptp(cold) <= 2
+    assert lukewarm[0] > lukewarm[1] > lukewarm[2]
+    assert cold.sum() < lukewarm.sum() < warm.sum()
+
+
+def test_blended_the_image_can_still_be_seen():
+    black_and_white = np.zeros((1, 2, 3), np.uint8)
+    black_and_white[0, 1] = 255
+    for value in (0.0, 1.0):
+        black, white = blend(black_and_white, np.full((1, 2), value))[0].astype(int)
+        assert (white - black).min() > 80

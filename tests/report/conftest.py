@@ -9,6 +9,7 @@ import pytest
 from small_runs import FOUR, HOSTILE, make_dataset, write_runs
 
 from headstart.data.dataset import Dataset
+from headstart.inference.explain import blend
 from headstart.report import drawing, heat, images
 from headstart.report.confusion import Gallery
 from headstart.report.html import write_report
@@ -34,7 +35,7 @@ def ramps(_: Comparison, galleries: Iterable[Gallery], pictures: np.ndarray) -> 
     """A heat map that grows from corner to corner in place of Grad-CAM's, which needs weights."""
     ramp = np.linspace(0, 1, pictures[0, ..., 0].size).reshape(pictures.shape[1:3])
     return {
-        (it.candidate, shot.image, shot.taken): heat.blend(pictures[shot.image], ramp)
+        (it.candidate, shot.image, shot.taken): blend(pictures[shot.image], ramp)
         for it in galleries
         for shot in it.shots
     }
