@@ -185,6 +185,15 @@ def make_parser() -> argparse.ArgumentParser:
         "--private", action="store_true", help="make it for yourself alone; one that is public is refused"
     )
     push.add_argument("--revision", metavar="BRANCH", help="to this branch, made where it is not there (default: main)")
+    demo = commands.add_parser("demo", help="a page to try a classifier on pictures, served here until Ctrl-C")
+    demo.set_defaults(command=run_demo)
+    demo.add_argument(
+        "folder", type=path, metavar="RUN", help="a comparison's folder, for the classifier it recommends, or one run's"
+    )
+    demo.add_argument("--host", default=argparse.SUPPRESS, help="default: 127.0.0.1, for this machine alone")
+    demo.add_argument(
+        "--port", type=_port, default=argparse.SUPPRESS, metavar="N", help="default: 7860; 0: one that is free"
+    )
 
     cache = commands.add_parser("cache", help="what is kept between runs, by data set and size")
     cache.set_defaults(command=run_cache)
@@ -429,6 +438,20 @@ def run_push(*, typed: str, folder: Path, repository: str, private: bool, revisi
     from headstart.inference.push import push
 
     print(push(folder, repository, private=private, revision=revision))
+
+
+def run_demo(*, typed: str, folder: Path, **where: Any) -> None:
+    """`headstart demo`."""
+    yield_when_busy()
+    from headstart.inference.demo import serve
+
+    serve(folder, **where)
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number up to 65535")
+    return int(text)
 
 
 def _size(text: str) -> int | str:

@@ -10,7 +10,7 @@ import base64
 import gzip
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -23,19 +23,26 @@ from markupsafe import Markup
 from headstart import __version__, theme
 from headstart.errors import HeadstartError
 from headstart.inference.ort_web import SCRIPT, WASM, runtime
+from headstart.options import CROP, LETTERBOX, STRETCH
 from headstart.results import runs
 from headstart.results.pictures import read_pictures
 from headstart.runtime.text import shown
 
 EXAMPLES = 12  # small test pictures on the page
+MOST_SAID = 12  # classes that the first sentence lists
+FITTED = {
+    STRETCH: "taken whole, stretched into a square",
+    CROP: "taken by its middle, a square",
+    LETTERBOX: "taken whole, with bars beside it in a square",
+}
 COMPRESSION = 9  # of gzip: half a second, and 1 % less than 6
 NETWORK = re.compile(rb'<script type="application/octet-stream" id="network">([A-Za-z0-9+/=]+)</script>')
 ALONE = "Computed on your machine: nothing is sent, no picture leaves it, and it works without the internet."
 SERVED = "Computed by the program that serves this page: pictures go there and nowhere else, and none is kept."
 CAUTIONS = (
     "It knows these classes and no other: of a picture of anything else it names one of them all the same.",
-    "Of answers that it gives 80 %, about 80 of 100 are right on pictures like those it was measured on; other cameras, "
-    "places or cropping can change that.",
+    "Of answers that it gives 80 %, about 80 of 100 are right on pictures like those it was measured on; other "
+    "cameras, places or cropping can change that.",
 )
 
 
@@ -169,12 +176,11 @@ def _page(run: runs.Run, about: Mapping[str, Any], data: Mapping[str, Any], engi
         name=about["dataset"]["name"],
         candidate=about["candidate"],
         classes=names,
+        most_said=MOST_SAID,
         measured=measured(run),
         promise=engine.promise,
         waiting=engine.waiting,
-        examples=[
-            {"label": it.label, "jpeg": base64.b64encode(it.jpeg).decode("ascii")} for it in examples_of(run)
-        ],
+        examples=[{"label": it.label, "jpeg": base64.b64encode(it.jpeg).decode("ascii")} for it in examples_of(run)],
         facts=_facts(run, about),
         cautions=CAUTIONS,
         version=__version__,
@@ -186,19 +192,13 @@ def _page(run: runs.Run, about: Mapping[str, Any], data: Mapping[str, Any], engi
 
 
 def _facts(run: runs.Run, about: Mapping[str, Any]) -> dict[str, str]:
-    data, names = run.config["dataset"], about["class_names"]
-    trained = f"{data['train']:,} pictures of {about['dataset']['name']}, in {len(names)} classes"
+    names = about["class_names"]
+    listed = {"Classes": ", ".join(names)} if len(names) > MOST_SAID else {}
     return {
-        "Trained on": trained,
-        "Classes": ", ".join(names),
+        "Trained on": f"{run.config['dataset']['train']:,} pictures of {about['dataset']['name']}",
+        **listed,
         "Network": f"{about['candidate']}: {run.config['strategy']['summary']}",
-        "A picture is": {
-            "stretch": "taken whole, stretched into a square",
-            "crop": "taken by its middle, a square",
-            "letterbox": "taken whole, with bars beside it",
-        }[about["fit"]]
-        + f" of {about['sides'][-1]} pixels a side",
-        "Made by": f"headstart {about['headstart']}",
+        "A picture is": f"{FITTED[about['fit']]} of {about['sides'][-1]} pixels a side",
     }
 
 
