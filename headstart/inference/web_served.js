@@ -19,5 +19,7 @@ const engine = {
     if (file.size > facts.most_bytes) throw new Error(`It has ${(file.size / 1e6).toFixed(0)} MB, and the server takes ${facts.most_bytes / 1e6}.`);
     return (await asked("classify", file)).json();
   },
+  get heat() {
+    return facts.heat ? async (file, taken) => (await asked(`heat?class=${taken}`, file)).blob() : null;
+  },
 };
-if (facts.heat) engine.heat = async (file, taken) => (await asked(`heat?class=${taken}`, file)).blob();
