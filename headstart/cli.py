@@ -155,7 +155,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--to",
         choices=EXPORTED,
         default=ONNX,
-        help="an ONNX file (default), or a program of torch.export, .pt2",
+        help="an ONNX file (default); a program of torch.export, .pt2; or web: a page that classifies by itself, .html",
     )
     export.add_argument("-o", "--output", type=path, metavar="FILE", help="default: RUN/exports/<candidate>.onnx")
     export.add_argument(

@@ -35,7 +35,7 @@ from headstart.values import (
 
 USUAL_LIMIT = 20 * 60.0  # seconds that a comparison may take unless asked otherwise
 DEVICES = ("auto", "cpu", "cuda")
-EXPORTED = ONNX, TORCH = ("onnx", "torch")  # what a classifier is exported to
+EXPORTED = ONNX, TORCH, WEB = ("onnx", "torch", "web")  # what a classifier is exported to
 RUNNERS = HERE, DASK = ("here", "dask")
 FITS = STRETCH, CROP, LETTERBOX = ("stretch", "crop", "letterbox")  # how a picture is brought into a square
 

@@ -22,16 +22,18 @@ from PIL import Image
 
 from headstart.data.decode import decode, unfitted
 from headstart.errors import HeadstartError
-from headstart.inference.classifier import Classifier
+from headstart.inference.answers import UNLIKE
 from headstart.inference.export import about_of
-from headstart.inference.web import page_served
-from headstart.results.comparison import chosen_run
+from headstart.inference.predict import Trained
+from headstart.inference.web import SAID, page_served
 from headstart.runtime.console import say
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+
+    from headstart.inference.classifier import Classifier
 
     Handle = Callable[[Request], Awaitable[Response]]
 
@@ -110,11 +112,12 @@ class Demo:
     WAITING are refused."""
 
     def __init__(self, folder: Path, host: str):
-        run = chosen_run(folder)
-        self.classifier = Classifier.load(folder)
+        self.trained = Trained(folder)
         self.names = {"localhost", host.lower(), socket.gethostname().lower()}
         self.has_heat = find_spec("pytorch_grad_cam") is not None
-        self.html, self.policy = page_served(run, about_of(run, self.classifier), MOST_BYTES, self.has_heat)
+        self.html, self.policy = page_served(
+            self.trained.run, about_of(self.trained.run, self.trained.classifier), MOST_BYTES, self.has_heat
+        )
         self.in_hand = 0
         self.reading = asyncio.Semaphore(READING)
         self.computing = ThreadPoolExecutor(1)  # torch has all cores for one file, and its threads belong to a thread
@@ -145,16 +148,16 @@ class Demo:
         """POST /classify: `answer` as JSON."""
         from starlette.responses import JSONResponse
 
-        return JSONResponse(await self._computed(request, partial(answer, self.classifier)))
+        return JSONResponse(await self._computed(request, partial(answer, self.trained)))
 
     async def heat(self, request: Request) -> Response:
         """POST /heat?class=N: `heat_map`."""
         from starlette.responses import Response
 
-        taken, classes = request.query_params.get("class", ""), len(self.classifier.class_names)
+        taken, classes = request.query_params.get("class", ""), len(self.trained.class_names)
         if not (taken.isdecimal() and len(taken) < 9 and int(taken) < classes):
             raise RefusedError(400, f"class must be a number from 0 to {classes - 1}")
-        made = await self._computed(request, partial(heat_map, self.classifier, taken=int(taken)))
+        made = await self._computed(request, partial(heat_map, self.trained.classifier, taken=int(taken)))
         return Response(made, media_type="image/png")
 
     async def _computed(self, request: Request, compute: Callable[[bytes], Any]) -> Any:
@@ -190,12 +193,13 @@ async def received(request: Request) -> bytes:
     return bytes(data)
 
 
-def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
+def answer(trained: Trained, data: bytes) -> dict[str, Any]:
     """What the page shows of a file; DecodeError where it gives no image."""
-    pixels = decode(data, MOST_PIXELS, classifier.whites).pixels
+    pixels = decode(data, MOST_PIXELS, trained.classifier.whites).pixels
     height, width = pixels.shape[:2]
-    [probabilities] = classifier.predict_proba(pixels)
-    return {"probabilities": probabilities.tolist(), "width": width, "height": height, "doubts": []}
+    [probabilities], [unlike] = trained.probabilities(trained.square(pixels)[None])
+    doubts = [SAID[UNLIKE]] if unlike else []
+    return {"probabilities": probabilities.tolist(), "width": width, "height": height, "doubts": doubts}
 
 
 def heat_map(classifier: Classifier, data: bytes, taken: int) -> bytes:

@@ -49,6 +49,8 @@ def export(
     """
     folder, form = given("run", run, path), FORMATS[given("to", to, one_of(EXPORTED))]
     refuse_missing(to)
+    if form.fetch:
+        form.fetch(finding.get("offline", False))
     classifier, chosen = Classifier.load(folder), chosen_run(folder)
     graph = WholePhotos(classifier.network, classifier.sides, classifier.fit, classifier.temperature)
     default = folder / runs.EXPORTS / f"{chosen.candidate}{form.suffix}"
@@ -57,9 +59,9 @@ def export(
     images = images_of(chosen, data_of(chosen, data, **finding))
     with temporary_folder(place if place.parent.is_dir() else place.parent) as there:
         file = there / place.name
-        form.write(graph, about_of(chosen, classifier), file)
+        form.write(graph, about_of(chosen, classifier), file, chosen)
         runs_it, about = form.read(file)
-        found = compared(runs_it, classifier, images, measured_of(chosen, classifier))
+        found = compared(runs_it, classifier, images, measured_of(chosen, classifier), form.rounding)
         refuse(found)
         write_json(beside(file), {**about, **_facts(to, file, chosen, found)})
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,11 @@ import torch
 from headstart import __version__
 from headstart.errors import HeadstartError
 from headstart.inference.graph import WholePhotos
-from headstart.options import ONNX, TORCH
-from headstart.results.files import reading
+from headstart.inference.ort_web import runtime
+from headstart.inference.web import network_of, page_alone
+from headstart.options import ONNX, TORCH, WEB
+from headstart.results import runs
+from headstart.results.files import reading, write_text
 from headstart.runtime.text import shown
 
 SCHEMA = 1  # of what an exported file says of itself
@@ -38,19 +41,23 @@ Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 class Format:
     """One row: a kind of file that a classifier can be exported to.
 
-    write: a graph and what the file is to say of itself, to a path. read: from a path, what runs it, and what it says.
-    packages: that both need, beyond those that training needs. is_pickle: whether reading may run what the file
-    says, so that only one that was written this moment is read.
+    write: a graph and what the file is to say of itself, to a path, of a run. read: from a path, what runs it, and what
+    it says. packages: that both need, beyond those that training needs. is_pickle: whether reading may run what the
+    file says, so that only the file that was written this moment is read. rounding: of a probability, by its
+    arithmetic, where sums come in another order or weights have fewer bits. fetch: gets what else it is made of, from
+    the network if need be, unless told to be offline.
     """
 
     suffix: str
     packages: tuple[str, ...]
-    write: Callable[[WholePhotos, Mapping[str, Any], Path], None]
+    write: Callable[[WholePhotos, Mapping[str, Any], Path, runs.Run], None]
     read: Callable[[Path], tuple[Run, dict[str, Any]]]
     is_pickle: bool = False
+    rounding: float = 1e-5
+    fetch: Callable[[bool], object] | None = None
 
 
-def write_onnx(graph: WholePhotos, about: Mapping[str, Any], file: Path) -> None:
+def write_onnx(graph: WholePhotos, about: Mapping[str, Any], file: Path, _: runs.Run) -> None:
     """Write one ONNX file; about: what it is to say of itself."""
     pixels = _example(graph)
     with _quiet(), torch.no_grad():
@@ -73,13 +80,18 @@ def write_onnx(graph: WholePhotos, about: Mapping[str, Any], file: Path) -> None
 
 def read_onnx(file: Path) -> tuple[Run, dict[str, Any]]:
     """Open an ONNX file with ONNX Runtime, on as many threads as torch has."""
+    with reading(file, EXPORT_AGAIN):
+        return _opened(file.read_bytes(), file)
+
+
+def _opened(content: bytes, file: Path) -> tuple[Run, dict[str, Any]]:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     with reading(file, EXPORT_AGAIN):
-        session = ort.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         about = json.loads(session.get_modelmeta().custom_metadata_map[ABOUT])
 
     def run(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +119,7 @@ def halve(file: Path) -> None:
     onnx.save(model, file)
 
 
-def write_torch(graph: WholePhotos, about: Mapping[str, Any], file: Path) -> None:
+def write_torch(graph: WholePhotos, about: Mapping[str, Any], file: Path, _: runs.Run) -> None:
     """Write a program of torch.export; about: what it is to say of itself."""
     pixels = _example(graph)
     said = json.dumps({**about, "opset": None, "producer": f"torch {torch.__version__}"})
@@ -132,9 +144,24 @@ def read_torch(file: Path) -> tuple[Run, dict[str, Any]]:
     return run, about
 
 
+def write_web(graph: WholePhotos, about: Mapping[str, Any], file: Path, run: runs.Run) -> None:
+    """Write one HTML file that needs neither server nor network, its weights in 16 bits."""
+    network = file.with_suffix(".onnx")
+    write_onnx(graph, about, network, run)
+    halve(network)
+    write_text(file, page_alone(run, network.read_bytes(), about))
+    network.unlink()
+
+
+def read_web(file: Path) -> tuple[Run, dict[str, Any]]:
+    """Open the network in a page with ONNX Runtime."""
+    return _opened(network_of(file), file)
+
+
 FORMATS = {
     ONNX: Format(".onnx", ("onnx", "onnxscript", "onnxruntime"), write_onnx, read_onnx),
     TORCH: Format(".pt2", (), write_torch, read_torch, is_pickle=True),
+    WEB: Format(".html", ("onnx", "onnxscript", "onnxruntime"), write_web, read_web, rounding=0.005, fetch=runtime),
 }
 
 

@@ -16,12 +16,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from headstart import __version__, theme
 from headstart.errors import HeadstartError
+from headstart.inference.answers import UNLIKE, UNSURE
+from headstart.inference.novelty import Novelty
 from headstart.inference.ort_web import SCRIPT, WASM, runtime
 from headstart.options import CROP, LETTERBOX, STRETCH
 from headstart.results import runs
@@ -37,6 +38,7 @@ FITTED = {
 }
 COMPRESSION = 9  # of gzip: half a second, and 1 % less than 6
 NETWORK = re.compile(rb'<script type="application/octet-stream" id="network">([A-Za-z0-9+/=]+)</script>')
+SAID = {UNSURE: "Unsure: no class stands out.", UNLIKE: "Unlike the pictures that it was trained on."}
 ALONE = "Computed on your machine: nothing is sent, no picture leaves it, and it works without the internet."
 SERVED = "Computed by the program that serves this page: pictures go there and nowhere else, and none is kept."
 CAUTIONS = (
@@ -67,30 +69,23 @@ class Engine:
     credit: str = ""
 
 
-def page_alone(run: runs.Run, network: bytes, about: Mapping[str, Any], offline: bool = False) -> str:
+def page_alone(run: runs.Run, network: bytes, about: Mapping[str, Any]) -> str:
     """A page of one file that needs neither server nor network, as HTML.
 
-    network: an ONNX file of a graph of whole photos, see `graph.WholePhotos`. about: what it says of itself; in its
-    `predict`, where there is such a thing, `unsure`: {`least`: the probability below which an answer is doubted}, and
-    `unlike`: {`farthest`: the distance of features beyond which a picture is, `reference`: base64 of (M, D) float16,
-    features of training images}. Raises HeadstartError where onnxruntime-web cannot be had.
+    network: an ONNX file of a graph of whole photos, see `graph.WholePhotos`. about: what it says of itself; its
+    `predict` may have `least`, the probability below which an answer is unsure. Raises HeadstartError where the cache
+    lacks onnxruntime-web.
     """
-    parts = runtime(offline)
+    parts, novelty = runtime(offline=True), Novelty.of(run)
     payloads = {"wasm": _packed(parts[WASM]), "network": _packed(network)}
-    doubted = about.get("predict", {})
-    if unlike := doubted.get("unlike"):
-        reference = np.frombuffer(base64.b64decode(unlike["reference"]), np.float16).astype(np.float32)
-        payloads["reference"] = _packed(reference.tobytes())
-    data = {
-        "least": doubted.get("unsure", {}).get("least"),
-        "farthest": (unlike or {}).get("farthest"),
-        "unsure": "Unsure: no class stands out.",
-        "unlike": "Unlike the pictures that it was trained on.",
-    }
+    if novelty:
+        payloads["reference"] = _packed(novelty.reference.astype("<f4").tobytes())
+    doubts = {"least": about["predict"].get("least"), "farthest": novelty and novelty.threshold, "unsure": SAID[UNSURE]}
     policy = {"script-src": "'wasm-unsafe-eval'", "img-src": "data: blob:", "media-src": "blob:"}
     credit = "It computes by ONNX Runtime Web, © Microsoft, MIT licence."
     script = _as_part(parts[SCRIPT].decode("utf-8")) + _text("web_alone.js")
-    return _page(run, about, data, Engine(script, policy, ALONE, "Getting ready …", payloads, credit))[0]
+    engine = Engine(script, policy, ALONE, "Getting ready …", payloads, credit)
+    return _page(run, about, doubts | {"unlike": SAID[UNLIKE]}, engine)[0]
 
 
 def page_served(run: runs.Run, about: Mapping[str, Any], most_bytes: int, heat: bool) -> tuple[str, str]:
