@@ -126,7 +126,7 @@ def writing_wrongly(monkeypatch):
     def change(how):
         made = {}
 
-        def write(graph, about, file):
+        def write(graph, about, file, run):
             made["graph"], made["about"] = copy.deepcopy(graph), about
             how(made["graph"].network)
             file.write_bytes(b"a graph")
