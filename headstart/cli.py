@@ -117,7 +117,10 @@ def make_parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="classify photos: a row each, on the screen or in a file")
     predict.set_defaults(command=run_predict)
     predict.add_argument(
-        "run", type=path, metavar="RUN", help="a comparison's folder, for the classifier it recommends, or one run's"
+        "run",
+        type=path,
+        metavar="RUN",
+        help="a comparison's folder, for the classifier it recommends, one run's, or an exported file, .onnx or .html",
     )
     predict.add_argument(
         "photos", nargs="+", metavar="PHOTOS", help="files, folders, @FILE with a list of names, - for standard input"

@@ -27,6 +27,7 @@ from headstart.data.pixels import Picture
 from headstart.errors import HeadstartError
 from headstart.inference.answers import UNLIKE, UNSURE, Answer, answers_in, refuse_output, table_of
 from headstart.inference.classifier import Classifier
+from headstart.inference.exported import Exported
 from headstart.inference.novelty import Novelty
 from headstart.inference.sorting import sort_into
 from headstart.inference.unsure import Sureness, sureness
@@ -166,9 +167,10 @@ def predict(
     """Classify photos: a row each, in the order given, with the columns path, label, probability, second,
     second_probability, third, third_probability and doubt.
 
-    run: a comparison's folder, which stands for the classifier that it recommends, or one run's. photos: files and
-    folders, "@FILE" for a list. accuracy: how often answers are to be right; the others have the doubt "unsure". A
-    photo that cannot be read has no label, and the reason as doubt. Raises HeadstartError where there is no classifier.
+    run: a comparison's folder, which stands for the classifier that it recommends, one run's, or an exported file.
+    photos: files and folders, "@FILE" for a list. accuracy: how often answers are to be right; the others have the
+    doubt "unsure". A photo that cannot be read has no label, and the reason as doubt. Raises HeadstartError where there
+    is no classifier.
     """
     names = [photos] if isinstance(photos, str | PathLike) else photos
     return predict_files(run, names, accuracy=accuracy, follow_links=follow_links).table()
@@ -232,7 +234,7 @@ def predict_files(
 
 def open_predictor(run: Path) -> Predictor:
     """What classifies, from a comparison, a run or an exported file."""
-    return Trained(run)
+    return Exported(run) if run.is_file() else Trained(run)
 
 
 def answered(predictor: Predictor, photos: Sequence[Path], least: float) -> Iterator[list[Answer]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_data import CLASS_NAMES, coloured_part, dataset_of
 
 from headstart.cli import main
@@ -15,6 +16,7 @@ from headstart.inference import formats
 from headstart.inference.classifier import Classifier
 from headstart.inference.export import beside, export
 from headstart.inference.formats import FORMATS, open_file, read_torch
+from headstart.inference.predict import predict
 from headstart.models import build
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
@@ -117,6 +119,19 @@ def swapped(network):
 def perturbed(network):
     with torch.no_grad():
         next(network.parameters()).add_(0.02)
+
+
+def test_predict_answers_by_an_exported_file_as_by_its_run(exported, tmp_path):
+    for number, shape in enumerate([(24, 24), (90, 20), (31, 77)]):
+        pixels = np.random.default_rng(number).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    by_file, by_run = predict(exported, tmp_path), predict(exported.parents[1], tmp_path)
+    assert by_file["label"].tolist() == by_run["label"].tolist()
+    assert by_file["doubt"].tolist() == by_run["doubt"].tolist()
+    assert np.allclose(by_file["probability"][:3], by_run["probability"][:3], atol=1e-5)
+    with pytest.raises(HeadstartError, match="for --accuracy name its run's folder"):
+        predict(exported, tmp_path, accuracy="90%")
 
 
 @pytest.fixture

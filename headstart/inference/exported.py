@@ -1,0 +1,44 @@
+"""A classifier as an exported file has it, in the place of a run's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from headstart.data.pixels import Picture, as_seen, pixels_of
+from headstart.data.ranges import OF_TYPES
+from headstart.errors import HeadstartError
+from headstart.inference.formats import open_file
+from headstart.inference.unsure import Sureness
+from headstart.results.files import sha256
+from headstart.runtime.text import shown
+
+
+class Exported:
+    """A `predict.Predictor` of a file that `headstart export` wrote: the file alone is needed, neither run nor weights.
+
+    Its graph takes photos of any size, but those of one batch have one shape: each is brought into the first of its
+    squares before, by the very function that training used, and the graph leaves a square of that size as it is. It
+    keeps nothing of training, so that it neither flags photos unlike it nor knows what is unsure.
+    """
+
+    engine_name = "onnxruntime"
+
+    def __init__(self, file: Path):
+        self.file, self.fingerprint = file, sha256(file)
+        self._run, about = open_file(file)
+        self.class_names = tuple(about["class_names"])
+        self.whites, self.sides, self.fit = OF_TYPES | about["whites"], about["sides"], about["fit"]
+
+    def square(self, picture: Picture) -> np.ndarray:
+        """See `predict.Predictor`."""
+        return as_seen(pixels_of(picture, self.whites), self.sides[:1], self.fit)
+
+    def probabilities(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `predict.Predictor`."""
+        return self._run(squares)[0], np.zeros(len(squares), bool)
+
+    def sureness(self, accuracy: float) -> Sureness:
+        """Raises HeadstartError: the predictions on val stay in the run's folder."""
+        raise HeadstartError(f"{shown(self.file)} keeps no predictions on val: for --accuracy name its run's folder")
