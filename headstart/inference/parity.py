@@ -20,9 +20,7 @@ from headstart.results.scores import LEAST_AGREEMENT
 from headstart.runtime.console import bar
 
 BATCH = 32  # images that the file is given at once
-ALLOWED = (
-    1e-3  # difference of a probability between the file and the classifier; twice its rounding, where that is more
-)
+ALLOWED = 1e-3  # difference of a probability between the file and the classifier; or twice its rounding
 SHAPES = ((300, 60), (70, 210), (97, 101))  # height and width of photos that no data set keeps
 
 
