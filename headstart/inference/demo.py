@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
 from headstart.data.decode import decode, unfitted
@@ -197,7 +198,7 @@ def answer(trained: Trained, data: bytes) -> dict[str, Any]:
     """What the page shows of a file; DecodeError where it gives no image."""
     pixels = decode(data, MOST_PIXELS, trained.classifier.whites).pixels
     height, width = pixels.shape[:2]
-    [probabilities], [unlike] = trained.probabilities(trained.square(pixels)[None])
+    [probabilities], [unlike] = trained.probabilities(np.stack([trained.square(pixels)]))
     doubts = [SAID[UNLIKE]] if unlike else []
     return {"probabilities": probabilities.tolist(), "width": width, "height": height, "doubts": doubts}
 
