@@ -160,12 +160,16 @@ Give = Callable[..., object]
 @pytest.fixture
 def give(opened, tmp_path) -> Iterator[Give]:
     """A function that gives the page a file, and returns its card when it has an answer."""
+    from playwright.sync_api import expect
 
     def give(name: str, content: bytes) -> object:
         (tmp_path / name).write_bytes(content)
+        cards = opened.locator(".answer")
+        before = cards.count()
         opened.set_input_files("#files", tmp_path / name)
-        opened.locator(".answer:not(.waiting)").first.wait_for()
-        return opened.locator(".answer").first
+        expect(cards).to_have_count(before + 1)
+        expect(cards.first).not_to_have_class(re.compile("waiting"))
+        return cards.first
 
     yield give
     opened.click("#clear")
