@@ -188,6 +188,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--private", action="store_true", help="make it for yourself alone; one that is public is refused"
     )
     push.add_argument("--revision", metavar="BRANCH", help="to this branch, made where it is not there (default: main)")
+
     demo = commands.add_parser("demo", help="a page to try a classifier on pictures, served here until Ctrl-C")
     demo.set_defaults(command=run_demo)
     demo.add_argument(

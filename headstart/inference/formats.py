@@ -16,13 +16,15 @@ import numpy as np
 import torch
 
 from headstart import __version__
+from headstart.data.findings import counted
 from headstart.errors import HeadstartError
 from headstart.inference.graph import WholePhotos
 from headstart.inference.ort_web import runtime
-from headstart.inference.web import network_of, page_alone
+from headstart.inference.web import examples_of, network_of, page_alone
 from headstart.options import ONNX, TORCH, WEB
 from headstart.results import runs
 from headstart.results.files import reading, write_text
+from headstart.runtime.console import say
 from headstart.runtime.text import shown
 
 SCHEMA = 1  # of what an exported file says of itself
@@ -150,6 +152,8 @@ def write_web(graph: WholePhotos, about: Mapping[str, Any], file: Path, run: run
     write_onnx(graph, about, network, run)
     halve(network)
     write_text(file, page_alone(run, network.read_bytes(), about))
+    if shown_too := len(examples_of(run)):
+        say(f"{counted(shown_too, 'small test picture')} travel with the page")
     network.unlink()
 
 

@@ -30,7 +30,7 @@ function pending(file) {
   const image = card.querySelector("img");
   image.src = URL.createObjectURL(file);
   image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
-  image.addEventListener("error", () => image.remove(), { once: true });
+  image.addEventListener("error", () => card.classList.add("blank"), { once: true });
   the("list").prepend(card);
   the("found").hidden = false;
   return card;

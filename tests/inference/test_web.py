@@ -86,9 +86,7 @@ def test_names_from_outside_are_text_and_nothing_is_loaded(tmp_path, stand_ins):
 
 def test_what_runs_it_comes_from_a_tarball_in_the_cache_only_where_it_is_the_very_one(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path))
-    with pytest.raises(
-        HeadstartError, match=r"--offline was given: where npm works, `npm pack onnxruntime-web@1\.30\.0`"
-    ):
+    with pytest.raises(HeadstartError, match=r"--offline was given: where npm works, `npm pack onnxruntime-web@1\.30"):
         ort_web.runtime(offline=True)
     (tmp_path / "browser").mkdir()
     with tarfile.open(tmp_path / "browser" / "onnxruntime-web-1.30.0.tgz", "w:gz") as archive:
