@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -25,13 +26,24 @@ def own_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session")
+def with_users_cache() -> Callable[[pytest.MonkeyPatch], None]:
+    """A function that patches the environment to the cache of whoever runs the tests, for what should be downloaded
+    once and not every time."""
+
+    def use(patch: pytest.MonkeyPatch) -> None:
+        if USERS_CACHE is None:
+            patch.delenv("HEADSTART_CACHE")
+        else:
+            patch.setenv("HEADSTART_CACHE", USERS_CACHE)
+
+    return use
+
+
 @pytest.fixture
-def users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache of whoever runs the tests, for what should be downloaded once and not every time."""
-    if USERS_CACHE is None:
-        monkeypatch.delenv("HEADSTART_CACHE")
-    else:
-        monkeypatch.setenv("HEADSTART_CACHE", USERS_CACHE)
+def users_cache(monkeypatch: pytest.MonkeyPatch, with_users_cache: Callable[[pytest.MonkeyPatch], None]) -> None:
+    """`with_users_cache` for one test."""
+    with_users_cache(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -150,13 +150,14 @@ def scheduler(tmp_path_factory):
     """A cluster of two processes, one thread each, whose cache is not this one's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(tmp_path_factory.mktemp("theirs")))
-        two = distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        )
+        with dask.config.set({"distributed.nanny.pre-spawn-environ": {}}):  # else OMP_NUM_THREADS is 1 here, for good
+            two = distributed.LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
     with two, dask.config.set({"scheduler-address": two.scheduler_address}):  # as DASK_SCHEDULER_ADDRESS says it
         yield two.scheduler
 

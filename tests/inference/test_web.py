@@ -106,12 +106,10 @@ def test_without_npm_one_line_says_what_to_do(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page_file(tmp_path_factory: pytest.TempPathFactory, with_users_cache: Callable[..., None]) -> Path:
     """The page of a run that tells colours by the upper left corner."""
-    from conftest import USERS_CACHE
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("HEADSTART_CACHE") if USERS_CACHE is None else patch.setenv("HEADSTART_CACHE", USERS_CACHE)
+        with_users_cache(patch)
         try:
             ort_web.runtime()
         except HeadstartError as error:
