@@ -10,11 +10,14 @@ import torch
 from PIL import Image
 from small_data import CLASS_NAMES, coloured_part, dataset_of
 
+import headstart as hs
 from headstart.cli import main
 from headstart.errors import HeadstartError
 from headstart.inference import formats
+from headstart.inference.answers import UNLIKE, UNSURE
 from headstart.inference.classifier import Classifier
 from headstart.inference.export import beside, export
+from headstart.inference.exported import Exported
 from headstart.inference.formats import FORMATS, open_file, read_torch
 from headstart.inference.predict import predict
 from headstart.models import build
@@ -42,6 +45,7 @@ def run_of(comparison, data, folds=False):
     folder.mkdir(parents=True)
     classifier.save(folder / runs.MODEL)
     about = {"name": "noise", "source": "nowhere", "fingerprint": data.fingerprint, "class_names": list(CLASS_NAMES)}
+    about["tested"] = 0 if folds else len(data.test)
     config = {"schema": 2, "candidate": "base-cnn", "split": "holdout", "dataset": about, "network": spec}
     write_json(folder / runs.CONFIG, config | {"sides": [24, 16], "fit": "crop"})
     if not folds:
@@ -130,8 +134,66 @@ def test_predict_answers_by_an_exported_file_as_by_its_run(exported, tmp_path):
     assert by_file["label"].tolist() == by_run["label"].tolist()
     assert by_file["doubt"].tolist() == by_run["doubt"].tolist()
     assert np.allclose(by_file["probability"][:3], by_run["probability"][:3], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, tmp_path_factory):
+    """A run that keeps what tells when not to answer."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny-1"
+    return hs.compare(tiny, ["base-cnn"], epochs=8, device="cpu", output=folder).runs[0]
+
+
+@pytest.fixture(scope="module")
+def knowing(trained, tiny):
+    """It in an ONNX file."""
+    return export(trained.folder, data=tiny)
+
+
+def test_a_file_doubts_what_its_run_doubts(knowing, trained, tiny, tmp_path):
+    strange = 255 * (np.indices((32, 32, 3)).sum(axis=0) % 2).astype(np.uint8)
+    pale = (tiny.test.images[:9] // 8 + 110).astype(np.uint8)
+    for number, pixels in enumerate([*tiny.test.images, *pale, strange]):
+        Image.fromarray(pixels).save(tmp_path / f"{number:02}.png")
+    by_file, by_run = (predict(each, tmp_path, accuracy="80%") for each in (knowing, trained.folder))
+    assert by_file["doubt"].tolist() == by_run["doubt"].tolist()
+    assert by_file["doubt"].iloc[-1] == UNLIKE
+    assert set(by_file["doubt"]) == {"", UNSURE, UNLIKE}
+
+
+def test_its_flags_on_all_of_test_are_measured_anew(knowing, trained):
+    found = json.loads(beside(knowing).read_text(encoding="utf-8"))
+    flagged = (trained.novelty["test"] > found["predict"]["novelty"]["threshold"]).sum()
+    assert (found["parity"]["flagged"], found["parity"]["flags_differ"]) == (flagged, 0)
+
+
+def test_of_what_it_was_not_asked_before_it_takes_the_next_stricter_and_says_what_there_is(knowing):
+    file = Exported(knowing)
+    assert file.sureness(0.75) == file.sureness(0.8)
+    with pytest.raises(HeadstartError, match="--accuracy 99%: of the accuracies that the file can promise at most 80%"):
+        file.sureness(0.99)
+
+
+def test_a_file_of_a_headstart_that_kept_nothing_of_doubt_answers_all_the_same(exported, tmp_path, tiny):
+    model = onnx.load(exported)
+    for entry in model.metadata_props:
+        entry.value = json.dumps(json.loads(entry.value) | {"predict": {}})
+    onnx.save(model, tmp_path / "older.onnx")
+    Image.fromarray(tiny.test.images[0]).save(tmp_path / "photo.png")
+    assert predict(tmp_path / "older.onnx", tmp_path / "photo.png")["doubt"].tolist() == [""]
     with pytest.raises(HeadstartError, match="for --accuracy name its run's folder"):
-        predict(exported, tmp_path, accuracy="90%")
+        predict(tmp_path / "older.onnx", tmp_path, accuracy="90%")
+
+
+def test_a_file_that_flags_other_photos_is_refused(trained, tiny, tmp_path, monkeypatch):
+    write = FORMATS["onnx"].write
+
+    def wrongly(graph, about, file, run):
+        graph.reference = -graph.reference
+        write(graph, about, file, run)
+
+    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], write=wrongly))
+    with pytest.raises(HeadstartError, match=r"is not kept: .*30 flagged as unlike training's, \d+ not as measured"):
+        export(trained.folder, output=tmp_path / "wrong.onnx", data=tiny)
 
 
 @pytest.fixture
