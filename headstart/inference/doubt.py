@@ -14,7 +14,6 @@ from headstart.inference.answers import UNLIKE, UNSURE
 from headstart.inference.novelty import Limit, Novelty
 from headstart.inference.unsure import Sureness, thresholds
 from headstart.results import runs
-from headstart.runtime.console import say
 
 PAGES = (0.99, 0.95, 0.9)  # the accuracies of which a page asks one
 MOST_UNSURE = 0.5  # of the images that thresholds are chosen by: a page asks less before it leaves more unanswered
@@ -29,13 +28,12 @@ class Doubts:
     limit: Limit | None = None
 
     @classmethod
-    def of(cls, run: runs.Run, temperature: float) -> Doubts:
-        """Those of a run's classifier; what cannot be known is left out, and said."""
+    def of(cls, run: runs.Run, temperature: float | None = None) -> Doubts:
+        """Those of a run's classifier, as far as they can be known; temperature: see `thresholds`."""
         novelty = Novelty.of(run)
         try:
             known = thresholds(run, temperature)
-        except HeadstartError as error:
-            say(f"which answers are unsure cannot be told: {error}")
+        except HeadstartError:  # a run without predictions, that of a fold's without its fellows
             known = []
         return cls(tuple(known), None if novelty is None else novelty.limit)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from headstart import __version__
 from headstart.data.dataset import Dataset
+from headstart.data.findings import counted
 from headstart.errors import HeadstartError
 from headstart.inference.classifier import Classifier
 from headstart.inference.doubt import Doubts
@@ -62,7 +63,9 @@ def export(
     images = images_of(chosen, data_of(chosen, data, **finding))
     with temporary_folder(place if place.parent.is_dir() else place.parent) as there:
         file = there / place.name
-        form.write(graph, about_of(chosen, classifier), file, chosen)
+        if not (told := about_of(chosen, classifier))["predict"]["sureness"]:
+            say("The file will not know which answers are unsure: nothing that the run keeps can show it")
+        form.write(graph, told, file, chosen)
         runs_it, about = form.read(file)
         measured = measured_of(chosen, classifier)
         found = compared(runs_it, classifier, images, measured, form.rounding, far_of(chosen))
@@ -72,6 +75,8 @@ def export(
         for each in (beside(file), file):
             each.rename(place.with_name(each.name))
     _vouch(place)
+    if reference is not None:
+        say(f"features of {counted(len(reference), 'training image')} travel with it: by them it knows what is unlike")
     say(found.said)
     return place
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from lightning_fabric import Fabric
 
-from headstart.data.dataset import Subset
 from headstart.evaluation.novelty import distances, threshold
-from headstart.models.network import features_of, last_linear
 from headstart.results import runs
-from headstart.training.fit import predict
-from headstart.training.preparation import Prepared
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from headstart.data.dataset import Subset
+    from headstart.training.preparation import Prepared
 
 REFERENCE_BYTES = 2_000_000  # of the features that a run keeps, in float16
 
@@ -66,6 +66,12 @@ class Novelty:
 
 def reference_of(prepared: Prepared, train: Subset, fabric: Fabric) -> np.ndarray:
     """Features (M, D) float16 of an even choice of training images, of REFERENCE_BYTES at most."""
+    import torch  # not for the report, which only reads what is kept
+
+    from headstart.data.dataset import Subset
+    from headstart.models.network import features_of, last_linear
+    from headstart.training.fit import predict
+
     most = max(1, REFERENCE_BYTES // (2 * last_linear(prepared.network).in_features))
     rows = np.linspace(0, len(train) - 1, min(len(train), most)).round().astype(int)
     samples, _ = prepared.samples(Subset(train.dataset, train.rows[rows]), ("identity",))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from headstart.errors import HeadstartError
+from headstart.evaluation.calibration import fit_temperature
 from headstart.evaluation.selective import (
     CONFIDENCE,
     Answered,
@@ -77,10 +78,12 @@ class _Known:
     test: Judged | None
 
     @classmethod
-    def of(cls, run: runs.Run, temperature: float) -> _Known:
+    def of(cls, run: runs.Run, temperature: float | None) -> _Known:
         """Of a run's classifier: val; after folds, what each fold's network said of what it had not seen."""
         if not run.images:  # it was tested on none
-            return cls(OUT_OF_FOLD, _out_of_fold(run, temperature), None)
+            logits, labels = _out_of_fold(run)
+            return cls(OUT_OF_FOLD, Judged.of(logits, labels, temperature or fit_temperature(logits, labels)), None)
+        temperature = temperature or fit_temperature(*run.predictions("val")[:2])
         val, test = (Judged.of(*run.predictions(part)[:2], temperature) for part in ("val", "test"))
         return cls("val", val, test)
 
@@ -111,9 +114,9 @@ def sureness(run: runs.Run, accuracy: float, temperature: float) -> Sureness:
     return found
 
 
-def thresholds(run: runs.Run, temperature: float) -> list[Sureness]:
-    """`sureness` for those of KEPT that can be shown, the lowest first. Raises HeadstartError as that does where the
-    run's predictions are missing."""
+def thresholds(run: runs.Run, temperature: float | None) -> list[Sureness]:
+    """`sureness` for those of KEPT that can be shown, the lowest first; temperature: None for the one that suits the
+    images that it is chosen by. Raises HeadstartError where the run's predictions are missing."""
     known = _Known.of(run, temperature)
     return [found for accuracy in KEPT if (found := known.sureness(accuracy))]
 
@@ -123,8 +126,9 @@ def _answered(kept: Mapping[str, Any]) -> Answered:
     return Answered(kept["images"], kept["answered"], accuracy and Interval(**accuracy))
 
 
-def _out_of_fold(run: runs.Run, temperature: float) -> Judged:
-    """Each image once, by the first pass: the repetitions of the same images show no more of other ones."""
+def _out_of_fold(run: runs.Run) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels of each image once, by the first pass: the repetitions of the same images show no more of other
+    ones."""
     beside = [each for each in runs.find_runs(run.folder.parent) if each.candidate == run.candidate]
     if not beside:
         raise HeadstartError(
@@ -132,4 +136,4 @@ def _out_of_fold(run: runs.Run, temperature: float) -> Judged:
             "needs what they said"
         )
     found = passes_of(beside)[run.candidate][0]
-    return Judged.of(found.logits[found.tested], found.labels[found.tested], temperature)
+    return found.logits[found.tested], found.labels[found.tested]
