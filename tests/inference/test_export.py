@@ -115,14 +115,14 @@ def test_a_program_of_torch_says_the_same_and_is_opened_for_nobody_else(tmp_path
         open_file(file)
 
 
-def swapped(network):
-    first = next(module for module in network.modules() if hasattr(module, "std"))
+def swapped(graph):
+    first = next(module for module in graph.modules() if hasattr(module, "std"))
     first.mean, first.std = first.std.clone(), first.mean.clone()
 
 
-def perturbed(network):
+def perturbed(graph):
     with torch.no_grad():
-        next(network.parameters()).add_(0.02)
+        next(graph.parameters()).add_(0.02)
 
 
 def test_predict_answers_by_an_exported_file_as_by_its_run(exported, tmp_path):
@@ -184,28 +184,22 @@ def test_a_file_of_a_headstart_that_kept_nothing_of_doubt_answers_all_the_same(e
         predict(tmp_path / "older.onnx", tmp_path, accuracy="90%")
 
 
-def test_a_file_that_flags_other_photos_is_refused(trained, tiny, tmp_path, monkeypatch):
-    write = FORMATS["onnx"].write
-
-    def wrongly(graph, about, file, run):
-        graph.reference = -graph.reference
-        write(graph, about, file, run)
-
-    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], write=wrongly))
+def test_a_file_that_flags_other_photos_is_refused(trained, tiny, tmp_path, writing_wrongly):
+    writing_wrongly(lambda graph: graph.reference.neg_())
     with pytest.raises(HeadstartError, match=r"is not kept: .*30 flagged as unlike training's, \d+ not as measured"):
         export(trained.folder, output=tmp_path / "wrong.onnx", data=tiny)
 
 
 @pytest.fixture
 def writing_wrongly(monkeypatch):
-    """Makes every file from here on that of a network which was changed, run by torch."""
+    """Makes every file from here on that of a graph which was changed, run by torch."""
 
     def change(how):
         made = {}
 
         def write(graph, about, file, run):
             made["graph"], made["about"] = copy.deepcopy(graph), about
-            how(made["graph"].network)
+            how(made["graph"])
             file.write_bytes(b"a graph")
 
         def read(file):
@@ -221,7 +215,7 @@ def writing_wrongly(monkeypatch):
 
 
 def test_a_file_of_the_right_network_passes_the_very_check_that_refuses_wrong_ones(run, data, writing_wrongly):
-    writing_wrongly(lambda network: None)
+    writing_wrongly(lambda graph: None)
     assert export(run, data=data).exists()
 
 
@@ -237,7 +231,7 @@ def test_an_export_that_says_something_else_is_refused_and_nothing_of_it_is_kept
 
 
 def test_weights_that_are_not_those_that_were_measured_are_not_exported(run, data, writing_wrongly):
-    writing_wrongly(lambda network: None)
+    writing_wrongly(lambda graph: None)
     logits, labels, _ = runs.Run(run).predictions()
     runs.write_predictions(run, CLASS_NAMES, test=(-logits, labels), val=(logits, labels))
     with pytest.raises(HeadstartError, match="the classifier itself gives only"):
