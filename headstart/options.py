@@ -95,6 +95,12 @@ class Options:
         "balanced: every class counts the same in training, however few images it has (default: none)",
         choices=CLASS_WEIGHTS,
     )
+    wise: bool = option(
+        False,
+        flag,
+        "keep of each retrained network its most accurate mixture, on val, with the weights that it came from: it "
+        "forgets less",
+    )
     time_limit: float | str | None = option(
         None,
         time_limit,
@@ -213,6 +219,7 @@ OF_RESULT = (  # those that a trained weight depends on: to resume a comparison 
     "folds",
     "group",
     "class_weights",
+    "wise",
     "time_limit",
     "plan",
     "device",

@@ -9,9 +9,9 @@ from headstart.strategies import (
     STRATEGIES,
     Weights,
     candidates_of,
-    with_class_weights,
     with_enough_steps,
     with_epochs,
+    with_recipe,
 )
 
 
@@ -74,4 +74,4 @@ def test_options_change_what_they_name_and_nothing_else():
     frozen = STRATEGIES["frozen"]
     assert with_epochs(frozen, None) == frozen
     assert with_epochs(frozen, 3).recipe.epochs == 3
-    assert with_class_weights(frozen, "balanced").recipe.class_weights == "balanced"
+    assert with_recipe(frozen, class_weights="balanced").recipe.class_weights == "balanced"

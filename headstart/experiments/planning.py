@@ -117,7 +117,7 @@ class Planner:
         if shape.image_size is not None and strategy.frozen_share != 1:  # that sees features, of one length at any size
             pace = pace.at(self._area(shape))
         epoch_seconds = pace.epoch_seconds(recipe, self.data)
-        test_seconds = pace.test_seconds(recipe, self.data, candidate.weights is not None)
+        test_seconds = pace.test_seconds(strategy, self.data)
         estimates = []
         for share in SHARES:
             epochs = recipe.epochs if share == 1 else round(share * recipe.epochs, 2)

@@ -131,6 +131,7 @@ def _results(comparison: Comparison) -> dict[str, Any]:
         "key_numbers": key_numbers(comparison),
         "charts": charts.result_charts(comparison),
         "unfreezing": charts.unfreezing_chart(comparison),
+        "mixtures": charts.mixtures_chart(comparison),
         "forgetting": (FORGETTING, table_rows(comparison, FORGETTING)),
         "about_forgetting": words.FORGETTING,
         "confusion_pictures": charts.confusion_pictures(comparison) if needs_pictures else {},

@@ -49,7 +49,9 @@ class Comparison:
     folds it was clearly behind, and not trained any more.
     label_suspects: images of val and test whose label the most accurate candidate disbelieves: dicts of split, row,
     file, label, suggested and confidence (of what is suggested). forgetting: candidate -> what retraining did to its
-    pre-trained network, see `forgetting_of`, means over seeds; only candidates whose runs have it.
+    pre-trained network, see `forgetting_of`, means over seeds; only candidates whose runs have it. mixtures: candidate
+    -> the `rows` of `training.mixtures.Line`, means over its runs, and the share that was `kept`; only of those that
+    were retrained and had a val.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class Comparison:
     without_leaks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     label_suspects: Sequence[Mapping[str, Any]] = ()
     forgetting: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    mixtures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -129,6 +132,7 @@ class Comparison:
             "without_leaks": self.without_leaks,
             "label_suspects": self.label_suspects,
             "forgetting": self.forgetting,
+            "mixtures": self.mixtures,
             "dropped": self.dropped,
         }
 
@@ -247,6 +251,7 @@ def compare_runs(
         without_leaks=without_leaks(audit, passes),
         label_suspects=suspects(passes[most_accurate], audit.files),
         forgetting=_forgetting(found),
+        mixtures=_mixtures(found),
         dropped=gone,
     )
 
@@ -311,6 +316,24 @@ def _forgetting(found: Sequence[runs.Run]) -> dict[str, dict[str, float | None]]
         if (forgotten := forgetting_of(run)) is not None:
             seeds.setdefault(run.candidate, []).append(forgotten)
     return {name: {key: _known_mean([row[key] for row in rows]) for key in FORGETTING} for name, rows in seeds.items()}
+
+
+def _mixtures(found: Sequence[runs.Run]) -> dict[str, dict[str, Any]]:
+    """Candidate -> its mixtures, means over the runs that have them, and the share that these kept."""
+    every: dict[str, list[Mapping[str, Any]]] = {}
+    for run in found:
+        if mixed := run.metrics.get("mixtures"):
+            every.setdefault(run.candidate, []).append(mixed)
+    return {
+        name: {
+            "rows": [
+                {key: _known_mean([row[key] for row in rows]) for key in rows[0]}
+                for rows in zip(*(each["rows"] for each in mixed), strict=True)
+            ],
+            "kept": _known_mean([each["kept"] for each in mixed]),
+        }
+        for name, mixed in every.items()
+    }
 
 
 def _known_mean(values: Sequence[float | None]) -> float | None:

@@ -46,7 +46,7 @@ def test_the_figures_folder_holds_what_the_contract_says_and_nothing_else(whole:
     assert {path.name for path in (comparison.folder / runs.FIGURES).iterdir()} == {
         *("samples.png", "class_balance.png", "curves.png", "metrics.png", "class_scores.png", "accuracy_vs_time.png"),
         *("confusion_base-cnn.png", "confusion_deep-cnn.png", "confusion_frozen.png", "confusion_last20.png"),
-        *("reliability.png", "unfreezing.png"),
+        *("reliability.png", "unfreezing.png", "mixtures.png"),
     }
 
 
