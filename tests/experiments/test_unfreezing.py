@@ -117,11 +117,10 @@ def test_mixtures_go_from_what_was_pre_trained_to_what_was_retrained(compared, s
     assert [compared[name].metrics["mixtures"] for name in ("frozen", "random-init")] == [None, None]
 
 
-def test_the_best_mixture_is_kept_where_that_is_asked_for(compared, tiny, tmp_path):
+def test_the_best_mixture_is_kept_where_that_is_asked_for(tiny, tmp_path):
     options = {"backbone": LITE0, "image_size": 64, "offline": True, "device": "cpu", "epochs": 3}
     (run,) = hs.compare(tiny, ["last20"], wise=True, output=tmp_path / "out", **options).runs
-    plain, found = compared["last20"], run.metrics["mixtures"]
-    assert found["rows"] == plain.metrics["mixtures"]["rows"]  # the same was trained
+    found = run.metrics["mixtures"]
     assert found["kept"] == found["best"]
     row = next(row for row in found["rows"] if row["share"] == found["kept"])
     assert run.metrics["forgetting"]["agreement"] == row["agreement"]

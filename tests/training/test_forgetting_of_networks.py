@@ -76,7 +76,8 @@ def test_statistics_of_batchnorm_that_drift_in_a_frozen_part_show(fabric):
     assert {name for name, distance in found["by_piece"].items() if distance} == {"conv_stem"}
 
 
-def test_images_are_chosen_evenly():
+def test_images_are_chosen_evenly(monkeypatch, fabric):
+    monkeypatch.setattr(module, "MOST_IMAGES", 4)
     many = Samples(torch.arange(20.0), torch.arange(20).view(2, 10), torch.arange(10), ("identity", "mirror"))
     some = many.evenly(4)
     assert some.taken(0, slice(None), torch.device("cpu")).tolist() == some.labels.tolist() == [0, 3, 6, 9]
