@@ -94,7 +94,7 @@ def test_the_page_loads_nothing_and_runs_its_own_script_alone(whole: Whole):
 def test_every_picture_has_words_for_those_who_do_not_see_it(whole: Whole):
     seen = Page(page_of(whole[0])).seen
     charts = [attributes for tag, attributes in seen if tag == "svg"]
-    assert len(charts) == 2 * 7
+    assert len(charts) == 2 * 8
     assert all(chart["role"] == "img" and chart["aria-label"] for chart in charts)
     assert all("alt" in attributes for tag, attributes in seen if tag == "img")
 
