@@ -23,10 +23,10 @@ from PIL import Image
 
 from headstart.data.decode import decode, unfitted
 from headstart.errors import HeadstartError
-from headstart.inference.answers import UNLIKE
+from headstart.inference.doubt import Doubts
 from headstart.inference.export import about_of
 from headstart.inference.predict import Trained
-from headstart.inference.web import SAID, page_served
+from headstart.inference.web import page_served
 from headstart.runtime.console import say
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ class Demo:
         self.trained = Trained(folder)
         self.names = {"localhost", host.lower(), socket.gethostname().lower()}
         self.has_heat = find_spec("pytorch_grad_cam") is not None
-        self.html, self.policy = page_served(
-            self.trained.run, about_of(self.trained.run, self.trained.classifier), MOST_BYTES, self.has_heat
-        )
+        about = about_of(self.trained.run, self.trained.classifier)
+        self.doubts = Doubts.from_json(about["predict"])
+        self.html, self.policy = page_served(self.trained.run, about, MOST_BYTES, self.has_heat)
         self.in_hand = 0
         self.reading = asyncio.Semaphore(READING)
         self.computing = ThreadPoolExecutor(1)  # torch has all cores for one file, and its threads belong to a thread
@@ -149,7 +149,7 @@ class Demo:
         """POST /classify: `answer` as JSON."""
         from starlette.responses import JSONResponse
 
-        return JSONResponse(await self._computed(request, partial(answer, self.trained)))
+        return JSONResponse(await self._computed(request, partial(answer, self.trained, self.doubts)))
 
     async def heat(self, request: Request) -> Response:
         """POST /heat?class=N: `heat_map`."""
@@ -194,13 +194,13 @@ async def received(request: Request) -> bytes:
     return bytes(data)
 
 
-def answer(trained: Trained, data: bytes) -> dict[str, Any]:
+def answer(trained: Trained, doubts: Doubts, data: bytes) -> dict[str, Any]:
     """What the page shows of a file; DecodeError where it gives no image."""
     pixels = decode(data, MOST_PIXELS, trained.classifier.whites).pixels
     height, width = pixels.shape[:2]
     [probabilities], [unlike] = trained.probabilities(np.stack([trained.square(pixels)]))
-    doubts = [SAID[UNLIKE]] if unlike else []
-    return {"probabilities": probabilities.tolist(), "width": width, "height": height, "doubts": doubts}
+    said = doubts.of_picture(probabilities, bool(unlike))
+    return {"probabilities": probabilities.tolist(), "width": width, "height": height, "doubts": said}
 
 
 def heat_map(classifier: Classifier, data: bytes, taken: int) -> bytes:

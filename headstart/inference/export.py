@@ -9,11 +9,14 @@ from typing import Any
 
 from headstart import __version__
 from headstart.data.dataset import Dataset
+from headstart.data.findings import counted
 from headstart.errors import HeadstartError
 from headstart.inference.classifier import Classifier
+from headstart.inference.doubt import Doubts
 from headstart.inference.formats import FORMATS, SCHEMA, refuse_missing
 from headstart.inference.graph import WholePhotos
-from headstart.inference.parity import Parity, compared, measured_of, refuse
+from headstart.inference.novelty import Novelty
+from headstart.inference.parity import Parity, compared, far_of, measured_of, refuse
 from headstart.inference.tested import data_of, images_of
 from headstart.options import EXPORTED, ONNX
 from headstart.results import runs
@@ -52,22 +55,28 @@ def export(
     if form.fetch:
         form.fetch(finding.get("offline", False))
     classifier, chosen = Classifier.load(folder), chosen_run(folder)
-    graph = WholePhotos(classifier.network, classifier.sides, classifier.fit, classifier.temperature)
+    reference = novelty.reference if (novelty := Novelty.of(chosen)) else None
+    graph = WholePhotos(classifier.network, classifier.sides, classifier.fit, classifier.temperature, reference)
     default = folder / runs.EXPORTS / f"{chosen.candidate}{form.suffix}"
     place = default if output is None else given("output", output, path)
     refuse_taken(place, form.suffix)
     images = images_of(chosen, data_of(chosen, data, **finding))
     with temporary_folder(place if place.parent.is_dir() else place.parent) as there:
         file = there / place.name
-        form.write(graph, about_of(chosen, classifier), file, chosen)
+        if not (told := about_of(chosen, classifier))["predict"]["sureness"]:
+            say("The file will not know which answers are unsure: nothing that the run keeps can show it")
+        form.write(graph, told, file, chosen)
         runs_it, about = form.read(file)
-        found = compared(runs_it, classifier, images, measured_of(chosen, classifier), form.rounding)
+        measured = measured_of(chosen, classifier)
+        found = compared(runs_it, classifier, images, measured, form.rounding, far_of(chosen))
         refuse(found)
         write_json(beside(file), {**about, **_facts(to, file, chosen, found)})
         place.parent.mkdir(parents=True, exist_ok=True)
         for each in (beside(file), file):
             each.rename(place.with_name(each.name))
     _vouch(place)
+    if reference is not None:
+        say(f"features of {counted(len(reference), 'training image')} travel with it: by them it knows what is unlike")
     say(found.said)
     return place
 
@@ -92,7 +101,7 @@ def refuse_taken(place: Path, suffix: str) -> None:
 def about_of(run: runs.Run, classifier: Classifier) -> dict[str, Any]:
     """What an exported file says of itself, JSON; a format adds its `opset` and its `producer`.
 
-    predict: what `predict` needs to tell when not to answer.
+    predict: what tells when not to answer, see `Doubts`.
     """
     data = run.config["dataset"]
     return {
@@ -105,7 +114,7 @@ def about_of(run: runs.Run, classifier: Classifier) -> dict[str, Any]:
         "fit": classifier.fit,
         "whites": dict(classifier.whites),
         "temperature": classifier.temperature,
-        "predict": {},
+        "predict": Doubts.of(run, classifier.temperature).as_json(),
     }
 
 

@@ -30,13 +30,14 @@ from headstart.runtime.text import shown
 SCHEMA = 1  # of what an exported file says of itself
 OPSET = 20  # of ONNX: the one that torch translates to without a conversion after it
 ABOUT = "headstart"  # the key under which a file holds it, as JSON
-OUTPUTS = ("probabilities", "features")
+OUTPUTS = ("probabilities", "features", "distances")  # the last one where the run keeps what that needs
 EXPORT_AGAIN = "export it again: headstart export RUN"
 ANY_SHAPE = (dict.fromkeys(range(3), torch.export.Dim.DYNAMIC),)  # N, H and W
 LARGE = 1024  # numbers, from which on a tensor of weights is worth halving
 
-Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Pixels (N, H, W, 3) uint8, upright RGB -> probabilities (N, C) and features (N, D), both float32."""
+Run = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+"""Pixels (N, H, W, 3) uint8, upright RGB -> probabilities (N, C), features (N, D) and, where the file knows training's,
+distances (N,) from those: see `graph.WholePhotos`. All float32."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def write_onnx(graph: WholePhotos, about: Mapping[str, Any], file: Path, _: runs
             dynamo=True,
             opset_version=OPSET,
             input_names=["pixels"],
-            output_names=OUTPUTS,
+            output_names=OUTPUTS[: len(OUTPUTS) - (graph.reference is None)],
             dynamic_shapes=ANY_SHAPE,
             verbose=False,
         )
@@ -95,10 +96,10 @@ def _opened(content: bytes, file: Path) -> tuple[Run, dict[str, Any]]:
     with reading(file, EXPORT_AGAIN):
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         about = json.loads(session.get_modelmeta().custom_metadata_map[ABOUT])
+    outputs = [each.name for each in session.get_outputs()]
 
-    def run(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        probabilities, features = session.run(list(OUTPUTS), {"pixels": pixels})
-        return probabilities, features
+    def run(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(session.run(outputs, {"pixels": pixels}))
 
     return run, about
 
@@ -139,9 +140,8 @@ def read_torch(file: Path) -> tuple[Run, dict[str, Any]]:
         about = json.loads(said[ABOUT])
 
     @torch.no_grad()
-    def run(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        probabilities, features = module(torch.from_numpy(np.array(pixels)))
-        return probabilities.numpy(), features.numpy()
+    def run(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(each.numpy() for each in module(torch.from_numpy(np.array(pixels))))
 
     return run, about
 

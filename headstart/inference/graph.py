@@ -9,9 +9,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
+import numpy as np
 import PIL
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from headstart.data.decode import PADDING
 from headstart.errors import HeadstartError
@@ -25,14 +27,24 @@ SHARPNESS = -0.5  # of Pillow's bicubic kernel: Keys 1981, "Cubic convolution in
 
 
 class WholePhotos(nn.Module):
-    """Whole photos (N, H, W, 3) uint8, upright RGB -> probabilities (N, C) and features (N, D), both float32.
+    """Whole photos (N, H, W, 3) uint8, upright RGB -> probabilities (N, C), features (N, D) and, where training's
+    `reference` (M, D) float16 is given, how far each photo is from that, (N,) as `novelty.distances`; all float32.
 
     It does what `Classifier.predict_proba` does of pixels: fits them into squares of `sides` in turn by `fit`, as
     `decode.fitted`, classifies them, divides the logits by `temperature`. Features are what the last linear layer is
     given. N, H and W may be any. The network is a copy.
     """
 
-    def __init__(self, network: Network, sides: Sequence[int], fit: str, temperature: float):
+    reference: Tensor | None
+
+    def __init__(
+        self,
+        network: Network,
+        sides: Sequence[int],
+        fit: str,
+        temperature: float,
+        reference: np.ndarray | None = None,
+    ):
         super().__init__()
         if not sides:
             raise HeadstartError(
@@ -42,9 +54,10 @@ class WholePhotos(nn.Module):
         self.network = copy.deepcopy(network).cpu().eval()
         self.sides, self.fit, self.temperature = tuple(sides), fit, temperature
         self.last = last_linear(self.network)
+        self.register_buffer("reference", None if reference is None else torch.from_numpy(np.array(reference)))
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities and features."""
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Return probabilities, features and, of a reference, distances."""
         images = pixels.permute(0, 3, 1, 2).float()
         for side in self.sides:
             images = fitted(images, side, self.fit)
@@ -52,7 +65,10 @@ class WholePhotos(nn.Module):
         hook = self.last.register_forward_pre_hook(lambda _, given: features.append(given[0]))
         logits = self.network(images)
         hook.remove()
-        return (logits / self.temperature).softmax(dim=1), features[0]
+        said = (logits / self.temperature).softmax(dim=1), features[0]
+        if self.reference is None:
+            return said
+        return *said, 1 - (normalize(features[0]) @ normalize(self.reference.float()).T).amax(dim=1)
 
 
 def fitted(images: Tensor, side: int, fit: str) -> Tensor:

@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from lightning_fabric import Fabric
 
-from headstart.data.dataset import Subset
 from headstart.evaluation.novelty import distances, threshold
-from headstart.models.network import features_of, last_linear
 from headstart.results import runs
-from headstart.training.fit import predict
-from headstart.training.preparation import Prepared
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from headstart.data.dataset import Subset
+    from headstart.training.preparation import Prepared
 
 REFERENCE_BYTES = 2_000_000  # of the features that a run keeps, in float16
 
 
 @dataclass(frozen=True)
-class Novelty:
-    """reference: (M, D) features of training images. threshold: the distance from the nearest of them beyond which a
-    picture is flagged. known: of how many images it was chosen. false_flags: the share of test images that it flags;
-    None where nothing was tested."""
+class Limit:
+    """threshold: the distance from the nearest training image beyond which a picture is flagged. known: of how many
+    images it was chosen. false_flags: the share of test images that it flags; None where nothing was tested."""
 
-    reference: np.ndarray
     threshold: float
     known: int
     false_flags: float | None
 
-    @classmethod
-    def of(cls, run: runs.Run) -> Novelty | None:
-        """That of a run's classifier; None where the run is older than it, or no image was left over to choose by."""
-        kept = run.novelty
-        if kept is None or not len(kept["val"]):
-            return None
-        limit, tested = threshold(kept["val"]), kept["test"]
-        return cls(kept["reference"], limit, len(kept["val"]), float((tested > limit).mean()) if len(tested) else None)
-
-    def flags(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of features (N, D): (N,) bool, whether a picture is flagged, and (N,) float32, how far it is from them."""
-        found = distances(features, self.reference)
-        return found > self.threshold, found
+    def as_json(self) -> dict[str, Any]:
+        """As an exported file keeps it."""
+        return asdict(self)
 
     @property
     def said(self) -> str:
@@ -52,8 +41,37 @@ class Novelty:
         return line + ("." if self.false_flags is None else f": {100 * self.false_flags:.1f} % of test's are.")
 
 
+@dataclass(frozen=True)
+class Novelty:
+    """limit: beyond which a picture is flagged. reference: (M, D) features of training images."""
+
+    limit: Limit
+    reference: np.ndarray
+
+    @classmethod
+    def of(cls, run: runs.Run) -> Novelty | None:
+        """That of a run's classifier; None where the run is older than it, or no image was left over to choose by."""
+        kept = run.novelty
+        if kept is None or not len(kept["val"]):
+            return None
+        limit, tested = threshold(kept["val"]), kept["test"]
+        flagged = float((tested > limit).mean()) if len(tested) else None
+        return cls(Limit(limit, len(kept["val"]), flagged), kept["reference"])
+
+    def flags(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of features (N, D): (N,) bool, whether a picture is flagged, and (N,) float32, how far it is from them."""
+        found = distances(features, self.reference)
+        return found > self.limit.threshold, found
+
+
 def reference_of(prepared: Prepared, train: Subset, fabric: Fabric) -> np.ndarray:
     """Features (M, D) float16 of an even choice of training images, of REFERENCE_BYTES at most."""
+    import torch  # not for the report, which only reads what is kept
+
+    from headstart.data.dataset import Subset
+    from headstart.models.network import features_of, last_linear
+    from headstart.training.fit import predict
+
     most = max(1, REFERENCE_BYTES // (2 * last_linear(prepared.network).in_features))
     rows = np.linspace(0, len(train) - 1, min(len(train), most)).round().astype(int)
     samples, _ = prepared.samples(Subset(train.dataset, train.rows[rows]), ("identity",))

@@ -15,6 +15,7 @@ from headstart.data.findings import counted
 from headstart.errors import HeadstartError
 from headstart.inference.classifier import LATENCY_REPEATS, Classifier
 from headstart.inference.formats import Run
+from headstart.inference.novelty import Novelty
 from headstart.results import runs
 from headstart.results.scores import LEAST_AGREEMENT
 from headstart.runtime.console import bar
@@ -35,6 +36,8 @@ class Parity:
     precision), and rounding. beyond: how many of those that differ have a larger one. largest_difference: of a
     probability, between the file and the classifier in fp32, over all images; of_shapes: over photos of other shapes;
     of_measured: between the file and what was measured; allowed: at most. latency_ms: an image, the median of 20.
+    flagged: how many the file flags as unlike training's, and flags_differ: of how many it does otherwise than was
+    measured; None where that was not.
     """
 
     images: int
@@ -48,11 +51,14 @@ class Parity:
     of_measured: float | None
     allowed: float
     latency_ms: float
+    flagged: int | None = None
+    flags_differ: int | None = None
 
     @property
     def holds(self) -> bool:
         """Whether the file may be kept. A difference that is no number is none that is allowed."""
         right = self.agreement >= LEAST_AGREEMENT and self.beyond == 0
+        right = right and (self.flags_differ or 0) <= max(1, (1 - LEAST_AGREEMENT) * self.images)
         return right and self.largest_difference <= self.allowed and self.of_shapes <= self.allowed
 
     @property
@@ -63,6 +69,8 @@ class Parity:
         classes += f", {self.beyond:,} of them by more than arithmetic" if self.beyond else ""
         own = f"; the classifier itself gives only {self.agreement:.1%} of them the class that was measured"
         classes += own if self.agreement < LEAST_AGREEMENT else ""
+        if self.flagged is not None:
+            classes += f"; {self.flagged:,} flagged as unlike training's, {self.flags_differ:,} not as measured"
         largest = max(self.largest_difference, self.of_shapes)
         return (
             f"{counted(self.images, 'image')}: {classes}; probabilities differ by up to {largest:.2g} "
@@ -74,18 +82,28 @@ class Parity:
         return asdict(self)
 
 
-def compared(run: Run, classifier: Classifier, images: Images, measured: np.ndarray | None, rounding: float) -> Parity:
+def compared(
+    run: Run,
+    classifier: Classifier,
+    images: Images,
+    measured: np.ndarray | None,
+    rounding: float,
+    far: tuple[np.ndarray, float] | None,
+) -> Parity:
     """Compare an exported file with the classifier over images, and on photos of SHAPES made of the first.
 
     images: (N, S, S, 3) uint8, as the data set keeps them. measured: (N, C) probabilities, what was measured of them.
-    rounding: of a probability, by the arithmetic of the file.
+    rounding: of a probability, by the arithmetic of the file. far: see `far_of`.
     """
     starts = range(0, len(images), BATCH)
-    exported, own = [], []
+    exported, own, distances = [], [], []
     with bar("compared with what was measured", len(images)) as advance:
         for start in starts:
             some = images[start : start + BATCH]
-            exported.append(run(some)[0])
+            probabilities, *others = run(some)
+            exported.append(probabilities)
+            if far:
+                distances.append(others[1])
             own.append(classifier.predict_proba(some))
             advance(len(some))
     said, expected = np.concatenate(exported), np.concatenate(own)
@@ -94,6 +112,7 @@ def compared(run: Run, classifier: Classifier, images: Images, measured: np.ndar
     differ = said.argmax(axis=1) != reference.argmax(axis=1)
     first = np.sort(reference, axis=1)
     margins = first[:, -1] - first[:, -2]
+    flags = None if far is None else [each > far[1] for each in (np.concatenate(distances), far[0])]
     picture = Image.fromarray(images[0])
     shapes = [np.asarray(picture.resize((width, height)))[None] for height, width in SHAPES]
     return Parity(
@@ -108,6 +127,8 @@ def compared(run: Run, classifier: Classifier, images: Images, measured: np.ndar
         of_measured=None if measured is None else _largest(said, measured),
         allowed=max(ALLOWED, 2 * rounding),
         latency_ms=_latency_ms(run, images[:1]),
+        flagged=None if flags is None else int(flags[0].sum()),
+        flags_differ=None if flags is None else int((flags[0] != flags[1]).sum()),
     )
 
 
@@ -116,6 +137,15 @@ def measured_of(run: runs.Run, classifier: Classifier) -> np.ndarray | None:
     if not (run.folder / runs.PREDICTIONS).exists():
         return None
     return softmax(run.predictions()[0] / classifier.temperature, axis=1)
+
+
+def far_of(run: runs.Run) -> tuple[np.ndarray, float] | None:
+    """How far a run's test images were measured to be from training's (N,), and the distance beyond which a picture is
+    flagged; None where it has none."""
+    novelty = Novelty.of(run)
+    if novelty is None or run.novelty is None or not len(run.novelty["test"]):
+        return None
+    return run.novelty["test"], novelty.limit.threshold
 
 
 def refuse(found: Parity) -> None:

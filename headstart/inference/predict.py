@@ -72,7 +72,11 @@ class Trained:
         self.fingerprint = sha256(self.run.model)
         self.square = self.classifier.square
         self.novelty = Novelty.of(self.run)
-        say(self.novelty.said if self.novelty else f"{shown(self.run.folder)} cannot tell photos unlike training's")
+        say(
+            self.novelty.limit.said
+            if self.novelty
+            else f"{shown(self.run.folder)} cannot tell photos unlike training's"
+        )
         self.engine_name, self.engine = _engine(self.classifier)
 
     def probabilities(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

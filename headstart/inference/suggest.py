@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from headstart.data.dataset import digest_of
+from headstart.data.dataset import Dataset, Split, collection_of, digest_of
+from headstart.data.duplicates import near_duplicates, together
 from headstart.data.photos import photos_in
 from headstart.errors import HeadstartError
 from headstart.inference.answers import Answer
@@ -27,22 +28,34 @@ SUGGESTIONS = Path("suggest.csv")
 @dataclass(frozen=True)
 class Suggested:
     """answers: of the photos to label, the first one first. squares: (n, S, S, 3) uint8, each as the network saw it.
-    output: the CSV that is to be filled in. unreadable, copies: photos that could not be suggested."""
+    output: the CSV that is to be filled in. aside: how many photos could not be suggested, by why."""
 
     answers: list[Answer]
     squares: list[np.ndarray]
     output: Path
-    unreadable: int
-    copies: int
+    aside: Mapping[str, int]
 
     @property
     def said(self) -> str:
         """In a line."""
-        aside = [f"{self.copies:,} exact copies of others"] if self.copies else []
-        aside += [f"{self.unreadable:,} unreadable"] if self.unreadable else []
+        aside = [f"{count:,} {why}" for why, count in self.aside.items() if count]
         return f"{len(self.answers):,} photos to label: fill in the column label of {shown(self.output)}" + (
             f"; left aside: {', '.join(aside)}" if aside else ""
         )
+
+
+@dataclass(frozen=True)
+class _Photos:
+    """What is known of N readable photos of different content: paths, answers, squares (S, S, 3) uint8, features (D,)
+    and probabilities (C,), an entry each. exact, unreadable: how many others are copies of them, or no photos."""
+
+    paths: list[Path]
+    answers: list[Answer]
+    squares: list[np.ndarray]
+    features: list[np.ndarray]
+    probabilities: list[np.ndarray]
+    exact: int
+    unreadable: int
 
 
 def suggest(
@@ -54,46 +67,24 @@ def suggest(
 ) -> Suggested:
     """Choose photos by `chosen`, and write a CSV of them: path, label (empty), guess, probability, doubt.
 
-    run, names: as `predict` takes them. Paths are absolute, so that the CSV can be moved. Of exact copies one can be
-    chosen. Raises HeadstartError where nothing can be written or read.
+    run, names: as `predict` takes them. Paths are absolute, so that the CSV can be moved. Of copies, exact ones and
+    near ones, the first alone can be chosen. Raises HeadstartError where nothing can be written or read.
     """
     count = given("suggest", count, whole_number)
     if output.suffix.lower() != ".csv" or output.exists():
         raise HeadstartError(f"{shown(output)}: suggestions are written to a new file that ends in .csv")
     refuse_unwritable(output, "name another output")
-    photos = photos_in(names, follow_links).paths
-    predictor = Trained(given("run", run, path))
-    found: dict[str, tuple[Answer, Path, np.ndarray]] = {}  # by content, so that a copy is there once
-    said, features, unreadable, copies = [], [], 0, 0
-    with bar("looking at photos", len(photos)) as advance:
-        for some in batches(zip(photos, squares(predictor, photos), strict=True)):
-            new: list[tuple[str, Path, np.ndarray]] = []
-            for photo, square in some:
-                if isinstance(square, str):
-                    unreadable += 1
-                    say(f"{shown(photo)}: {square}")
-                elif (digest := digest_of(square)) in found or digest in {each for each, _, _ in new}:
-                    copies += 1
-                else:
-                    new.append((digest, photo, square))
-            if new:
-                logits, seen = predictor.outputs(np.stack([square for _, _, square in new]))
-                unlike = predictor.novelty.flags(seen)[0] if predictor.novelty else np.zeros(len(new), bool)
-                probabilities = predictor.calibrated(logits)
-                for row, (digest, photo, square) in enumerate(new):
-                    answer = Answer.of(photo, predictor.class_names, probabilities[row], bool(unlike[row]), 0.0)
-                    found[digest] = answer, photo, square
-                said.append(probabilities)
-                features.append(seen)
-            advance(len(some))
-    if not found:
-        raise HeadstartError(f"of {len(photos):,} photos none can be read: there is nothing to suggest")
-    kept = list(found.values())
-    rows = chosen(np.concatenate(features), np.concatenate(said), count)
-    answers = [kept[row][0] for row in rows]
+    paths = photos_in(names, follow_links).paths
+    photos = _looked_at(Trained(given("run", run, path)), paths)
+    if not photos.paths:
+        raise HeadstartError(f"of {len(paths):,} photos none can be read: there is nothing to suggest")
+    first = first_of_copies(np.stack(photos.squares), [str(each.label) for each in photos.answers])
+    features, probabilities = (np.stack(each)[first] for each in (photos.features, photos.probabilities))
+    rows = first[chosen(features, probabilities, count)].tolist()
+    answers = [photos.answers[row] for row in rows]
     table = pd.DataFrame(
         {
-            "path": [str(kept[row][1].resolve()) for row in rows],
+            "path": [str(photos.paths[row].resolve()) for row in rows],
             "label": "",
             "guess": [each.label for each in answers],
             "probability": [each.probability for each in answers],
@@ -101,7 +92,58 @@ def suggest(
         }
     )
     write_table(output, table)
-    return Suggested(answers, [kept[row][2] for row in rows], output, unreadable, copies)
+    near = len(photos.paths) - len(first)
+    aside = {"exact copies of others": photos.exact, "near-copies": near, "unreadable": photos.unreadable}
+    return Suggested(answers, [photos.squares[row] for row in rows], output, aside)
+
+
+def _looked_at(predictor: Trained, paths: Sequence[Path]) -> _Photos:
+    """Every photo classified, those of one content once."""
+    seen: set[str] = set()
+    found, exact, unreadable = _Photos([], [], [], [], [], 0, 0), 0, 0
+    with bar("looking at photos", len(paths)) as advance:
+        for some in batches(zip(paths, squares(predictor, paths), strict=True)):
+            new: list[tuple[Path, np.ndarray]] = []
+            for photo, square in some:
+                if isinstance(square, str):
+                    unreadable += 1
+                    say(f"{shown(photo)}: {square}")
+                elif (digest := digest_of(square)) in seen:
+                    exact += 1
+                else:
+                    seen.add(digest)
+                    new.append((photo, square))
+            if new:
+                _classify(predictor, new, found)
+            advance(len(some))
+    return replace(found, exact=exact, unreadable=unreadable)
+
+
+def _classify(predictor: Trained, photos: Sequence[tuple[Path, np.ndarray]], found: _Photos) -> None:
+    """Add photos, with their squares, to those that were found."""
+    logits, features = predictor.outputs(np.stack([square for _, square in photos]))
+    unlike = predictor.novelty.flags(features)[0] if predictor.novelty else np.zeros(len(photos), bool)
+    for (photo, square), said, flag, feature in zip(
+        photos, predictor.calibrated(logits), unlike, features, strict=True
+    ):
+        found.paths.append(photo)
+        found.answers.append(Answer.of(photo, predictor.class_names, said, bool(flag), 0.0))
+        found.squares.append(square)
+        found.features.append(feature)
+        found.probabilities.append(said)
+
+
+def first_of_copies(images: np.ndarray, guesses: Sequence[str]) -> np.ndarray:
+    """(M,) rows of images (N, S, S, 3) uint8: of those that are near-duplicates of each other the first, and all that
+    have none.
+
+    What tells them from pictures that are merely alike is whether labels differ (`near_duplicates`): here guesses.
+    """
+    rows, none = np.arange(len(images)), np.arange(0)
+    names, labels = np.unique(guesses, return_inverse=True)
+    about = ("photos", images, labels, tuple(names.tolist()), (Split("all", rows, none, none),), "photos to label")
+    photos = Dataset(*about, collection=collection_of("photos", "to label"))
+    return np.unique(together(photos, near_duplicates(photos).rows), return_index=True)[1]
 
 
 def chosen(features: np.ndarray, probabilities: np.ndarray, count: int, seed: int = 0) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from headstart.errors import HeadstartError
+from headstart.evaluation.calibration import fit_temperature
 from headstart.evaluation.selective import (
     CONFIDENCE,
     Answered,
@@ -16,10 +18,12 @@ from headstart.evaluation.selective import (
     best_accuracy,
     threshold,
 )
+from headstart.evaluation.statistics import Interval
 from headstart.results import runs
 from headstart.results.passes import passes_of
 from headstart.runtime.text import shown
 
+KEPT = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)  # accuracies that exported files know of
 OUT_OF_FOLD = "the images that each fold's network had not seen"
 
 
@@ -57,6 +61,40 @@ class Sureness:
         found = {name: part and asdict(part) | {"share": part.share} for name, part in parts.items()}
         return {"asked": self.asked, "least": self.least, "confidence": CONFIDENCE, "by": self.chosen_by, **found}
 
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Sureness:
+        """From what `as_json` gave."""
+        chosen, test = (part and _answered(part) for part in (kept["chosen"], kept["test"]))
+        return cls(kept["asked"], kept["least"], kept["by"], chosen, test)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of answers: judged, which thresholds are chosen by, is of the images in the words `by`; test, of
+    others, only checks them."""
+
+    by: str
+    judged: Judged
+    test: Judged | None
+
+    @classmethod
+    def of(cls, run: runs.Run, temperature: float | None) -> _Known:
+        """Of a run's classifier: val; after folds, what each fold's network said of what it had not seen."""
+        if not run.images:  # it was tested on none
+            logits, labels = _out_of_fold(run)
+            return cls(OUT_OF_FOLD, Judged.of(logits, labels, temperature or fit_temperature(logits, labels)), None)
+        temperature = temperature or fit_temperature(*run.predictions("val")[:2])
+        val, test = (Judged.of(*run.predictions(part)[:2], temperature) for part in ("val", "test"))
+        return cls("val", val, test)
+
+    def sureness(self, accuracy: float) -> Sureness | None:
+        """What makes answers right so often; None where the images cannot show it."""
+        least = threshold(self.judged, accuracy)
+        if least is None:
+            return None
+        test = None if self.test is None else answered_above(self.test, least)
+        return Sureness(accuracy, least, self.by, answered_above(self.judged, least), test)
+
 
 def sureness(run: runs.Run, accuracy: float, temperature: float) -> Sureness:
     """What makes the answers of a run's classifier right as often as `accuracy`.
@@ -65,24 +103,32 @@ def sureness(run: runs.Run, accuracy: float, temperature: float) -> Sureness:
     images that they had not seen. Test chooses nothing. Raises HeadstartError, with the best that can be reached, where
     those images cannot show it, and where the run's predictions are missing.
     """
-    if not run.images:  # it was tested on none
-        chosen_by, judged, test = OUT_OF_FOLD, _out_of_fold(run, temperature), None
-    else:
-        chosen_by, judged = "val", Judged.of(*run.predictions("val")[:2], temperature)
-        test = Judged.of(*run.predictions("test")[:2], temperature)
-    least = threshold(judged, accuracy)
-    if least is None:
+    known = _Known.of(run, temperature)
+    found = known.sureness(accuracy)
+    if found is None:
+        best = 100 * np.floor(1000 * best_accuracy(known.judged)) / 1000
         raise HeadstartError(
-            f"--accuracy {100 * accuracy:g}%: {len(judged):,} images ({chosen_by}) cannot show that, whatever is left "
-            f"unsure; what they can show is {100 * np.floor(1000 * best_accuracy(judged)) / 1000:.1f}% at best"
+            f"--accuracy {100 * accuracy:g}%: {len(known.judged):,} images ({known.by}) cannot show that, whatever is "
+            f"left unsure; what they can show is {best:.1f}% at best"
         )
-    return Sureness(
-        accuracy, least, chosen_by, answered_above(judged, least), None if test is None else answered_above(test, least)
-    )
+    return found
 
 
-def _out_of_fold(run: runs.Run, temperature: float) -> Judged:
-    """Each image once, by the first pass: the repetitions of the same images show no more of other ones."""
+def thresholds(run: runs.Run, temperature: float | None) -> list[Sureness]:
+    """`sureness` for those of KEPT that can be shown, the lowest first; temperature: None for the one that suits the
+    images that it is chosen by. Raises HeadstartError where the run's predictions are missing."""
+    known = _Known.of(run, temperature)
+    return [found for accuracy in KEPT if (found := known.sureness(accuracy))]
+
+
+def _answered(kept: Mapping[str, Any]) -> Answered:
+    accuracy = kept["accuracy"]
+    return Answered(kept["images"], kept["answered"], accuracy and Interval(**accuracy))
+
+
+def _out_of_fold(run: runs.Run) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels of each image once, by the first pass: the repetitions of the same images show no more of other
+    ones."""
     beside = [each for each in runs.find_runs(run.folder.parent) if each.candidate == run.candidate]
     if not beside:
         raise HeadstartError(
@@ -90,4 +136,4 @@ def _out_of_fold(run: runs.Run, temperature: float) -> Judged:
             "needs what they said"
         )
     found = passes_of(beside)[run.candidate][0]
-    return Judged.of(found.logits[found.tested], found.labels[found.tested], temperature)
+    return found.logits[found.tested], found.labels[found.tested]

@@ -21,8 +21,7 @@ from markupsafe import Markup
 
 from headstart import __version__, theme
 from headstart.errors import HeadstartError
-from headstart.inference.answers import UNLIKE, UNSURE
-from headstart.inference.novelty import Novelty
+from headstart.inference.doubt import Doubts
 from headstart.inference.ort_web import SCRIPT, WASM, runtime
 from headstart.options import CROP, LETTERBOX, STRETCH
 from headstart.results import runs
@@ -38,7 +37,6 @@ FITTED = {
 }
 COMPRESSION = 9  # of gzip: half a second, and 1 % less than 6
 NETWORK = re.compile(rb'<script type="application/octet-stream" id="network">([A-Za-z0-9+/=]+)</script>')
-SAID = {UNSURE: "Unsure: no class stands out.", UNLIKE: "Unlike the pictures that it was trained on."}
 ALONE = "Computed on your machine: nothing is sent, no picture leaves it, and it works without the internet."
 SERVED = "Computed by the program that serves this page: pictures go there and nowhere else, and none is kept."
 CAUTIONS = (
@@ -72,20 +70,16 @@ class Engine:
 def page_alone(run: runs.Run, network: bytes, about: Mapping[str, Any]) -> str:
     """A page of one file that needs neither server nor network, as HTML.
 
-    network: an ONNX file of a graph of whole photos, see `graph.WholePhotos`. about: what it says of itself; its
-    `predict` may have `least`, the probability below which an answer is unsure. Raises HeadstartError where the cache
-    lacks onnxruntime-web.
+    network: an ONNX file of a graph of whole photos, see `graph.WholePhotos`. about: what it says of itself. Raises
+    HeadstartError where the cache lacks onnxruntime-web.
     """
-    parts, novelty = runtime(offline=True), Novelty.of(run)
+    parts = runtime(offline=True)
     payloads = {"wasm": _packed(parts[WASM]), "network": _packed(network)}
-    if novelty:
-        payloads["reference"] = _packed(novelty.reference.astype("<f4").tobytes())
-    doubts = {"least": about["predict"].get("least"), "farthest": novelty and novelty.threshold, "unsure": SAID[UNSURE]}
     policy = {"script-src": "'wasm-unsafe-eval'", "img-src": "data: blob:", "media-src": "blob:"}
     credit = "It computes by ONNX Runtime Web, © Microsoft, MIT licence."
     script = _as_part(parts[SCRIPT].decode("utf-8")) + _text("web_alone.js")
     engine = Engine(script, policy, ALONE, "Getting ready …", payloads, credit)
-    return _page(run, about, doubts | {"unlike": SAID[UNLIKE]}, engine)[0]
+    return _page(run, about, Doubts.from_json(about["predict"]).facts, engine)[0]
 
 
 def page_served(run: runs.Run, about: Mapping[str, Any], most_bytes: int, heat: bool) -> tuple[str, str]:
@@ -177,7 +171,7 @@ def _page(run: runs.Run, about: Mapping[str, Any], data: Mapping[str, Any], engi
         waiting=engine.waiting,
         examples=[{"label": it.label, "jpeg": base64.b64encode(it.jpeg).decode("ascii")} for it in examples_of(run)],
         facts=_facts(run, about),
-        cautions=CAUTIONS,
+        cautions=[*Doubts.from_json(about["predict"]).explained, *CAUTIONS],
         version=__version__,
         credit=engine.credit,
         data={"classes": names, **data},

@@ -44,21 +44,6 @@ async function pixelsOf(file) {
   }
 }
 
-/** How far features are from the nearest of some training images': 1 less the cosine. */
-function distance(features, reference) {
-  const length = Math.hypot(...features) || 1e-12;
-  let nearest = -1;
-  for (let start = 0; start < reference.length; start += features.length) {
-    let product = 0, square = 0;
-    for (let at = 0; at < features.length; at++) {
-      product += features[at] * reference[start + at];
-      square += reference[start + at] ** 2;
-    }
-    nearest = Math.max(nearest, product / (length * (Math.sqrt(square) || 1e-12)));
-  }
-  return 1 - nearest;
-}
-
 const engine = {
   async ready(say) {
     if (typeof WebAssembly !== "object" || typeof DecompressionStream !== "function")
@@ -69,17 +54,16 @@ const engine = {
     ort.env.wasm.numThreads = 1;
     ort.env.wasm.wasmBinary = (await unpacked("wasm")).buffer;
     this.session = await ort.InferenceSession.create(await unpacked("network"), { executionProviders: ["wasm"] });
-    if (document.getElementById("reference")) this.reference = new Float32Array((await unpacked("reference")).buffer);
     return `Ready, after ${((performance.now() - started) / 1000).toFixed(1)} s`;
   },
 
   async classify(file) {
     const { pixels, width, height } = await pixelsOf(file);
     const given = { pixels: new ort.Tensor("uint8", pixels, [1, height, width, 3]) };
-    const { probabilities, features } = await this.session.run(given);
+    const { probabilities, distances } = await this.session.run(given);
     const doubts = [];
     if (facts.least !== null && Math.max(...probabilities.data) < facts.least) doubts.push(facts.unsure);
-    if (this.reference && distance(features.data, this.reference) > facts.farthest) doubts.push(facts.unlike);
+    if (facts.farthest !== null && distances.data[0] > facts.farthest) doubts.push(facts.unlike);
     return { probabilities: probabilities.data, width, height, doubts };
   },
 };

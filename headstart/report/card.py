@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from headstart.evaluation.scores import QUALITY, SCORES, shown_in
+from headstart.inference.doubt import PAGES, Doubts
 from headstart.report import (
     NBSP,
     NOT_MEASURED,
@@ -136,6 +137,9 @@ def _body(comparison: Comparison) -> str:
         scores=_scores(comparison),
         classes=_classes(comparison),
         calibration=_calibration(comparison),
+        folded=bool(comparison.folds),
+        doubts=_doubts(comparison),
+        false_flags=_false_flags(comparison),
         limits=_limits(comparison),
         cautions={title: text for title, text in words.CAUTIONS.items() if SPREAD not in title},
         licence=_licence(comparison),
@@ -230,6 +234,32 @@ def _calibration(comparison: Comparison) -> str:
         f"Logits are divided by a temperature that was fitted on val ({told}). On test the expected calibration error "
         f"is {after}{without}."
     )
+
+
+def _doubts(comparison: Comparison) -> list[dict[str, str]]:
+    """A row an accuracy that can be asked for: below which probability an answer is unsure then, and what is left."""
+    known = Doubts.of(runs.classifier_of(comparison.folder, comparison.recommended)).sureness
+    rows = []
+    for asked in PAGES:
+        row = {
+            "asked": f"{100 * asked:g}%",
+            "least": "cannot be shown",
+            "answered": NOT_MEASURED,
+            "right": NOT_MEASURED,
+        }
+        if sure := next((each for each in known if each.asked == asked), None):
+            row |= {"least": percent(sure.least), "answered": percent((sure.test or sure.chosen).share, 1)}
+            if sure.test and (right := sure.test.accuracy):
+                row["right"] = f"{percent(right.value)} ({percent(right.low, 1)} to {percent(right.high, 1)})"
+        rows.append(row)
+    return rows
+
+
+def _false_flags(comparison: Comparison) -> str:
+    """The share of test images that are flagged as unlike training's; empty where no run says it."""
+    found = [run.metrics.get("false_flags") for run in reading.runs_of(comparison, comparison.recommended)]
+    known = [each for each in found if each is not None]
+    return percent(np.mean(known), 1) if known else ""
 
 
 def _limits(comparison: Comparison) -> list[str]:

@@ -13,7 +13,12 @@ from PIL import Image
 from tiny_page import jpeg_of, make_run, picture
 
 from headstart.errors import HeadstartError
+from headstart.evaluation.selective import Answered
 from headstart.inference.classifier import Classifier
+from headstart.inference.doubt import Doubts
+from headstart.inference.novelty import Limit, Novelty
+from headstart.inference.predict import Trained
+from headstart.inference.unsure import Sureness
 
 pytest.importorskip("starlette", reason="starlette is not installed")
 pytest.importorskip("httpx2", reason="httpx2 is not installed")
@@ -50,6 +55,15 @@ def test_a_photo_is_classified_as_the_classifier_does_it(client, run, tmp_path):
     [expected] = Classifier.load(run.folder).predict_proba(tmp_path / "photo.jpg")
     assert np.allclose(found["probabilities"], expected, atol=1e-5)
     assert (found["width"], found["height"], found["doubts"]) == (40, 24, [])
+
+
+def test_an_answer_has_its_doubts(run):
+    trained, never = Trained(run.folder), Sureness(0.9, 0.9999, "val", Answered(100, 60, None), None)
+    assert demo.answer(trained, Doubts((never,)), PHOTO)["doubts"] == ["Unsure: below 99.99 %."]
+    trained.novelty = Novelty(Limit(-1.0, 99, None), trained.outputs(np.zeros((1, 16, 16, 3), np.uint8))[1])
+    assert demo.answer(trained, Doubts((), trained.novelty.limit), PHOTO)["doubts"] == [
+        "Unlike the pictures that it was trained on."
+    ]
 
 
 def test_a_heat_map_has_the_shape_of_the_photo(client):

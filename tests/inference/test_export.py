@@ -10,11 +10,14 @@ import torch
 from PIL import Image
 from small_data import CLASS_NAMES, coloured_part, dataset_of
 
+import headstart as hs
 from headstart.cli import main
 from headstart.errors import HeadstartError
 from headstart.inference import formats
+from headstart.inference.answers import UNLIKE, UNSURE
 from headstart.inference.classifier import Classifier
 from headstart.inference.export import beside, export
+from headstart.inference.exported import Exported
 from headstart.inference.formats import FORMATS, open_file, read_torch
 from headstart.inference.predict import predict
 from headstart.models import build
@@ -42,6 +45,7 @@ def run_of(comparison, data, folds=False):
     folder.mkdir(parents=True)
     classifier.save(folder / runs.MODEL)
     about = {"name": "noise", "source": "nowhere", "fingerprint": data.fingerprint, "class_names": list(CLASS_NAMES)}
+    about["tested"] = 0 if folds else len(data.test)
     config = {"schema": 2, "candidate": "base-cnn", "split": "holdout", "dataset": about, "network": spec}
     write_json(folder / runs.CONFIG, config | {"sides": [24, 16], "fit": "crop"})
     if not folds:
@@ -111,14 +115,14 @@ def test_a_program_of_torch_says_the_same_and_is_opened_for_nobody_else(tmp_path
         open_file(file)
 
 
-def swapped(network):
-    first = next(module for module in network.modules() if hasattr(module, "std"))
+def swapped(graph):
+    first = next(module for module in graph.modules() if hasattr(module, "std"))
     first.mean, first.std = first.std.clone(), first.mean.clone()
 
 
-def perturbed(network):
+def perturbed(graph):
     with torch.no_grad():
-        next(network.parameters()).add_(0.02)
+        next(graph.parameters()).add_(0.02)
 
 
 def test_predict_answers_by_an_exported_file_as_by_its_run(exported, tmp_path):
@@ -130,20 +134,72 @@ def test_predict_answers_by_an_exported_file_as_by_its_run(exported, tmp_path):
     assert by_file["label"].tolist() == by_run["label"].tolist()
     assert by_file["doubt"].tolist() == by_run["doubt"].tolist()
     assert np.allclose(by_file["probability"][:3], by_run["probability"][:3], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, tmp_path_factory):
+    """A run that keeps what tells when not to answer."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny-1"
+    return hs.compare(tiny, ["base-cnn"], epochs=8, device="cpu", output=folder).runs[0]
+
+
+@pytest.fixture(scope="module")
+def knowing(trained, tiny):
+    """It in an ONNX file."""
+    return export(trained.folder, data=tiny)
+
+
+def test_a_file_doubts_what_its_run_doubts(knowing, trained, tiny, tmp_path):
+    strange = 255 * (np.indices((32, 32, 3)).sum(axis=0) % 2).astype(np.uint8)
+    pale = (tiny.test.images[:9] // 8 + 110).astype(np.uint8)
+    for number, pixels in enumerate([*tiny.test.images, *pale, strange]):
+        Image.fromarray(pixels).save(tmp_path / f"{number:02}.png")
+    by_file, by_run = (predict(each, tmp_path, accuracy="80%") for each in (knowing, trained.folder))
+    assert by_file["doubt"].tolist() == by_run["doubt"].tolist()
+    assert by_file["doubt"].iloc[-1] == UNLIKE
+    assert set(by_file["doubt"]) == {"", UNSURE, UNLIKE}
+
+
+def test_its_flags_on_all_of_test_are_measured_anew(knowing, trained):
+    found = json.loads(beside(knowing).read_text(encoding="utf-8"))
+    flagged = (trained.novelty["test"] > found["predict"]["novelty"]["threshold"]).sum()
+    assert (found["parity"]["flagged"], found["parity"]["flags_differ"]) == (flagged, 0)
+
+
+def test_of_what_it_was_not_asked_before_it_takes_the_next_stricter_and_says_what_there_is(knowing):
+    file = Exported(knowing)
+    assert file.sureness(0.75) == file.sureness(0.8)
+    with pytest.raises(HeadstartError, match="--accuracy 99%: of the accuracies that the file can promise at most 80%"):
+        file.sureness(0.99)
+
+
+def test_a_file_of_a_headstart_that_kept_nothing_of_doubt_answers_all_the_same(exported, tmp_path, tiny):
+    model = onnx.load(exported)
+    for entry in model.metadata_props:
+        entry.value = json.dumps(json.loads(entry.value) | {"predict": {}})
+    onnx.save(model, tmp_path / "older.onnx")
+    Image.fromarray(tiny.test.images[0]).save(tmp_path / "photo.png")
+    assert predict(tmp_path / "older.onnx", tmp_path / "photo.png")["doubt"].tolist() == [""]
     with pytest.raises(HeadstartError, match="for --accuracy name its run's folder"):
-        predict(exported, tmp_path, accuracy="90%")
+        predict(tmp_path / "older.onnx", tmp_path, accuracy="90%")
+
+
+def test_a_file_that_flags_other_photos_is_refused(trained, tiny, tmp_path, writing_wrongly):
+    writing_wrongly(lambda graph: graph.reference.neg_())
+    with pytest.raises(HeadstartError, match=r"is not kept: .*30 flagged as unlike training's, \d+ not as measured"):
+        export(trained.folder, output=tmp_path / "wrong.onnx", data=tiny)
 
 
 @pytest.fixture
 def writing_wrongly(monkeypatch):
-    """Makes every file from here on that of a network which was changed, run by torch."""
+    """Makes every file from here on that of a graph which was changed, run by torch."""
 
     def change(how):
         made = {}
 
         def write(graph, about, file, run):
             made["graph"], made["about"] = copy.deepcopy(graph), about
-            how(made["graph"].network)
+            how(made["graph"])
             file.write_bytes(b"a graph")
 
         def read(file):
@@ -159,7 +215,7 @@ def writing_wrongly(monkeypatch):
 
 
 def test_a_file_of_the_right_network_passes_the_very_check_that_refuses_wrong_ones(run, data, writing_wrongly):
-    writing_wrongly(lambda network: None)
+    writing_wrongly(lambda graph: None)
     assert export(run, data=data).exists()
 
 
@@ -175,7 +231,7 @@ def test_an_export_that_says_something_else_is_refused_and_nothing_of_it_is_kept
 
 
 def test_weights_that_are_not_those_that_were_measured_are_not_exported(run, data, writing_wrongly):
-    writing_wrongly(lambda network: None)
+    writing_wrongly(lambda graph: None)
     logits, labels, _ = runs.Run(run).predictions()
     runs.write_predictions(run, CLASS_NAMES, test=(-logits, labels), val=(logits, labels))
     with pytest.raises(HeadstartError, match="the classifier itself gives only"):

@@ -39,7 +39,7 @@ def test_of_many_draws_the_share_that_is_flagged_is_what_was_asked():
 
 def test_the_rate_that_a_run_tells_is_that_of_its_test_images_and_is_verified(run):
     found = Novelty.of(run)
-    assert run.metrics["false_flags"] == found.false_flags
+    assert run.metrics["false_flags"] == found.limit.false_flags
     assert len(run.novelty["test"]) == 30
     assert verify(run.folder) == []
 
@@ -47,7 +47,7 @@ def test_the_rate_that_a_run_tells_is_that_of_its_test_images_and_is_verified(ru
 def test_predict_flags_what_was_flagged_of_test(run, tiny):
     classifier, found = Trained(run.folder), Novelty.of(run)
     squares = np.stack([classifier.square(each) for each in tiny.test.images])
-    assert np.array_equal(classifier.probabilities(squares)[1], run.novelty["test"] > found.threshold)
+    assert np.array_equal(classifier.probabilities(squares)[1], run.novelty["test"] > found.limit.threshold)
     assert classifier.probabilities(255 * (np.indices((2, 32, 32, 3)).sum(axis=0) % 2).astype(np.uint8))[1].all()
 
 

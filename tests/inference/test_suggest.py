@@ -7,7 +7,7 @@ from PIL import Image
 
 import headstart as hs
 from headstart.cli import main
-from headstart.inference.suggest import chosen
+from headstart.inference.suggest import chosen, first_of_copies
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,24 @@ def test_the_unsure_are_chosen_and_no_two_that_are_the_same():
     probabilities[15:] = [1, 0]  # of the last kind the network is sure
     assert sorted(chosen(features, probabilities, 3) // 5) == [0, 1, 2]
     assert sorted(chosen(features, probabilities, 50)) == list(range(20))
+
+
+def smooth(seed):
+    """A picture of large things and small ones."""
+    draw = np.random.default_rng(seed)
+    layers = [draw.integers(0, 256, (side, side, 3), dtype=np.uint8) for side in (6, 20)]
+    large, small = (Image.fromarray(each).resize((64, 64), Image.Resampling.BICUBIC) for each in layers)
+    return Image.blend(large, small, 0.4)
+
+
+def test_of_near_copies_the_first_alone_can_be_chosen():
+    pictures = [smooth(seed) for seed in range(30)]
+    edited = [pictures[0].crop((3, 2, 61, 60)), pictures[1].transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+    edited += [pictures[0].point(lambda value: min(255, int(value * 1.2)))]
+    images = np.stack([np.asarray(each.resize((64, 64))) for each in [*pictures, *edited]])
+    guesses = [("cat", "dog")[at % 2] for at in [*range(30), 0, 1, 0]]
+    assert first_of_copies(images, guesses).tolist() == list(range(30))
+    assert first_of_copies(images[:1], guesses[:1]).tolist() == [0]
 
 
 def test_the_csv_is_one_to_load_once_it_is_filled_in(run, photos, tmp_path, capsys):

@@ -17,9 +17,12 @@ from tiny_page import corner_graph, expected, jpeg_of, make_run, picture
 
 from headstart.data.decode import decode
 from headstart.errors import HeadstartError
+from headstart.evaluation.selective import Answered
+from headstart.evaluation.statistics import accuracy_interval
 from headstart.inference import ort_web, web
 from headstart.inference.classifier import Classifier
 from headstart.inference.export import about_of
+from headstart.inference.unsure import Sureness
 from headstart.results import runs
 from headstart.results.files import write_json
 
@@ -116,7 +119,9 @@ def page_file(tmp_path_factory: pytest.TempPathFactory, with_users_cache: Callab
             pytest.skip(str(error))
         file = tmp_path_factory.mktemp("page") / "page.html"
         run = make_run(file.parent / "corners-1", novelty=True)
-        about = about_of(run, Classifier.load(run.folder)) | {"predict": {"least": 0.6}}
+        about = about_of(run, Classifier.load(run.folder))
+        least = Sureness(0.9, 0.6, "val", Answered(100, 60, None), Answered(50, 25, accuracy_interval(24, 25)))
+        about["predict"] |= {"sureness": [least.as_json()]}
         file.write_text(web.page_alone(run, corner_graph(), about), encoding="utf-8")
     return file
 
@@ -203,8 +208,15 @@ def test_an_answer_has_the_class_its_bars_and_its_doubts(give):
     assert sure.locator(".bars li").first.inner_text().split() == ["red", "97", "%"]
     assert not sure.locator(".doubt").is_visible()
     grey = give("grey.png", file_of(Image.new("RGB", (30, 20), (90, 90, 90)), "PNG"))
-    assert grey.locator(".doubt").inner_text() == f"{web.SAID['unsure']} {web.SAID['unlike the training images']}"
+    assert grey.locator(".doubt").inner_text() == "Unsure: below 60 %. Unlike the pictures that it was trained on."
     assert grey.locator("h3").inner_text().endswith("?")
+
+
+def test_the_page_explains_when_it_is_unsure_and_how_often_it_is_wrong_about_that(opened):
+    said = opened.locator("main").inner_text()
+    assert "Answers below 60 % are marked unsure, so that of the others at least 90 % are right: on test" in said
+    assert "96.0 %, of the 50.0 % that it answers." in said
+    assert "falsely, 0.0 % of test pictures are." in said
 
 
 def test_what_is_no_picture_is_refused_in_a_line_and_the_next_is_answered(give, opened):

@@ -24,7 +24,8 @@ SCORE = {"value": 0.858, "low": 0.69, "high": 0.943}
 
 
 def corner_graph() -> bytes:
-    """An ONNX file: of a photo's upper left corner the mean colour as features, and red, green and blue by it."""
+    """An ONNX file: of a photo's upper left corner the mean colour as features, red, green and blue by it, and how far
+    it is from the nearest of COLOURS."""
     from onnx import TensorProto, helper, numpy_helper
 
     def whole(name: str, *values: int) -> Any:
@@ -36,14 +37,30 @@ def corner_graph() -> bytes:
         helper.make_node("ReduceMean", ["floats", "axes"], ["features"], keepdims=0),
         helper.make_node("Div", ["features", "sharpness"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node("LpNormalization", ["features"], ["direction"], axis=1),
+        helper.make_node("MatMul", ["direction", "colours"], ["cosines"]),
+        helper.make_node("ReduceMax", ["cosines", "last"], ["nearest"], keepdims=0),
+        helper.make_node("Sub", ["one", "nearest"], ["distances"]),
     ]
+    colours = np.array(list(COLOURS.values()), np.float32)
+    colours /= np.linalg.norm(colours, axis=1, keepdims=True)
     sharpness = numpy_helper.from_array(np.array(50, np.float32), "sharpness")
     graph = helper.make_graph(
         nodes,
         "corner",
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", "h", "w", 3])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in ("probabilities", "features")],
-        [whole("start", 0, 0), whole("end", CORNER, CORNER), whole("axes", 1, 2), sharpness],
+        [
+            *(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3])
+                for name in ("probabilities", "features")
+            ),
+            helper.make_tensor_value_info("distances", TensorProto.FLOAT, ["n"]),
+        ],
+        [
+            *(whole("start", 0, 0), whole("end", CORNER, CORNER), whole("axes", 1, 2), whole("last", 1)),
+            *(sharpness, numpy_helper.from_array(np.array(1, np.float32), "one")),
+            numpy_helper.from_array(colours.T.copy(), "colours"),
+        ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
 

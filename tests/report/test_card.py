@@ -5,19 +5,25 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
+from scipy.special import softmax
 from small_runs import HOSTILE, make_dataset, write_runs
 
 from headstart.cli import main
-from headstart.report import NOT_MEASURED
+from headstart.evaluation.calibration import fit_temperature
+from headstart.inference.doubt import PAGES
+from headstart.inference.unsure import sureness
+from headstart.report import NBSP, NOT_MEASURED, percent
 from headstart.report.card import escaped, write_card
 from headstart.report.reading import class_support
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
 from headstart.results.comparison import compare_runs
 from headstart.results.files import write_json
+from headstart.results.scores import flagged
 from headstart.results.verification import changed_files
 from headstart.runtime.text import shorten, shown
 
@@ -74,10 +80,29 @@ def test_it_tells_scores_with_intervals_every_class_and_how_it_was_measured(writ
         assert said in page
 
 
+def test_it_says_how_often_it_would_answer_and_how_often_it_flags_falsely(tmp_path):
+    written = write_runs(tmp_path, (TAKEN,), (0,), make_dataset(per_class=10))
+    [take] = written.runs
+    logits, labels, names = take.predictions("val")
+    confident = softmax(logits, axis=1).max(axis=1) >= 0.6
+    right = np.where(confident, logits.argmax(axis=1), labels)  # of 100 images enough to show 90 %
+    runs.write_predictions(take.folder, names, test=take.predictions()[:2], val=(logits, right))
+    take = runs.Run(take.folder)
+    runs.write_novelty(take.folder, np.ones((3, 2)), np.linspace(0, 0.5, 99), np.linspace(0, 1, 100))
+    write_json(take.folder / runs.METRICS, take.metrics | flagged(runs.Run(take.folder)))
+    card = card_of(compare_runs(written.folder))
+    temperature = fit_temperature(*take.predictions("val")[:2])
+    sure = sureness(take, 0.9, temperature)
+    said = rf"90% \| {percent(sure.least)} \| {percent(sure.test.share, 1)} \| {percent(sure.test.accuracy.value)} \("
+    assert re.search(said.replace(NBSP, " "), card)
+    assert f"99% | cannot be shown | {NOT_MEASURED} | {NOT_MEASURED} |" in card
+    assert "falsely, 50.0 % of test images are." in card
+
+
 def test_names_of_classes_break_neither_its_tables_nor_its_page(tmp_path):
     page = page_of(card_of(write_runs(tmp_path, (TAKEN,), (0,), make_dataset(HOSTILE, per_class=10))))
     assert "<img" not in page
-    cells = re.findall(r"<tr>\n<td>(.*?)</td>", page)[-len(HOSTILE) :]
+    cells = re.findall(r"<tr>\n<td>(.*?)</td>", page)[-len(HOSTILE) - len(PAGES) : -len(PAGES)]  # above that of doubts
     assert [html.unescape(cell) for cell in cells] == [shorten(shown(name), 60) for name in HOSTILE]
 
 
