@@ -27,13 +27,20 @@ ENDED = "had ended before"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one kill. lost: epochs that were trained once more. differ: files with another bit."""
+    """What came of one kill. kind: of moment. lost: epochs that were trained once more. differ: files with another
+    bit."""
 
+    kind: str
     moment: str
     went_on: bool
     lost: float = 0.0
     differ: tuple[str, ...] = ()
     said: str = ""
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it is not as it should be."""
+        return not self.went_on or bool(self.differ) or self.lost > 1
 
 
 class Comparisons:
@@ -53,11 +60,13 @@ class Comparisons:
 
     def after(self, seconds: float) -> Outcome:
         """Killed once it has computed for so long."""
-        return self._one(f"{seconds:.3f} s", lambda number: tiny.killed_after(number, seconds))
+        return self._one("random moment", f"{seconds:.3f} s", lambda number: tiny.killed_after(number, seconds))
 
     def at_event(self, number: int) -> Outcome:
         """Killed before the event of this number."""
-        return self._one(f"event {number}", lambda process: tiny.ended(process) == -signal.SIGKILL, number)
+        return self._one(
+            "file event", f"event {number}", lambda process: tiny.ended(process) == -signal.SIGKILL, number
+        )
 
     def events(self) -> list[str]:
         """What happens to files of the output, in order."""
@@ -65,7 +74,7 @@ class Comparisons:
         tiny.ended(tiny.forked(self._typed(run), self._new_cache(), self._log, lambda: tiny.watch(run, log)))
         return log.read_text().splitlines()
 
-    def _one(self, moment: str, kill: Callable[[int], bool], event: int | None = None) -> Outcome:
+    def _one(self, kind: str, moment: str, kill: Callable[[int], bool], event: int | None = None) -> Outcome:
         run, cache, before = self._new(), self._new_cache(), self.batches.count
 
         def die() -> None:
@@ -73,13 +82,13 @@ class Comparisons:
 
         first = int if event is None else lambda: tiny.watch(run, self.place / "events", event, die)
         if not kill(tiny.forked(self._typed(run), cache, self._log, first, self.batches)):
-            return Outcome(moment, True, said=ENDED)
+            return Outcome(kind, moment, True, said=ENDED)
         arguments = ["resume", str(run)] if (run / "request.json").exists() else self._typed(run)
         code = tiny.ended(tiny.forked(arguments, cache, self._log, batches=self.batches))
         lost = (self.batches.count - before) / self.epoch - self.seeds * tiny.EPOCHS
         if code:
-            return Outcome(moment, False, lost, said=self._log.read_text().strip().splitlines()[-1])
-        return Outcome(moment, True, lost, tuple(tiny.differences(self.whole, run)))
+            return Outcome(kind, moment, False, lost, said=self._log.read_text().strip().splitlines()[-1])
+        return Outcome(kind, moment, True, lost, tuple(tiny.differences(self.whole, run)))
 
     def _typed(self, run: Path) -> list[str]:
         return tiny.compare(self.place / "photos", run, self.seeds)
@@ -101,8 +110,8 @@ class Comparisons:
         return self.place / "said.log"
 
 
-def soak(place: Path, kills: int, events: int | None, minutes: float) -> Iterator[tuple[str, Outcome]]:
-    """Yield (kind, outcome) of each kill. place: where all is warm. events: so many of them, evenly chosen (None:
+def soak(place: Path, kills: int, events: int | None, minutes: float) -> Iterator[Outcome]:
+    """Yield what came of each kill. place: where all is warm. events: so many of them, evenly chosen (None:
     all)."""
     until, chance = time.monotonic() + 60 * minutes, random.Random(0)
     if events is None or events:
@@ -111,24 +120,19 @@ def soak(place: Path, kills: int, events: int | None, minutes: float) -> Iterato
         chosen = range(len(there)) if events is None else [len(there) * n // events for n in range(events)]
         for number in chosen:
             if time.monotonic() < until:
-                yield "file events", one.at_event(number)
+                yield one.at_event(number)
     if kills:
         two = Comparisons(place, tiny.SEEDS)
         for _ in range(kills):
             if time.monotonic() < until:
-                yield "random moments", two.after(chance.uniform(0, two.seconds))
+                yield two.after(chance.uniform(0, two.seconds))
 
 
-def is_wrong(outcome: Outcome) -> bool:
-    """Whether it is not as it should be."""
-    return not outcome.went_on or bool(outcome.differ) or outcome.lost > 1
-
-
-def table(found: Sequence[tuple[str, Outcome]]) -> str:
+def table(found: Sequence[Outcome]) -> str:
     """What came of them: a row a kind."""
     rows = ["| at | killed | went on | differ in a bit | most epochs trained again |", "|---|---|---|---|---|"]
-    for kind in dict.fromkeys(kind for kind, _ in found):
-        killed = [each for name, each in found if name == kind and each.said != ENDED]
+    for kind in dict.fromkeys(each.kind for each in found):
+        killed = [each for each in found if each.kind == kind and each.said != ENDED]
         went_on, differ = sum(each.went_on for each in killed), sum(bool(each.differ) for each in killed)
         lost = max((each.lost for each in killed), default=0.0)
         rows.append(f"| {kind} | {len(killed)} | {went_on} | {differ} | {lost:.2f} |")
@@ -144,8 +148,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         tiny.warm(place := Path(folder).resolve())
-        outcomes = soak(place, asked.kills, None if asked.events else 0, asked.minutes)
-        tiny.tell(outcomes, is_wrong, table)
+        tiny.tell(soak(place, asked.kills, None if asked.events else 0, asked.minutes), table)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Each command runs in a fork of a process that has imported all of headstart, with one thread, so that hundreds of them
 take minutes. Two things are not as they are when it is typed: a checkpoint is kept after every epoch, short as these
-are (some batches of 16), and matplotlib draws nothing (five of six seconds); its files are written all the same.
+are (some batches of 16), and no figure is drawn (five of six seconds); their files are written all the same.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ torch.set_num_threads(1)  # a fork has its parent's threads no more
 
 CLASSES, PER_CLASS, SIDE = ("red", "green", "blue"), 40, 16
 EPOCHS, SEEDS, BATCH = 4, 2, 16
-MEASURED = {"seconds", "fit_seconds", "frozen_seconds", "images_per_second", "latency_ms", "command"}  # by a clock
+MEASURED = {"seconds", "fit_seconds", "frozen_seconds", "images_per_second", "latency_ms"}  # by a clock
+TYPED = {"command", "directory"}  # where it was, as it was
 TOLD_OF_THOSE = ("SHA256SUMS", "MODEL_CARD.md", "report.html", "figures/accuracy_vs_time.png")  # files that have them
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><g id="nothing"/></svg>'
 EVENTS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
+MODULES = "modules.json"
 LONGEST = 600  # seconds that one command may take
 
 
@@ -74,19 +76,23 @@ class Batches:
         self._shared[:8] = struct.pack("q", self.count + 1)
 
 
-def warm(place: Path) -> None:
-    """Import whatever a comparison imports, so that no fork does: a first one tells what that is. It leaves photos in
-    place/photos, and in place/cache the probes by which all others choose alike."""
-    photos, modules = plant(place / "photos"), place / "modules.json"
+def finished(place: Path) -> Path:
+    """A finished comparison, its photos in place/photos, its cache in place/cache; place/modules.json lists what it
+    imported."""
+    photos, modules, log = plant(place / "photos"), place / MODULES, place / "first.log"
     command = compare(photos, place / "first")
-    number = forked(
-        command, place / "cache", place / "first.log", last=lambda: modules.write_text(json.dumps([*sys.modules]))
-    )
-    if ended(number):
-        raise RuntimeError((place / "first.log").read_text())
-    for name in json.loads(modules.read_text()):
+    if ended(forked(command, place / "cache", log, last=lambda: modules.write_text(json.dumps([*sys.modules])))):
+        raise RuntimeError(log.read_text())
+    return place / "first"
+
+
+def warm(place: Path) -> Path:
+    """`finished`, and import whatever that did, so that no fork has to."""
+    folder = finished(place)
+    for name in json.loads((place / MODULES).read_text()):
         with suppress(Exception):
             importlib.import_module(name)
+    return folder
 
 
 def forked(
@@ -128,8 +134,11 @@ def forked(
 
 
 def _make_cheap(batches: Batches | None) -> None:
+    from markupsafe import Markup
     from matplotlib.figure import Figure
 
+    from headstart.report import charts, images
+    from headstart.results.files import write_bytes
     from headstart.strategies import STRATEGIES
     from headstart.training import checkpoint, fit
 
@@ -137,8 +146,17 @@ def _make_cheap(batches: Batches | None) -> None:
     STRATEGIES["base-cnn"] = replace(row, recipe=replace(row.recipe, batch_size=BATCH))
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, format="PNG")
-    drawn = {"png": buffer.getvalue(), "svg": SVG.encode()}
-    Figure.savefig = lambda self, file, format, **_: file.write(drawn[format])
+    png = buffer.getvalue()
+
+    def chart(name: str, draw: Any, caption: str, words: str, path: Path | None = None) -> charts.Chart:
+        if path is not None:
+            write_bytes(path, png)
+        return charts.Chart(name, name, caption, Markup(SVG), Markup(SVG))
+
+    charts._chart = chart
+    for home, name in ((charts.figures, "confusion"), (images, "samples"), (images, "class_balance")):
+        setattr(home, name, lambda *_: Figure())
+    Figure.savefig = lambda self, file, **_: file.write(png)
     checkpoint.SHARE = float("inf")
     asked = fit.stop_if_asked
 
@@ -187,7 +205,7 @@ def watch(folder: Path, log: Path, number: int | None = None, act: Callable[[], 
     def happens(what: str, path: object) -> None:
         if next(seen) == number:
             act()
-        file.write(f"{what} {str(path).removeprefix(f'{folder}/')}\n")
+        file.write(f"{what} {os.path.relpath(str(path), folder)}\n")
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_ACCMODE | os.O_CREAT)
@@ -204,16 +222,15 @@ def watch(folder: Path, log: Path, number: int | None = None, act: Callable[[], 
     sys.addaudithook(hook)
 
 
-def tell(found: Iterable[tuple[str, Any]], is_wrong: Callable[[Any], bool], table: Callable[[list[Any]], str]) -> None:
+def tell(found: Iterable[Any], table: Callable[[list[Any]], str]) -> None:
     """Print what is wrong as it is found, then the table; the exit code says whether anything was."""
-    outcomes, wrong = [], 0
-    for outcomes_number, (kind, outcome) in enumerate(found, start=1):
-        outcomes.append((kind, outcome))
-        wrong += is_wrong(outcome)
-        if is_wrong(outcome) or outcomes_number % 20 == 0:
-            print(f"{outcomes_number}: {'WRONG' if is_wrong(outcome) else 'so far'} {kind}: {outcome}", flush=True)
+    outcomes = []
+    for outcome in found:
+        outcomes.append(outcome)
+        if outcome.is_wrong or len(outcomes) % 20 == 0:
+            print(f"{len(outcomes)}: {'WRONG' if outcome.is_wrong else 'so far'}: {outcome}", flush=True)
     print(table(outcomes))
-    sys.exit(1 if wrong or not outcomes else 0)
+    sys.exit(any(outcome.is_wrong for outcome in outcomes) or not outcomes)
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -236,5 +253,5 @@ def _content(path: Path) -> Any:
 
 def _unmeasured(content: Any) -> Any:
     if isinstance(content, dict):
-        return {key: _unmeasured(value) for key, value in content.items() if key not in MEASURED}
+        return {key: _unmeasured(value) for key, value in content.items() if key not in MEASURED | TYPED}
     return [_unmeasured(each) for each in content] if isinstance(content, list) else content

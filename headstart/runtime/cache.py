@@ -41,7 +41,8 @@ MADE_AGAIN = ("images", "resized", "activations", "tables")  # kinds that cost t
 OUTDATED = ("decoded", "duplicates", "traits")  # kinds of earlier versions, which nothing reads
 DOWNLOADS = "cifar10"
 BROWSER = "browser"  # what runs a network in one, downloaded too
-KINDS = (*MADE_AGAIN, *OUTDATED, DOWNLOADS, BROWSER, "files", "probes", LOGS)  # folders; others are not ours to touch
+PROBES = "probes"  # measurements by which engines are chosen: by others results have other bits
+KINDS = (*MADE_AGAIN, *OUTDATED, DOWNLOADS, BROWSER, "files", PROBES, LOGS)  # folders; others are not ours to touch
 ABOUT = "entry.json"
 TAKES_NO_MORE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
@@ -55,7 +56,7 @@ class FullError(MachineError):
 
 def cache_dir() -> Path:
     """Where what is computed is kept: `cache_place`. Where that cannot be written, which is said once, a temporary
-    folder for this process alone, with the downloads that are there."""
+    folder for this process alone, with the downloads and measurements that are there."""
     place = cache_place()
     if place not in _USED:
         reason = why_unwritable(place)
@@ -88,7 +89,7 @@ def _takes_no_more(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).split(":")[0]
+    return "it has no more room" if isinstance(error, FullError) else str(getattr(error, "strerror", None) or error)
 
 
 _USED: dict[Path, Path] = {}  # place -> where that is kept which should be there
@@ -104,9 +105,10 @@ def _for_this_process(place: Path, reason: str) -> Path:
         ) from None
     say(f"the cache {place} cannot be written, {reason}: what is computed now is not kept; {instead}")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / DOWNLOADS).mkdir()
-    for file in (place / DOWNLOADS).glob("[!.]*"):
-        (folder / DOWNLOADS / file.name).symlink_to(file.absolute())
+    for kind in (DOWNLOADS, BROWSER, PROBES):
+        (folder / kind).mkdir()
+        for file in (place / kind).glob("[!.]*"):
+            (folder / kind / file.name).symlink_to(file.absolute())
     return folder
 
 

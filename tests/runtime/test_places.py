@@ -107,13 +107,14 @@ def test_what_cannot_be_cached_is_computed_and_that_is_said_once(kind, tmp_path,
     assert entries() == []
 
 
-def test_the_downloads_of_a_cache_that_is_read_only_are_used(mounted, monkeypatch):
+@pytest.mark.parametrize("name", ["cifar10/cifar-10.bin", "probes/engine-1.json"])
+def test_what_a_cache_that_is_read_only_has_of_downloads_and_measurements_is_used(name, mounted, monkeypatch):
     place = mounted("size=4m")
-    (place / "cifar10").mkdir()
-    (place / "cifar10" / "cifar-10.bin").write_text("records")
+    (place / name).parent.mkdir()
+    (place / name).write_text("content")
     subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
     monkeypatch.setenv("HEADSTART_CACHE", str(place))
-    assert (cache_dir() / "cifar10" / "cifar-10.bin").read_text() == "records"
+    assert (cache_dir() / name).read_text() == "content"
 
 
 def test_without_a_cache_and_a_temporary_folder_there_is_one_line(tmp_path, monkeypatch):
