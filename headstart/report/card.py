@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from headstart.evaluation.scores import QUALITY, SCORES, shown_in
+from headstart.networks import UNKNOWN
 from headstart.report import (
     NBSP,
     NOT_MEASURED,
@@ -45,7 +46,6 @@ LICENCES = (  # of weights, that the hub has a name for; others are told by a na
     *("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "apple-ascl", "apple-amlr", "gemma"),
     *("fair-noncommercial-research-license", "unknown"),
 )
-UNKNOWN = "unknown"
 SPREAD = "±"  # which stands in no table here
 LONGEST = 60  # letters of a class name
 LIMITS = (

@@ -14,6 +14,7 @@ import pandas as pd
 from headstart.errors import HeadstartError
 from headstart.evaluation.scores import METRICS, SCORES, with_interval
 from headstart.evaluation.statistics import interval
+from headstart.networks import caution
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.doubts import Audited, suspects, without_leaks
@@ -77,8 +78,18 @@ class Comparison:
         """Why, and what the pre-trained network is worth, in a few sentences."""
         verdict = self.verdict
         return " ".join(
-            filter(None, (verdict.said, verdict.doubt, verdict.learned, verdict.otherwise, verdict.head_start))
+            filter(
+                None,
+                (verdict.said, verdict.doubt, verdict.learned, verdict.otherwise, verdict.head_start, self.caution),
+            )
         )
+
+    @property
+    def caution(self) -> str:
+        """What the licence of the weights that the recommended candidate began from asks for; empty where it is free,
+        and where runs are too old to tell."""
+        weights = next(run.config["backbone"] for run in self.runs if run.candidate == self.recommended)
+        return caution(weights["name"], weights["licence"]) if weights and "licence" in weights else ""
 
     @property
     def is_complete(self) -> bool:
