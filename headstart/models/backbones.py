@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import importlib.util
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -142,6 +144,7 @@ def pretrained_config(name: str) -> dict[str, Any]:
     if found is None:
         close = ", ".join(get_close_matches(name.split(".")[0], timm.list_models()))
         hint = f"; similar: {close}" if close else ""
+        hint += "; it is a file or folder: name the data before --backbone" if Path(name).exists() else ""
         raise HeadstartError(
             f"timm knows no pretrained model {name!r}{hint}; timm.list_models(pretrained=True) lists them all"
         )
@@ -203,6 +206,15 @@ def _on_hub(name: str) -> tuple[str | None, str]:
     return config.get("hf_hub_id"), config.get("hf_hub_filename") or "model.safetensors"
 
 
+def check_name(name: str) -> None:
+    """Raise HeadstartError where `load_backbone` would find no network of this name, or one without weights."""
+    if name == "auto":
+        return
+    name = SIZES.get(name, name)
+    if _on_hub(name)[0] is None and weights_here(name) is None:
+        raise WeightsError(name, "timm names no weights for it on the hub")
+
+
 def _find_weights(name: str, offline: bool) -> tuple[Path, str]:
     """A local file of pretrained weights, fetched where that is allowed and needed, and where it is from, in words."""
     if (here := weights_here(name)) is not None:
@@ -242,8 +254,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format has its own kinds of damage
         raise HeadstartError(
-            f"{path} cannot be read as weights ({type(error).__name__}): give a safetensors file, or a PyTorch "
-            "checkpoint that holds nothing but tensors"
+            f"{path} cannot be read as weights ({_cut_off(path) or type(error).__name__}): give a safetensors file, or "
+            "a PyTorch checkpoint that holds nothing but tensors"
         ) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
@@ -251,6 +263,19 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise HeadstartError(f"{path} holds no state dict: --weights takes a mapping of names to tensors")
     return dict(state)
+
+
+def _cut_off(path: Path) -> str:
+    """Which tensor a safetensors file ends in or before, in words; empty where it is damaged otherwise."""
+    with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, path.stat().st_size)))
+        ends = {name: each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"}
+        held = path.stat().st_size - 8 - length
+        if lost := sorted((end, name) for name, end in ends.items() if end > held):
+            return f"cut off in tensor {lost[0][1]}; {len(lost)} of {len(ends)} are not whole"
+    return ""
 
 
 def _assign(

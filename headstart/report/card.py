@@ -177,6 +177,7 @@ def _measured(comparison: Comparison) -> list[str]:
     said = words.folded(comparison) or [
         "Trained on train; every choice, such as when to stop, was made on val; test was looked at once, after it."
     ]
+    said += [*words.ranked(comparison.probed, comparison.verdict.metric), *words.absent(comparison)]
     said.append(f"Seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}.")
     shortened = left_out_of(comparison.runs, read_request(comparison.folder))
     said += [f"To keep a time limit {name} was shortened: {parts}." for name, parts in shortened.items()]
