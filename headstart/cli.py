@@ -28,6 +28,7 @@ machine cannot go on (disk, memory, rights); 2 what was asked cannot be done (op
 interrupted (Ctrl-C), 143 ended (SIGTERM), 138 warned by a batch system and ended (SIGUSR1), what is done is kept; 141
 nobody reads the output"""
 WRITTEN_THERE = "what is made is written there; copy the folder to where it can be"
+IMAGES = 1000  # that `headstart backbones` estimates for
 EXAMPLES = 3  # that are shown of a finding
 
 
@@ -165,6 +166,18 @@ def make_parser() -> argparse.ArgumentParser:
         "--data", metavar="DATA", help="where the images are that it was tested on (default: where they were)"
     )
     _add_options(export, "data_dir", "follow_links", "offline")
+
+    backbones = commands.add_parser("backbones", help="a short list of pre-trained networks: size, licence, pace here")
+    backbones.set_defaults(command=run_backbones)
+    backbones.add_argument(
+        "--images",
+        type=_typed(whole_number),
+        default=IMAGES,
+        metavar="N",
+        help=f"estimate the seconds for so many (default {IMAGES:,})",
+    )
+    _add_options(backbones, "device", "offline")
+    _add_json(backbones, "print the rows")
 
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
@@ -326,6 +339,18 @@ def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
         print(f"  {collection:32} {kind:12} {size / 1e6:10,.1f} MB")
     done = "cleared from" if action == "clear" else f"of {cache.limit_bytes() / 1e9:g} GB in"
     print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_place()}")
+
+
+def run_backbones(*, typed: str, images: int, json: bool = False, **options: Any) -> None:
+    """`headstart backbones`."""
+    yield_when_busy()
+    from headstart.experiments.shortlist import lines, shortlist
+
+    seen = shortlist(images, **options)
+    if json:
+        _print_json({"images": images, "backbones": [each.as_json() for each in seen]})
+    else:
+        print("\n".join(lines(seen, images)))
 
 
 def run_check(*, typed: str, data: str, fix: Path | None, json: bool = False, **options: Any) -> None:

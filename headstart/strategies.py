@@ -11,6 +11,7 @@ LEAST_STEPS = 100  # docs/decisions/small-data.md
 SMALLEST_BATCH = 64  # images, about, that few of them are trained in at the least: the same page
 CLASS_WEIGHTS = ("none", "balanced")
 METRICS = ("accuracy", "balanced-accuracy", "f1")  # what may decide: evaluation/scores.py
+AT = "@"  # between the names of a strategy and its backbone, where there are several
 PREFERENCES = ("accuracy", "fit-time", "latency", "size")  # what may count when one is recommended: verdict.py
 
 
@@ -279,9 +280,36 @@ STRATEGIES: dict[str, Strategy] = {
 DEFAULT = tuple(name for name, strategy in STRATEGIES.items() if strategy.by_default)
 
 
-def candidates_of(strategies: Sequence[Strategy], weights: Weights | None) -> list[Candidate]:
-    """The rows of a comparison: every strategy, those that need a backbone on these weights."""
-    return [Candidate(each.name, each, weights if each.network == "backbone" else None) for each in strategies]
+PROBE = "frozen"  # the strategy by which one of several backbones is judged before it is retrained
+
+
+def candidates_of(strategies: Sequence[Strategy], backbones: Sequence[Weights]) -> list[Candidate]:
+    """The rows of a comparison: every strategy, one that needs a backbone once on each of these. Where these are
+    several, a candidate is called by both: `last20@resnet18.a1_in1k`."""
+    named = f"{{}}{AT}{{}}" if len(backbones) > 1 else "{}"
+    return [
+        Candidate(named.format(each.name, weights.name) if weights else each.name, each, weights)
+        for each in strategies
+        for weights in (backbones if each.network == "backbone" else [None])
+    ]
+
+
+def strategy_name(candidate: str) -> str:
+    """What the strategy of a candidate of this name is called."""
+    return candidate.split(AT)[0]
+
+
+def backbone_name(candidate: str) -> str:
+    """What the backbone of a candidate of this name is called; empty where the name tells of none."""
+    return candidate.partition(AT)[2]
+
+
+def probes(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates that say which backbones are worth retraining; none where there is one backbone, or nothing else
+    to be done with it."""
+    on_backbones = [each for each in candidates if each.weights is not None]
+    found = [each for each in on_backbones if each.strategy.name == PROBE]
+    return found if 1 < len(found) < len(on_backbones) else []
 
 
 def with_epochs(strategy: Strategy, epochs: float | None) -> Strategy:

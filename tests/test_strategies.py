@@ -21,7 +21,7 @@ def test_the_default_rows_are_the_four_that_the_project_compares():
 
 def test_a_candidate_is_a_strategy_with_the_weights_that_it_needs():
     weights = Weights("net", 64, "sha", "a file", "asked for")
-    rows = candidates_of(list(STRATEGIES.values()), weights)
+    rows = candidates_of(list(STRATEGIES.values()), [weights])
     assert [row.name for row in rows] == list(STRATEGIES)
     assert all((row.weights is weights) == (row.strategy.network == "backbone") for row in rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import count
@@ -34,6 +35,7 @@ from headstart.runtime.console import note, say
 from headstart.runtime.device import describe, environment, hardware, make_fabric, precision_of, seed_all
 from headstart.runtime.places import refuse_full
 from headstart.strategies import (
+    PROBE,
     STRATEGIES,
     Candidate,
     Weights,
@@ -185,22 +187,16 @@ def planned(candidate: Candidate, plan: Plan) -> Candidate:
     return replace(candidate, strategy=plan.apply(candidate.strategy), weights=weights)
 
 
-def find_weights(options: Options) -> Weights | None:
-    """The pre-trained weights that the strategies asked for need; None where they need none."""
-    if not any(STRATEGIES[name].network == "backbone" for name in options.strategies):
-        return None
-    backbone = load_backbone(options.backbone, options.image_size, options.weights, options.offline)
-    return weights_of(backbone, options.weights, options.offline)
-
-
-def candidates_for(options: Options, train_images: int, weights: Weights | None) -> list[Candidate]:
-    """What is trained, by the recipes that these options and so many training images give."""
-    chosen = [STRATEGIES[name] for name in STRATEGIES if name in options.strategies]
+def candidates_for(options: Options, train_images: int, backbones: Sequence[Weights]) -> list[Candidate]:
+    """What is trained, by the recipes that these options and so many training images give. Of several backbones all are
+    probed, asked for or not."""
+    wanted = {*options.strategies, *((PROBE,) if len(backbones) > 1 else ())}
+    chosen = [STRATEGIES[name] for name in STRATEGIES if name in wanted]
     kept = {"class_weights": options.class_weights, "wise": options.wise}
     chosen = [with_recipe(with_epochs(each, options.epochs), **kept) for each in chosen]
     if options.epochs is None:
         chosen = [with_enough_steps(each, train_images) for each in chosen]
-    return candidates_of(chosen, weights)
+    return candidates_of(chosen, backbones)
 
 
 def weights_of(backbone: Backbone, file: Path | None, offline: bool) -> Weights:
@@ -209,7 +205,7 @@ def weights_of(backbone: Backbone, file: Path | None, offline: bool) -> Weights:
     return Weights(backbone.name, backbone.image_size, backbone.sha256, backbone.weights, backbone.why, found, offline)
 
 
-@lru_cache(maxsize=2)  # trials of one process share the backbone and the engine of its pass
+@lru_cache(maxsize=16)  # so many backbones; trials of one process share the backbone and the engine of its pass
 def pretrained(
     weights: Weights, shares: tuple[float, ...], image_shape: tuple[int, int, int], device: torch.device
 ) -> Pretrained:
