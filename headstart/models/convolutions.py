@@ -180,7 +180,8 @@ class _MeanOfPixels(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pixels: Tensor) -> Tensor:
         ctx.shape = pixels.shape
-        return pixels.sum(1) / ctx.shape[1]  # `mean` first makes fp32 of bf16
+        # `mean` first makes fp32 of bf16; OpenVINO divides only the first channel rightly: docs/decisions/predict.md
+        return pixels.sum(1) * (1 / ctx.shape[1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
