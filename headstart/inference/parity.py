@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -74,21 +75,25 @@ class Parity:
         return asdict(self)
 
 
-def compared(run: Run, classifier: Classifier, images: Images, measured: np.ndarray | None, rounding: float) -> Parity:
-    """Compare an exported file with the classifier over images, and on photos of SHAPES made of the first.
+def said_of(images: Images, says: Callable[[np.ndarray], np.ndarray], what: str) -> np.ndarray:
+    """Probabilities (N, C) of images (N, S, S, 3) uint8, as they are given of some at a time; what: says them."""
+    found = []
+    with bar(f"test images by {what}", len(images)) as advance:
+        for start in range(0, len(images), BATCH):
+            found.append(says(images[start : start + BATCH]))
+            advance(len(found[-1]))
+    return np.concatenate(found)
 
-    images: (N, S, S, 3) uint8, as the data set keeps them. measured: (N, C) probabilities, what was measured of them.
-    rounding: of a probability, by the arithmetic of the file.
+
+def compared(
+    run: Run, said: np.ndarray, classifier: Classifier, images: Images, measured: np.ndarray | None, rounding: float
+) -> Parity:
+    """Compare what an exported file said of images with the classifier, and both on photos of SHAPES made of the first.
+
+    said: (N, C) probabilities. images: (N, S, S, 3) uint8, as the data set keeps them. measured: (N, C) probabilities,
+    what was measured of them. rounding: of a probability, by the arithmetic of the file.
     """
-    starts = range(0, len(images), BATCH)
-    exported, own = [], []
-    with bar("compared with what was measured", len(images)) as advance:
-        for start in starts:
-            some = images[start : start + BATCH]
-            exported.append(run(some)[0])
-            own.append(classifier.predict_proba(some))
-            advance(len(some))
-    said, expected = np.concatenate(exported), np.concatenate(own)
+    expected = said_of(images, classifier.predict_proba, "the classifier")
     reference = expected if measured is None else measured
     noise = 2 * (float(np.abs(expected - reference).max()) + rounding)
     differ = said.argmax(axis=1) != reference.argmax(axis=1)
@@ -107,7 +112,7 @@ def compared(run: Run, classifier: Classifier, images: Images, measured: np.ndar
         of_shapes=max(_largest(run(photo)[0], classifier.predict_proba(photo)) for photo in shapes),
         of_measured=None if measured is None else _largest(said, measured),
         allowed=max(ALLOWED, 2 * rounding),
-        latency_ms=_latency_ms(run, images[:1]),
+        latency_ms=latency_ms(run, images[:1]),
     )
 
 
@@ -128,7 +133,8 @@ def _largest(probabilities: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(probabilities - expected).max())
 
 
-def _latency_ms(run: Run, image: np.ndarray) -> float:
+def latency_ms(run: Run, image: np.ndarray) -> float:
+    """Milliseconds that a file takes for one image (1, S, S, 3): the median of 20 after a warm-up."""
     seconds = []
     for _ in range(LATENCY_REPEATS + 3):
         started = time.perf_counter()
