@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
-from headstart.options import EXPORTED, ONNX, Options
+from headstart.options import EXPORTED, MAX_LOSS, ONNX, Options
 from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.signals import taking_signals
@@ -121,7 +121,7 @@ def make_parser() -> argparse.ArgumentParser:
         "run",
         type=path,
         metavar="RUN",
-        help="a comparison's folder, for the classifier it recommends, one run's, or an exported file, .onnx or .html",
+        help="a comparison's folder, for the classifier it recommends, one run's, or an export, .onnx, .xml or .html",
     )
     predict.add_argument(
         "photos", nargs="+", metavar="PHOTOS", help="files, folders, @FILE with a list of names, - for standard input"
@@ -159,7 +159,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--to",
         choices=EXPORTED,
         default=ONNX,
-        help="an ONNX file (default); a program of torch.export, .pt2; or web: a page that classifies by itself, .html",
+        help="an ONNX file (default); OpenVINO's pair, .xml and .bin; a program of torch.export, .pt2; or web: a page "
+        "that classifies by itself, .html",
+    )
+    export.add_argument("--int8", action="store_true", help="the ONNX file in whole numbers of 8 bits: small and quick")
+    export.add_argument(
+        "--max-loss", default=MAX_LOSS, metavar="POINTS", help=f"of accuracy that it may lose (default {MAX_LOSS})"
     )
     export.add_argument("-o", "--output", type=path, metavar="FILE", help="default: RUN/exports/<candidate>.onnx")
     export.add_argument(

@@ -36,7 +36,8 @@ from headstart.values import (
 
 USUAL_LIMIT = 20 * 60.0  # seconds that a comparison may take unless asked otherwise
 DEVICES = ("auto", "cpu", "cuda")
-EXPORTED = ONNX, TORCH, WEB = ("onnx", "torch", "web")  # what a classifier is exported to
+EXPORTED = ONNX, OPENVINO, TORCH, WEB = ("onnx", "openvino", "torch", "web")  # what a classifier is exported to
+MAX_LOSS = 0.5  # points of accuracy that an export in 8 bits may lose
 RUNNERS = HERE, DASK = ("here", "dask")
 FITS = STRETCH, CROP, LETTERBOX = ("stretch", "crop", "letterbox")  # how a picture is brought into a square
 

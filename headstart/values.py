@@ -66,6 +66,13 @@ def share(value: Any) -> float:
     return found
 
 
+def points(value: Any) -> float:
+    """Points of accuracy: hundredths."""
+    if not re.fullmatch(r"\d+(\.\d+)?", str(value)):
+        raise ValueError("is not a number of points such as 0.5")
+    return float(value)
+
+
 def duration(value: Any) -> float:
     """Seconds, also as "90s", "10m" or "1h30m"."""
     if isinstance(value, int | float) and not isinstance(value, bool):
