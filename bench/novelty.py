@@ -157,7 +157,7 @@ def features_by(name: str, data: Dataset, others: dict[str, np.ndarray], folder:
     those that features of train took."""
     strategy = with_enough_steps(STRATEGIES[name], len(data.train))
     backbone = load_backbone(EFFICIENTNET_LITE0, PIXELS, offline=True)
-    (candidate,) = candidates_of([strategy], weights_of(backbone, None, True))
+    (candidate,) = candidates_of([strategy], [weights_of(backbone, None, True)])
     shares = (strategy.frozen_share,) if strategy.frozen_share else ()
     trial, fabric = Trial(candidate, "holdout", 0, Setting(folder, "cpu", None, shares)), make_fabric("cpu")
     prepared = untrained(trial, data, fabric)

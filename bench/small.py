@@ -23,7 +23,7 @@ from typing import Any
 
 CLASSES = 3
 STAGES = {  # what is called -> the stage that its seconds count for, less those of stages that begin within it
-    "experiments.compare.find_weights": "weights",
+    "experiments.compare.find_backbones": "weights",
     "experiments.trial.load_backbone": "weights",
     "experiments.compare.data_of": "read, decode",
     "experiments.compare.examine": "look over",

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
-from headstart.options import EXPORTED, ONNX, Options
+from headstart.options import EXPORTED, MAX_LOSS, ONNX, Options
 from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.signals import taking_signals
@@ -28,6 +28,7 @@ machine cannot go on (disk, memory, rights); 2 what was asked cannot be done (op
 interrupted (Ctrl-C), 143 ended (SIGTERM), 138 warned by a batch system and ended (SIGUSR1), what is done is kept; 141
 nobody reads the output"""
 WRITTEN_THERE = "what is made is written there; copy the folder to where it can be"
+IMAGES = 1000  # that `headstart backbones` estimates for
 EXAMPLES = 3  # that are shown of a finding
 
 
@@ -120,7 +121,7 @@ def make_parser() -> argparse.ArgumentParser:
         "run",
         type=path,
         metavar="RUN",
-        help="a comparison's folder, for the classifier it recommends, one run's, or an exported file, .onnx or .html",
+        help="a comparison's folder, for the classifier it recommends, one run's, or an export, .onnx, .xml or .html",
     )
     predict.add_argument(
         "photos", nargs="+", metavar="PHOTOS", help="files, folders, @FILE with a list of names, - for standard input"
@@ -158,13 +159,30 @@ def make_parser() -> argparse.ArgumentParser:
         "--to",
         choices=EXPORTED,
         default=ONNX,
-        help="an ONNX file (default); a program of torch.export, .pt2; or web: a page that classifies by itself, .html",
+        help="an ONNX file (default); OpenVINO's pair, .xml and .bin; a program of torch.export, .pt2; or web: a page "
+        "that classifies by itself, .html",
+    )
+    export.add_argument("--int8", action="store_true", help="the ONNX file in whole numbers of 8 bits: small and quick")
+    export.add_argument(
+        "--max-loss", default=MAX_LOSS, metavar="POINTS", help=f"of accuracy that it may lose (default {MAX_LOSS})"
     )
     export.add_argument("-o", "--output", type=path, metavar="FILE", help="default: RUN/exports/<candidate>.onnx")
     export.add_argument(
         "--data", metavar="DATA", help="where the images are that it was tested on (default: where they were)"
     )
     _add_options(export, "data_dir", "follow_links", "offline")
+
+    backbones = commands.add_parser("backbones", help="a short list of pre-trained networks: size, licence, pace here")
+    backbones.set_defaults(command=run_backbones)
+    backbones.add_argument(
+        "--images",
+        type=_typed(whole_number),
+        default=IMAGES,
+        metavar="N",
+        help=f"estimate the seconds for so many (default {IMAGES:,})",
+    )
+    _add_options(backbones, "device", "offline")
+    _add_json(backbones, "print the rows")
 
     show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
     show.set_defaults(command=run_show)
@@ -326,6 +344,18 @@ def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
         print(f"  {collection:32} {kind:12} {size / 1e6:10,.1f} MB")
     done = "cleared from" if action == "clear" else f"of {cache.limit_bytes() / 1e9:g} GB in"
     print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_place()}")
+
+
+def run_backbones(*, typed: str, images: int, json: bool = False, **options: Any) -> None:
+    """`headstart backbones`."""
+    yield_when_busy()
+    from headstart.experiments.shortlist import lines, shortlist
+
+    seen = shortlist(images, **options)
+    if json:
+        _print_json({"images": images, "backbones": [each.as_json() for each in seen]})
+    else:
+        print("\n".join(lines(seen, images)))
 
 
 def run_check(*, typed: str, data: str, fix: Path | None, json: bool = False, **options: Any) -> None:

@@ -26,6 +26,7 @@ from headstart.values import (
     path,
     plans,
     seeds,
+    several,
     several_seeds,
     share,
     text,
@@ -35,7 +36,8 @@ from headstart.values import (
 
 USUAL_LIMIT = 20 * 60.0  # seconds that a comparison may take unless asked otherwise
 DEVICES = ("auto", "cpu", "cuda")
-EXPORTED = ONNX, TORCH, WEB = ("onnx", "torch", "web")  # what a classifier is exported to
+EXPORTED = ONNX, OPENVINO, TORCH, WEB = ("onnx", "openvino", "torch", "web")  # what a classifier is exported to
+MAX_LOSS = 0.5  # points of accuracy that an export in 8 bits may lose
 RUNNERS = HERE, DASK = ("here", "dask")
 FITS = STRETCH, CROP, LETTERBOX = ("stretch", "crop", "letterbox")  # how a picture is brought into a square
 
@@ -53,13 +55,16 @@ class Options:
     """
 
     strategies: tuple[str, ...] = option(DEFAULT, names, ", ".join(STRATEGIES), "NAME", many=True)
-    backbone: str = option(
-        "auto",
-        text,
-        "any timm model with pretrained weights; auto (the default): EfficientNetB0 if its weights can be had, else "
-        "EfficientNet-Lite0",
+    backbone: tuple[str, ...] = option(
+        ("auto",),
+        several,
+        "any timm model with pretrained weights, or small, medium, large (see headstart backbones); auto (the "
+        "default): EfficientNetB0 if its weights can be had, else EfficientNet-Lite0; of several, all are tried frozen "
+        "and the best retrained",
         "NAME",
+        many=True,
     )
+    keep: int = option(2, whole_number, "how many of several backbones are retrained (default: 2)", "N")
     weights: Path | None = option(None, path, "a local checkpoint for the backbone named", "FILE")
     image_size: int | None = option(
         None,
@@ -94,6 +99,12 @@ class Options:
         one_of(CLASS_WEIGHTS),
         "balanced: every class counts the same in training, however few images it has (default: none)",
         choices=CLASS_WEIGHTS,
+    )
+    wise: bool = option(
+        False,
+        flag,
+        "keep of each retrained network its most accurate mixture, on val, with the weights that it came from: it "
+        "forgets less",
     )
     time_limit: float | str | None = option(
         None,
@@ -165,6 +176,10 @@ class Options:
             raise HeadstartError(f"unknown strategy {unknown[0]!r}{nearest(unknown[0], STRATEGIES)}")
         if not self.strategies:
             raise HeadstartError(f"no strategy given: choose from {', '.join(STRATEGIES)}")
+        if self.weights is not None and len(self.backbone) > 1:
+            raise HeadstartError(
+                f"--weights {self.weights} are for one --backbone, and {len(self.backbone)} were given"
+            )
         fixed = self.changed("epochs", "plan")
         if fixed and isinstance(self.time_limit, float):
             raise HeadstartError(f"a time limit plans what {fixed[0]} says: give one of the two, not both")
@@ -197,8 +212,12 @@ class Options:
         return [name for name in options if getattr(self, name) != default[name]]
 
     def as_json(self) -> dict[str, Any]:
-        """As the files of a run keep them."""
-        return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
+        """As the files of a run keep them; of one backbone as they did before there could be several."""
+        content = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
+        if len(self.backbone) == 1:
+            content["backbone"] = self.backbone[0]
+            del content["keep"]
+        return content
 
 
 OF_LOADING = ("data_dir", "max_bad", "follow_links", "fit", "group")  # too late for data that is loaded already
@@ -207,12 +226,14 @@ OF_VERDICT = ("prefer", "metric", "margin")  # those that say which candidate is
 OF_RESULT = (  # those that a trained weight depends on: to resume a comparison they must be the same
     "strategies",
     "backbone",
+    "keep",
     "image_size",
     "epochs",
     "seed",
     "folds",
     "group",
     "class_weights",
+    "wise",
     "time_limit",
     "plan",
     "device",

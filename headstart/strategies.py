@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 LEAST_STEPS = 100  # docs/decisions/small-data.md
 SMALLEST_BATCH = 64  # images, about, that few of them are trained in at the least: the same page
 CLASS_WEIGHTS = ("none", "balanced")
 METRICS = ("accuracy", "balanced-accuracy", "f1")  # what may decide: evaluation/scores.py
+AT = "@"  # between the names of a strategy and its backbone, where there are several
 PREFERENCES = ("accuracy", "fit-time", "latency", "size")  # what may count when one is recommended: verdict.py
 
 
@@ -39,7 +41,8 @@ class Recipe:
     same weight in the loss, however few images it has. least_steps: of few images batches are smaller and epochs more,
     until so many batches were seen (see `with_enough_steps`). views: what training sees of an image, by turns.
     translate: the most pixels an image is moved by. test_views: averaged for the score with test-time augmentation,
-    which is reported apart.
+    which is reported apart. head_first: whether the new head is trained for the backbone as it is before both learn.
+    wise: whether what is kept of a retrained backbone is its most accurate mixture, on val, with what it was.
     """
 
     groups: tuple[Group, ...]
@@ -56,6 +59,8 @@ class Recipe:
     views: tuple[str, ...] = ("identity", "mirror")
     translate: int = 0
     test_views: tuple[str, ...] = ("identity", "mirror")
+    head_first: bool = False
+    wise: bool = False
 
 
 @dataclass(frozen=True)
@@ -275,9 +280,36 @@ STRATEGIES: dict[str, Strategy] = {
 DEFAULT = tuple(name for name, strategy in STRATEGIES.items() if strategy.by_default)
 
 
-def candidates_of(strategies: Sequence[Strategy], weights: Weights | None) -> list[Candidate]:
-    """The rows of a comparison: every strategy, those that need a backbone on these weights."""
-    return [Candidate(each.name, each, weights if each.network == "backbone" else None) for each in strategies]
+PROBE = "frozen"  # the strategy by which one of several backbones is judged before it is retrained
+
+
+def candidates_of(strategies: Sequence[Strategy], backbones: Sequence[Weights]) -> list[Candidate]:
+    """The rows of a comparison: every strategy, one that needs a backbone once on each of these. Where these are
+    several, a candidate is called by both: `last20@resnet18.a1_in1k`."""
+    named = f"{{}}{AT}{{}}" if len(backbones) > 1 else "{}"
+    return [
+        Candidate(named.format(each.name, weights.name) if weights else each.name, each, weights)
+        for each in strategies
+        for weights in (backbones if each.network == "backbone" else [None])
+    ]
+
+
+def strategy_name(candidate: str) -> str:
+    """What the strategy of a candidate of this name is called."""
+    return candidate.split(AT)[0]
+
+
+def backbone_name(candidate: str) -> str:
+    """What the backbone of a candidate of this name is called; empty where the name tells of none."""
+    return candidate.partition(AT)[2]
+
+
+def probes(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates that say which backbones are worth retraining; none where there is one backbone, or nothing else
+    to be done with it."""
+    on_backbones = [each for each in candidates if each.weights is not None]
+    found = [each for each in on_backbones if each.strategy.name == PROBE]
+    return found if 1 < len(found) < len(on_backbones) else []
 
 
 def with_epochs(strategy: Strategy, epochs: float | None) -> Strategy:
@@ -286,7 +318,7 @@ def with_epochs(strategy: Strategy, epochs: float | None) -> Strategy:
         return strategy
     recipe = strategy.recipe
     validate_every = min(recipe.validate_every, max(1, int(recipe.validate_every * epochs // recipe.epochs)))
-    return replace(strategy, recipe=replace(recipe, epochs=epochs, validate_every=validate_every))
+    return with_recipe(strategy, epochs=epochs, validate_every=validate_every)
 
 
 def with_enough_steps(strategy: Strategy, images: int) -> Strategy:
@@ -302,10 +334,10 @@ def with_enough_steps(strategy: Strategy, images: int) -> Strategy:
     epochs = max(recipe.epochs, math.ceil(recipe.least_steps / max(1, images // size)))
     longer = int(epochs // recipe.epochs)
     patience = recipe.patience and math.ceil(recipe.patience * epochs / (recipe.epochs * longer))
-    recipe = replace(recipe, validate_every=recipe.validate_every * longer, patience=patience)
-    return replace(strategy, recipe=replace(recipe, batch_size=size, epochs=epochs))
+    every = recipe.validate_every * longer
+    return with_recipe(strategy, batch_size=size, epochs=epochs, validate_every=every, patience=patience)
 
 
-def with_class_weights(strategy: Strategy, class_weights: str) -> Strategy:
-    """The same strategy, with classes weighted so in the loss: one of CLASS_WEIGHTS."""
-    return replace(strategy, recipe=replace(strategy.recipe, class_weights=class_weights))
+def with_recipe(strategy: Strategy, **changes: Any) -> Strategy:
+    """The same strategy, its recipe changed so."""
+    return replace(strategy, recipe=replace(strategy.recipe, **changes))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from itertools import product
 
-from headstart.strategies import STRATEGIES
+from headstart.strategies import STRATEGIES, strategy_name
 
 # A colour a candidate, told apart by readers with any colour vision (tests/test_theme.py measures it) and
 # legible as text; markers say the same without colour. Name -> the colour on light, and on dark.
@@ -61,10 +63,25 @@ INK, MUTED, GRID, EDGE, FRONT, SLATE = (LIGHT[name] for name in ("ink", "muted",
 VARIABLE = {colour: f"var(--{name})" for name, colour in LIGHT.items()}  # a light colour -> what follows both
 
 
-def look(candidate: str) -> tuple[str, str]:
-    """The name of a candidate's colour in PALETTE, and its marker: what its strategy's row says; of a name that has no
-    row, by the name alone, so that it looks the same in every report, whatever stands beside it."""
-    if candidate in STRATEGIES:
-        return STRATEGIES[candidate].colour, STRATEGIES[candidate].marker
-    digest = hashlib.sha256(candidate.encode("utf-8", "backslashreplace")).digest()
+def looks(candidates: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Candidate -> the name of its colour in PALETTE, and its marker: no two have both alike, and as long as there are
+    colours, none has another's colour.
+
+    A strategy's row says its own, and the first candidate of a strategy has them too. Who is left takes what is free,
+    by the name alone where nobody else wants that: so it looks the same in every report of the same candidates.
+    """
+    names = list(dict.fromkeys(candidates))
+    found: dict[str, tuple[str, str]] = {}
+    for name in sorted(names, key=lambda name: name not in STRATEGIES):
+        strategy = STRATEGIES.get(strategy_name(name))
+        wish = (strategy.colour, strategy.marker) if strategy else _by_name(name)
+        colours = {colour for colour, _ in found.values()}
+        free = [wish, *((colour, marker) for marker, colour in product(MARKERS, PALETTE))]
+        unlike = (pair for pair in free if pair[0] not in colours)
+        found[name] = next(unlike, None) or next(pair for pair in free if pair not in found.values())
+    return {name: found[name] for name in names}
+
+
+def _by_name(name: str) -> tuple[str, str]:
+    digest = hashlib.sha256(name.encode("utf-8", "backslashreplace")).digest()
     return list(PALETTE)[digest[0] % len(PALETTE)], MARKERS[digest[1] % len(MARKERS)]

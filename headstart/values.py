@@ -12,7 +12,7 @@ from typing import Any
 from headstart.errors import HeadstartError
 from headstart.plan import Plan
 from headstart.runtime.text import shorten
-from headstart.strategies import STRATEGIES
+from headstart.strategies import STRATEGIES, strategy_name
 
 SMALLEST_IMAGE = 32  # pixels a side: a backbone halves them five times
 LARGEST_SEED = 2**32 - 1
@@ -64,6 +64,13 @@ def share(value: Any) -> float:
     if found > 1:
         raise ValueError("is not a share such as 1% or 0.01")
     return found
+
+
+def points(value: Any) -> float:
+    """Points of accuracy: hundredths."""
+    if not re.fullmatch(r"\d+(\.\d+)?", str(value)):
+        raise ValueError("is not a number of points such as 0.5")
+    return float(value)
 
 
 def duration(value: Any) -> float:
@@ -142,6 +149,14 @@ def names(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text(each) for each in found))
 
 
+def several(value: Any) -> tuple[str, ...]:
+    """One name or several, also the same twice, which is for who looks them up to say."""
+    found = (value,) if isinstance(value, str) else tuple(value)
+    if not found:
+        raise ValueError("is no name")
+    return tuple(map(text, found))
+
+
 def sizes(value: Any) -> tuple[int | str, ...]:
     """Several numbers of training images, or ALL."""
     if isinstance(value, str) or not isinstance(value, Iterable):
@@ -152,7 +167,7 @@ def sizes(value: Any) -> tuple[int | str, ...]:
 def plans(value: Any) -> tuple[str, ...]:
     """What is planned for one strategy or several, as text."""
     found = [Plan.of(text) for text in names(value)]
-    if unknown := [each.candidate for each in found if each.candidate not in STRATEGIES]:
+    if unknown := [each.candidate for each in found if strategy_name(each.candidate) not in STRATEGIES]:
         raise ValueError(f"is for an unknown strategy {unknown[0]!r}{nearest(unknown[0], STRATEGIES)}")
     if len({(each.candidate, each.seed) for each in found}) < len(found):
         raise ValueError("plans a strategy twice")

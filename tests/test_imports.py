@@ -23,7 +23,7 @@ ROOMS = (  # a room may import from those below it, and from itself
     ("models",),
     ("data",),
     ("evaluation",),
-    ("options", "values", "plan", "strategies", "theme"),
+    ("options", "values", "plan", "strategies", "networks", "theme"),
     ("runtime",),
     ("errors", "__init__"),
 )

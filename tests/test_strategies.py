@@ -9,9 +9,9 @@ from headstart.strategies import (
     STRATEGIES,
     Weights,
     candidates_of,
-    with_class_weights,
     with_enough_steps,
     with_epochs,
+    with_recipe,
 )
 
 
@@ -21,7 +21,7 @@ def test_the_default_rows_are_the_four_that_the_project_compares():
 
 def test_a_candidate_is_a_strategy_with_the_weights_that_it_needs():
     weights = Weights("net", 64, "sha", "a file", "asked for")
-    rows = candidates_of(list(STRATEGIES.values()), weights)
+    rows = candidates_of(list(STRATEGIES.values()), [weights])
     assert [row.name for row in rows] == list(STRATEGIES)
     assert all((row.weights is weights) == (row.strategy.network == "backbone") for row in rows)
 
@@ -74,4 +74,4 @@ def test_options_change_what_they_name_and_nothing_else():
     frozen = STRATEGIES["frozen"]
     assert with_epochs(frozen, None) == frozen
     assert with_epochs(frozen, 3).recipe.epochs == 3
-    assert with_class_weights(frozen, "balanced").recipe.class_weights == "balanced"
+    assert with_recipe(frozen, class_weights="balanced").recipe.class_weights == "balanced"

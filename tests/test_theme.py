@@ -69,22 +69,31 @@ def test_light_and_dark_have_the_same_names_and_a_light_colour_has_one_name():
 
 def test_a_strategy_looks_as_its_row_says():
     for name, strategy in STRATEGIES.items():
-        assert theme.look(name) == (strategy.colour, strategy.marker)
+        assert theme.looks(["frozen@net", name])[name] == theme.looks([name])[name]
+        assert theme.looks([name])[name] == (strategy.colour, strategy.marker)
         assert strategy.colour in theme.PALETTE
         assert strategy.marker in theme.MARKERS
 
 
 def test_a_new_row_changes_the_look_of_no_other(monkeypatch):
-    before = {name: theme.look(name) for name in [*STRATEGIES, "frozen@resnet18", "mine"]}
+    before = theme.looks(STRATEGIES)
     first = next(iter(STRATEGIES.values()))
     with_another = {"another": replace(first, name="another", colour="pine", marker="h"), **STRATEGIES}
     monkeypatch.setattr(theme, "STRATEGIES", with_another)
-    assert {name: theme.look(name) for name in before} == before
-    assert theme.look("another") == ("pine", "h")
+    assert theme.looks([*before, "another"]) == before | {"another": ("pine", "h")}
 
 
-def test_a_name_that_is_no_row_has_a_look_of_its_own_that_stays():
-    looks = {theme.look(f"candidate {number}") for number in range(100)}
-    assert len(looks) > 40
-    assert all(colour in theme.PALETTE and marker in theme.MARKERS for colour, marker in looks)
-    assert theme.look("鹿") == theme.look("鹿")
+def test_the_first_backbone_of_a_strategy_looks_like_the_strategy():
+    looks = theme.looks(["frozen@a", "frozen@b", "last20@a"])
+    assert looks["frozen@a"] == theme.looks(["frozen"])["frozen"]
+    assert looks["last20@a"][0] != looks["frozen@b"][0]
+
+
+@pytest.mark.parametrize("names", [[f"frozen@{n}" for n in range(30)], [f"candidate {n}" for n in range(64)]])
+def test_no_two_candidates_look_alike_and_the_first_ones_have_no_colour_in_common(names):
+    looks = theme.looks(["base-cnn", *names[:-1]])
+    assert len(set(looks.values())) == len(looks)
+    colours = [colour for colour, _ in list(looks.values())[: len(theme.PALETTE)]]
+    assert len(set(colours)) == len(theme.PALETTE)
+    assert all(colour in theme.PALETTE and marker in theme.MARKERS for colour, marker in looks.values())
+    assert looks == theme.looks(list(looks))

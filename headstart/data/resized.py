@@ -11,6 +11,7 @@ import PIL
 from headstart import __version__
 from headstart.data.dataset import Dataset, Rows
 from headstart.data.decode import fitted
+from headstart.runtime.cache import kept_or_not
 from headstart.runtime.console import bar
 from headstart.runtime.rows import RowTable
 
@@ -18,6 +19,7 @@ VERSION = 1  # raise it when the same image would become other pixels
 CHUNK = 512  # images a task
 
 
+@kept_or_not
 def images_at(dataset: Dataset, rows: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Images in squares of `side` pixels: an array (M, side, side, 3) uint8, and where in it those of `rows` are.
 

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from headstart.data.decode import DecodeError, fitted, own_side, read_image, siz
 from headstart.data.listing import Listing
 from headstart.data.ranges import Whites, whites_of
 from headstart.data.traits import Traits, traits_of
-from headstart.errors import HeadstartError
-from headstart.runtime.cache import cache_dir
+from headstart.errors import HeadstartError, MachineError
+from headstart.runtime.cache import cache_dir, kept_or_not
 from headstart.runtime.console import bar, say
 from headstart.runtime.rows import MISSING, RowTable
 from headstart.runtime.text import shown
@@ -81,6 +81,7 @@ class Store:
     whites: Whites
 
 
+@kept_or_not
 def open_store(listing: Listing, collection: str, fit: str, image_size: int | None = None) -> Store:
     """Decode every file whose content was not decoded before, and open what earlier runs decoded.
 
@@ -89,6 +90,7 @@ def open_store(listing: Listing, collection: str, fit: str, image_size: int | No
     name, size or time have changed. Where files have a range of their own (`ranges`), each is read by its own first,
     and all once more by the set's, unless that is the same.
     Two processes that want the same wait for each other, and what a killed one had finished is kept.
+    Raises HeadstartError, which names it, for a file that was replaced or removed while it was read.
     """
     side = side_of(listing, fit, image_size or LARGEST)
     contents = _contents(listing)
@@ -155,6 +157,7 @@ def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequ
         tasks = [
             (
                 paths[start : start + CHUNK],
+                [keys[each] for each in fill.wanted[start : start + CHUNK]],
                 start,
                 fill.path,
                 fill.rows[start : start + CHUNK],
@@ -173,6 +176,7 @@ def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequ
 
 def _read_chunk(
     paths: Sequence[Path],
+    keys: Sequence[str],
     start: int,
     file: Path,
     rows: np.ndarray,
@@ -180,11 +184,14 @@ def _read_chunk(
     reading: Reading,
     filler: int,
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Decode files into rows of the table's file, for the process `filler`; returns `start` and what each said."""
+    """Decode files whose contents have these keys into rows of the table's file, for the process `filler`; returns
+    `start` and what each said."""
     kept = np.memmap(file, np.uint8, "r+", shape=shape)
     said = []
-    for path, row in zip(paths, rows, strict=True):
+    for path, key, row in zip(paths, keys, rows, strict=True):
         square, about = read_square(path, reading)
+        if not _is(path, key):  # what was decoded may be neither the one nor the other
+            raise HeadstartError(f"{shown(path)} was replaced or removed while it was read: run again")
         if filler not in (os.getpid(), os.getppid()):  # it was killed: others may be filling these rows by now
             raise HeadstartError("nobody waits for these images any more")
         kept[row] = square
@@ -213,7 +220,7 @@ def spread(function: Any, tasks: Sequence[tuple[Any, ...]], alone: bool) -> Iter
     try:
         yield from parallel(delayed(function)(*task) for task in tasks)
     except TerminatedWorkerError:
-        raise HeadstartError(
+        raise MachineError(
             "a process that read images was killed, most likely because memory ran out: free some, and run again"
         ) from None
 
@@ -270,7 +277,18 @@ def _hash(path: Path) -> tuple[str, str]:
         except DecodeError as error:
             return str(error), ""
     try:
-        with path.open("rb") as file:
-            return "", hashlib.file_digest(file, "sha256").hexdigest()
+        return "", _sha256(path)
     except (OSError, ValueError) as error:
         return f"cannot be opened: {getattr(error, 'strerror', None) or error}", ""
+
+
+def _is(path: Path, key: str) -> bool:
+    """Whether a file still has the content of this key."""
+    with suppress(OSError, ValueError):
+        return _sha256(path) == key
+    return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

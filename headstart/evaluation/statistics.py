@@ -178,6 +178,12 @@ def all_differences(tested: Mapping[str, Tested], confidence: float = 0.95) -> l
     return found
 
 
+def between(a: str, b: str, pairs: Sequence[Pair]) -> Difference:
+    """Score of A minus score of B, of all pairs."""
+    pair = next(pair for pair in pairs if {pair.better, pair.other} == {a, b})
+    return pair.difference if pair.better == a else pair.difference.turned()
+
+
 def _difference(a: Tested, b: Tested) -> Tested:
     """A minus B on what both were tested on; a network is then a pair of networks trained on the same fold, and on one
     split, where seeds are no pairs, the two means over seeds are one pass."""

@@ -87,9 +87,11 @@ def run_on(
     on_done: Callable[[runs.Run], None],
     timetable: Timetable | None = None,
     is_dropped: Callable[[Trial], bool] = lambda trial: False,
+    on_failed: Callable[[Trial, Exception], None] | None = None,
 ) -> None:
-    """Run trials on a cluster; see `runner.run_here`. The timetable is not kept: the plan that the trials have is one
-    for this machine alone, and its clock would make a result depend on who was quick.
+    """Run trials on a cluster; see `runner.run_here`. One that fails, for whatever reason, is missing, the others go
+    on; on_failed is not called. The timetable is not kept: the plan that the trials have is one for this machine alone,
+    and its clock would make a result depend on who was quick.
 
     Raises MachineError, at the end, where some did not come back, each of which was said: all others are kept.
     """

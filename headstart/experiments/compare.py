@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,13 @@ from headstart.evaluation.scores import METRICS, SCORES
 from headstart.experiments import trackers
 from headstart.experiments.final import train_on_all
 from headstart.experiments.first_look import first_look
-from headstart.experiments.planning import Estimate, Planner
-from headstart.experiments.runner import in_order
+from headstart.experiments.found import Found, find_backbones
 from headstart.experiments.runners import RunTrials, running
-from headstart.experiments.timetable import Timetable
-from headstart.experiments.trial import Setting, Trial, candidates_for, find_weights, planned, pretrained
+from headstart.experiments.stages import Stages
+from headstart.experiments.trackers import Tracked
+from headstart.experiments.trial import Trial, candidates_for, pretrained
 from headstart.experiments.trivial import answers
 from headstart.options import OF_DATA, OF_LOADING, OF_RESULT, Options
-from headstart.plan import Plan
 from headstart.report import images
 from headstart.report.card import write_card
 from headstart.report.html import write_report, write_waiting
@@ -47,12 +46,10 @@ from headstart.results.request import begin
 from headstart.results.trivial import write_answers
 from headstart.runtime.console import say
 from headstart.runtime.device import describe, make_fabric, precision_of, settings_kept
-from headstart.runtime.failures import machine_errors
-from headstart.strategies import Candidate, Weights
-from headstart.training.preparation import Pretrained
+from headstart.runtime.failures import known, machine_errors
+from headstart.strategies import Candidate
 from headstart.values import given
 
-RESERVE = 0.03  # of a time limit: for what is not measured
 KEPT_OF_WEIGHTS = ("name", "image_size", "sha256")
 
 Data = Dataset | Callable[[], Dataset] | str | Path
@@ -81,11 +78,11 @@ def run_comparison(data: Data, options: Options, started: float | None = None) -
     trackers.refuse_missing(options.log)
     with settings_kept(), running(options.runner) as run_trials:
         fabric = make_fabric(options.device)
-        weights = find_weights(options)
+        backbones = find_backbones(options, options.output)
         data = data_of(data, options)
         for line in summary(data):
             say(line)
-        request = Request(options, data, weights, fabric, started, run_trials)
+        request = Request(options, data, backbones, fabric, started, run_trials)
         try:
             return request.fulfil(examine(data, options.strict))
         finally:
@@ -98,7 +95,7 @@ class Request:
 
     options: Options
     data: Dataset
-    weights: Weights | None
+    backbones: Found
     fabric: Fabric
     started: float
     run_trials: RunTrials
@@ -106,30 +103,29 @@ class Request:
     def fulfil(self, found: Audit) -> Comparison:
         """Run what is not finished yet, and write the comparison and its report after every run."""
         options, data = self.options, self.data
-        candidates = candidates_for(options, len(data.train), self.weights)
+        candidates = candidates_for(options, len(data.train), self.backbones.weights)
         say(f"on {describe(self.fabric)}, {precision_of(self.fabric)}")
         folder = options.output or runs.new_folder(data.name)
         folder.mkdir(parents=True, exist_ok=True)
         with runs.writing(folder, options.command):
             kept = begin(folder, "comparison", self.as_json(candidates), options.command)
-            trials, timetable = self.trials(folder, candidates, kept)
             write_json(folder / runs.AUDIT, found.as_json())
             if not (folder / runs.TRIVIAL).exists():
                 write_answers(folder, answers(data), data.class_names)
-            left = [trial for trial in trials if not runs.is_run(trial.folder)]
-            if len(left) < len(trials):
-                say(f"{folder}: {len(trials) - len(left)} of {len(trials)} runs were finished before")
+            left = [trial for trial in kept["trials"] if not runs.is_run(runs.run_folder(folder, **trial))]
+            if done := len(kept["trials"]) - len(left):
+                say(f"{folder}: {done} of {len(kept['trials'])} runs were finished before")
             if (
                 not left
                 and runs.is_finished(folder)
                 and (before := compare_runs(folder)).verdict.asked == options.of_verdict
             ):
                 return before
-            if len(left) == len(trials):
-                self.look(folder, trials)
+            if kept.pop("failed", None):  # they are tried again
+                write_json(folder / runs.REQUEST, kept)
+            stages = Stages(options, data, self.fabric, self.started, folder, candidates, kept)
             with trackers.tracking(options.log, folder) as tracked:
-                is_dropped = partial(self.is_dropped, folder, kept["trials"])
-                self.run_trials(left, data, tracked, lambda run: self.report_so_far(folder), timetable, is_dropped)
+                trials = self.run(stages, tracked, is_new=not done)
                 comparison = compare_runs(folder, **options.of_verdict)
                 if comparison.folds and comparison.classifier != folder / runs.CLASSIFIER:
                     taken = next(trial for trial in trials if trial.candidate.name == comparison.recommended)
@@ -143,14 +139,38 @@ class Request:
             write_checksums(folder)
         return comparison
 
+    def run(self, stages: Stages, tracked: Tracked, is_new: bool) -> list[Trial]:
+        """Run what is left of each stage; returns all their trials. What fails for want of memory is kept as failed,
+        and raised where nothing else was finished. is_new: whether nothing was run before."""
+        trials: list[Trial] = []
+        failed: list[Exception] = []
+        is_dropped = partial(self.is_dropped, stages)
+
+        def on_failed(trial: Trial, error: Exception) -> None:
+            name, why = trial.candidate.name, known(error)
+            say(f"{name} failed: {why}; the others go on")
+            stages.keep(failed={**stages.kept.get("failed", {}), name: why})
+            failed.append(error)
+
+        for stage, timetable in stages:
+            if is_new and not trials:
+                self.look(stages.folder, stage)
+            trials += stage
+            left = [trial for trial in stage if not runs.is_run(trial.folder)]
+            on_done = partial(self.report_so_far, stages.folder)
+            self.run_trials(left, self.data, tracked, on_done, timetable, is_dropped, on_failed)
+        if failed and not runs.find_runs(stages.folder):
+            raise failed[0]
+        return trials
+
     def as_json(self, candidates: Sequence[Candidate]) -> dict[str, Any]:
         """All that the trained weights follow from, as request.json keeps it."""
-        options, data, weights = self.options.as_json(), self.data, self.weights
+        options, data = self.options.as_json(), self.data
         return {
             "headstart": __version__,
-            "options": {key: options[key] for key in OF_RESULT},
+            "options": {key: options[key] for key in OF_RESULT if key in options},
             "dataset": {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train), "fit": data.fit},
-            "weights": None if weights is None else {key: getattr(weights, key) for key in KEPT_OF_WEIGHTS},
+            "weights": self.backbones.as_json(*KEPT_OF_WEIGHTS),
             "strategies": {each.name: asdict(each.strategy) for each in candidates},
             "trials": [
                 {"candidate": each.name, "split": split.name, "seed": seed + place * len(self.options.seed)}
@@ -158,47 +178,8 @@ class Request:
                 for seed in self.options.seed
                 for each in candidates
             ],
+            **({"missing": dict(self.backbones.missing)} if self.backbones.missing else {}),
         }
-
-    def trials(
-        self, folder: Path, candidates: Sequence[Candidate], kept: dict[str, Any]
-    ) -> tuple[list[Trial], Timetable | None]:
-        """The runs that the request in the folder asks for, in order, and what keeps them to a time limit, if there is
-        one. Once planned they are resumed by the same plan, without a clock."""
-        shares = tuple(sorted({e.strategy.frozen_share for e in candidates if e.strategy.frozen_share is not None}))
-        shared, size = self._pretrained(shares), self.options.image_size
-        runs_of_each = len(self.options.seed) * len(self.data.splits) + (len(self.data.splits) > 1)  # and once on all
-        if shared is not None:
-            shared.describe([each.strategy for each in candidates])
-        estimates: list[Estimate] = []
-        plans = [Plan.of(each) for each in kept.get("plan") or self.options.plan]
-        limit = self.options.limit()
-        if not plans and limit is not None:
-            estimates = self.plan(limit, Planner(candidates, self.data, shared, size, runs_of_each, self.fabric))
-            plans = [each.plan for each in estimates]
-            fitting = [trial for trial in kept["trials"] if trial["candidate"] in {plan.candidate for plan in plans}]
-            kept |= {"plan": [str(each) for each in plans], "trials": fitting}
-            write_json(folder / runs.REQUEST, kept)
-        expected = {each.name: each.strategy.expected.seconds for each in candidates if each.strategy.expected}
-        expected |= {each.plan.candidate: each.seconds(1) for each in estimates}
-        setting = Setting(folder, self.options.device, size, shares, self.options.command)
-        by_name = {each.name: each for each in candidates}
-        trials = in_order(
-            [
-                trial_of(by_name[it["candidate"]], it["split"], it["seed"], setting, plans, expected)
-                for it in kept["trials"]
-            ]
-        )
-        if limit is None or not estimates:
-            return trials, None
-
-        def keep_plan(trial: Trial) -> None:
-            """So that it goes on by the same plan if it is interrupted."""
-            assert trial.plan is not None
-            kept["plan"].append(str(replace(trial.plan, seed=trial.seed)))
-            write_json(folder / runs.REQUEST, kept)
-
-        return trials, Timetable(candidates, estimates, trials, self.started + (1 - RESERVE) * limit, keep_plan)
 
     def look(self, folder: Path, trials: Sequence[Trial]) -> None:
         """Say what is known within the first minute, on the screen and on the page that will be the report."""
@@ -211,37 +192,16 @@ class Request:
             page = write_waiting(folder, self.data.name, found.headline, [f"{found.said}.", f"To come: {coming}."])
             say(f"so far: {page}")
 
-    def plan(self, limit: float, planner: Planner) -> list[Estimate]:
-        """Plan what fits into what is left of `limit` seconds, and say so."""
-        left = max(1.0, (1 - RESERVE) * limit - (time.perf_counter() - self.started))
-        estimates, recipes = planner.estimates(left)
-        seeds, clock = planner.seeds, time.time()
-        whole = {each.plan.candidate: each.seconds(seeds) for each in recipes}
-        say(f"planned for {left:.0f} s; the whole recipes take about {sum(whole.values()):.0f} s here")
-        for each in sorted(estimates, key=lambda each: each.seconds(1)):
-            clock += each.seconds(seeds)
-            ready = time.strftime("%H:%M:%S", time.localtime(clock))
-            name, size = each.plan.candidate, f" at {each.plan.image_size} px" if each.plan.image_size else ""
-            say(
-                f"  {name:12} {each.plan.epochs:g} of {each.most:g} epochs{size}: {each.seconds(seeds):.0f} s "
-                f"(whole: {whole[name]:.0f} s), ready at {ready}"
-            )
-        for name in whole.keys() - {each.plan.candidate for each in estimates}:
-            say(f"  {name:12} left out: no time for a tenth of its epochs (whole: {whole[name]:.0f} s)")
-        if (total := sum(each.seconds(seeds) for each in estimates)) > left:
-            say(f"the least of it takes {total:.0f} s: the limit cannot be kept")
-        return estimates
-
-    def _pretrained(self, shares: tuple[float, ...]) -> Pretrained | None:
-        if self.weights is None:
-            return None
-        return pretrained(self.weights, shares, self.data.image_shape, self.fabric.device)
-
-    def is_dropped(self, folder: Path, planned: Sequence[Mapping[str, Any]], trial: Trial) -> bool:
-        """Whether a trial's candidate is clearly behind after the folds before its own; the first to be found so is
-        said."""
+    def is_dropped(self, stages: Stages, trial: Trial) -> bool:
+        """Whether a trial's candidate failed, or is clearly behind after the folds before its own; the first to be
+        found so is said."""
+        failed = stages.kept.get("failed", {})
+        if trial.candidate.name in failed:
+            return True
+        planned = [each for each in stages.kept["trials"] if each["candidate"] not in failed]
+        folder, probed = stages.folder, {each["candidate"] for each in stages.kept.get("probed", [])}
         found, audited = runs.find_runs(folder), Audited.of(folder, len(self.data.tested))
-        gone = dropped(found, planned, SCORES[METRICS[self.options.metric]], audited.clean, audited.units)
+        gone = dropped(found, planned, SCORES[METRICS[self.options.metric]], audited.clean, audited.units, probed)
         place = [split.name for split in self.data.splits].index(trial.split)
         if (after := gone.get(trial.candidate.name, math.inf)) > place:
             return False
@@ -250,8 +210,9 @@ class Request:
             say(f"{behind}: it is not trained on the others")
         return True
 
-    def report_so_far(self, folder: Path) -> None:
-        """Write the comparison and its report from the runs that are finished; the last one waits for the pictures."""
+    def report_so_far(self, folder: Path, run: runs.Run) -> None:
+        """Write the comparison and its report from the runs that are finished, `run` the last of them; that which ends
+        it all waits for the pictures."""
         comparison = compare_runs(folder, **self.options.of_verdict)
         if comparison.is_complete:
             return
@@ -262,17 +223,6 @@ class Request:
             f"{len(comparison.runs)} of {comparison.planned} runs are finished after {seconds:.0f} s: "
             f"{so_far(comparison)}; so far: {folder / runs.REPORT}"
         )
-
-
-def trial_of(
-    candidate: Candidate, split: str, seed: int, setting: Setting, plans: Sequence[Plan], expected: Mapping[str, float]
-) -> Trial:
-    """One run, by the plan for its seed, that for all seeds of the candidate, or none."""
-    seconds = expected.get(candidate.name, math.inf)
-    for plan in sorted(plans, key=lambda plan: plan.seed is None):
-        if plan.candidate == candidate.name and plan.seed in (seed, None):
-            return Trial(planned(candidate, plan), split, seed, setting, plan, seconds)
-    return Trial(candidate, split, seed, setting, None, seconds)
 
 
 def data_or_name(value: Any) -> Data:

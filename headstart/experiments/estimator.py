@@ -17,13 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 from headstart.data.labelled import labelled
 from headstart.data.pixels import Picture, pictures_in
 from headstart.errors import HeadstartError
+from headstart.experiments.found import find_backbones
 from headstart.experiments.trial import (
     Setting,
     Trial,
     calibrated,
     candidates_for,
     config_of,
-    find_weights,
     on_val,
     train,
     untrained,
@@ -41,7 +41,7 @@ DEFAULTS = Options()
 Pictures = Sequence[Picture] | np.ndarray
 """N files, Pillow images or arrays, of any sizes, or one array (N, H, W, 3): see `pixels_of`."""
 
-_weights = lru_cache(maxsize=8)(find_weights)  # of one process: all folds of a search start from the same
+_weights = lru_cache(maxsize=8)(find_backbones)  # of one process: all folds of a search start from the same
 
 
 class HeadstartClassifier(ClassifierMixin, BaseEstimator):
@@ -60,7 +60,7 @@ class HeadstartClassifier(ClassifierMixin, BaseEstimator):
         self,
         strategy: str = "frozen",
         *,
-        backbone: str = DEFAULTS.backbone,
+        backbone: str = DEFAULTS.backbone[0],
         weights: str | PathLike[str] | None = DEFAULTS.weights,
         image_size: int | None = DEFAULTS.image_size,
         into_square: str = DEFAULTS.fit,
@@ -106,7 +106,7 @@ class HeadstartClassifier(ClassifierMixin, BaseEstimator):
             names = [str(each) for each in classes]
             data = labelled(pictures, numbers, names, fit=options.fit, image_size=options.image_size)
             fabric = make_fabric(options.device)
-            (candidate,) = candidates_for(options, len(data.train), _weights(options))
+            (candidate,) = candidates_for(options, len(data.train), _weights(options).weights)
             share = candidate.strategy.frozen_share
             setting = Setting(Path(), options.device, options.image_size, () if share is None else (share,))
             trial = Trial(candidate, data.splits[0].name, options.seed[0], setting)
@@ -130,7 +130,7 @@ class HeadstartClassifier(ClassifierMixin, BaseEstimator):
     def _options(self) -> Options:
         asked = self.get_params()
         asked |= {"strategies": (given("strategy", asked.pop("strategy"), text),), "fit": asked.pop("into_square")}
-        asked |= {"seed": given("seed", asked.pop("seed"), seed)}
+        asked |= {name: given(name, asked.pop(name), read) for name, read in (("seed", seed), ("backbone", text))}
         del asked["verbose"]
         return Options.of(asked)
 

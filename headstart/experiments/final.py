@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,10 +10,12 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from lightning_fabric import Fabric
 
 from headstart.data.dataset import Dataset
-from headstart.experiments.trial import Trial, calibrated, checkpoints, config_of, train, untrained
+from headstart.experiments.trial import Trial, calibrated, checkpoints, config_of, keep, train, untrained
 from headstart.inference.novelty import reference_of
+from headstart.models.network import Network
 from headstart.plan import Plan
 from headstart.results import runs
 from headstart.results.files import write_json
@@ -20,8 +23,10 @@ from headstart.results.passes import Pass
 from headstart.runtime.cache import temporary_folder
 from headstart.runtime.console import say
 from headstart.runtime.device import environment, make_fabric
-from headstart.strategies import with_epochs
-from headstart.training.fit import Watch
+from headstart.strategies import with_epochs, with_recipe
+from headstart.training.fit import TrainVal, Watch
+from headstart.training.mixtures import Line
+from headstart.training.preparation import Prepared
 
 
 def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path:
@@ -34,7 +39,7 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
     """
     epochs = float(median(best_epoch(run) for each in passes for run in each.runs))
     strategy = with_epochs(trial.candidate.strategy, epochs)
-    strategy = replace(strategy, recipe=replace(strategy.recipe, patience=None))
+    strategy = with_recipe(strategy, patience=None)
     candidate = replace(trial.candidate, strategy=strategy)
     size = None if trial.plan is None else trial.plan.image_size
     views = None if trial.plan is None else trial.plan.views
@@ -48,7 +53,9 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
     say(f"{candidate.name}, once more on all {len(data):,} images, for {epochs:g} epochs")
     fabric = make_fabric(trial.setting.device)
     prepared = untrained(trial, data, fabric)
+    before = copy.deepcopy(prepared.network)
     fitted, _ = train(trial, prepared, data, fabric, Watch())
+    mix(trial, before, prepared, passes, data, fabric)
     logits, labels = (
         np.concatenate([getattr(each, what)[each.tested] for each in passes]) for what in ("logits", "labels")
     )
@@ -68,6 +75,18 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
         folder.rename(place)
     checkpoints(trial, prepared, data, fabric).remove()
     return place
+
+
+def mix(
+    trial: Trial, before: Network, prepared: Prepared, passes: Sequence[Pass], data: Dataset, fabric: Fabric
+) -> None:
+    """Mix the network with what it was as the folds' networks were, by the median of the shares that they chose."""
+    shares = [found["kept"] for each in passes for run in each.runs if (found := run.metrics.get("mixtures"))]
+    if not shares or (share := float(median(shares))) == 1:
+        return
+    say(f"{share:.0%} of the retrained weights, the rest of those they came from, as the folds chose")
+    samples = TrainVal(*(prepared.samples(part, ("identity",))[0] for part in (data.train, data.val)))
+    keep(prepared.network, Line.of(before, prepared.network, samples, fabric, trial.seed), share)
 
 
 def best_epoch(run: runs.Run) -> float:

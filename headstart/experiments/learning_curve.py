@@ -11,7 +11,8 @@ from headstart import __version__
 from headstart.data.dataset import Dataset
 from headstart.data.load import limited
 from headstart.errors import HeadstartError
-from headstart.experiments.compare import Data, data_of, data_or_name, find_weights, run_comparison
+from headstart.experiments.compare import Data, data_of, data_or_name, run_comparison
+from headstart.experiments.found import find_backbones
 from headstart.options import OF_LOADING, OF_RESULT, Options
 from headstart.report.learning_curve import write_figure
 from headstart.results import runs
@@ -62,14 +63,15 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
         raise HeadstartError(f"a learning curve needs two sizes or more, and {len(sizes)} was given")
     given("data", data, data_or_name)
     runs.refuse_taken(options.output, "learning curve")
-    weights = find_weights(options)
+    options = replace(options, keep=len(options.backbone))  # a curve needs every candidate at every size
+    found = find_backbones(options, options.output)
     data = data_of(data, options)
     parts = {size: limited(data, size) for size in chosen_sizes(data, sizes)}
     request = {
         "headstart": __version__,
         "options": {key: value for key, value in options.as_json().items() if key in OF_RESULT},
         "dataset": {"name": data.name, "fingerprint": data.fingerprint, "fit": data.fit},
-        "weights": None if weights is None else {"name": weights.name, "sha256": weights.sha256},
+        "weights": found.as_json("name", "sha256"),
     }
     folder = options.output or runs.new_folder(f"{data.name}-curve")
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,10 +13,11 @@ from lightning_fabric import Fabric
 
 from headstart.data.dataset import Dataset
 from headstart.runtime.device import stored_probe
-from headstart.strategies import Candidate, Recipe, with_epochs
+from headstart.strategies import Candidate, Recipe, Strategy, with_epochs
 from headstart.training.batches import Samples
 from headstart.training.fit import EVALUATION_BATCH, TrainVal, Watch, fit, predict
 from headstart.training.forgetting import MOST_IMAGES
+from headstart.training.mixtures import images_of_a_line
 from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
 
 PROBE_BATCH = 128  # images at most: where a step is slow, larger ones would take longer than what they tell is worth
@@ -37,12 +38,13 @@ class Pace:
         images = max(1, len(data.train) // recipe.batch_size) * min(recipe.batch_size, len(data.train))
         return images * self.train + len(data.val) * self.predict / recipe.validate_every
 
-    def test_seconds(self, recipe: Recipe, data: Dataset, has_old_head: bool) -> float:
-        """Of the evaluation: test under its views, val once more for the temperature, and, of a backbone that had a
-        head, what it forgot, which is asked before and after."""
-        images = len(data.val) + len(recipe.test_views) * len(data.test)
-        if has_old_head:
+    def test_seconds(self, strategy: Strategy, data: Dataset) -> float:
+        """Of the evaluation: test under its views, val once more for the temperature, and, of a pre-trained backbone,
+        what it forgot, which is asked before and after, and its mixtures where it was retrained."""
+        images = len(data.val) + len(strategy.recipe.test_views) * len(data.test)
+        if strategy.frozen_share is not None:
             images += 2 * min(MOST_IMAGES, len(data.test))
+            images += images_of_a_line(*map(len, (data.train, data.val, data.test))) * (strategy.frozen_share < 1)
         return images * self.predict
 
     def at(self, scale: float) -> Pace:

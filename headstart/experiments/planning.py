@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lightning_fabric import Fabric
 
@@ -12,7 +12,7 @@ from headstart.experiments.pace import Pace, measured_pace, stored_pace
 from headstart.experiments.trade_offs import WHOLE, Shape, accuracy, shapes
 from headstart.experiments.trial import CHECKED_SHARE
 from headstart.plan import Plan
-from headstart.strategies import Candidate
+from headstart.strategies import Candidate, Weights
 from headstart.training.preparation import Pretrained
 
 REPORT_SECONDS = 4.0  # a trial: figures and page
@@ -47,17 +47,18 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Planner:
-    """What is to be planned. pretrained: the backbone that candidates share, None where none needs one. image_size:
-    pixels a side that was asked for. seeds: how many runs of each candidate there are to be. image_seconds: of the
-    frozen pass (None: as it was when its engine was chosen)."""
+    """What is to be planned. backbones: those that candidates share. image_size: pixels a side that was asked for.
+    seeds: how many runs of each candidate there are to be. image_seconds: of the frozen pass over each backbone (where
+    it lacks one, as it was when its engine was chosen). passed: the shape in which all of them are done already."""
 
     candidates: Sequence[Candidate]
     data: Dataset
-    pretrained: Pretrained | None
+    backbones: Mapping[Weights, Pretrained]
     image_size: int | None
     seeds: int
     fabric: Fabric
-    image_seconds: float | None = None
+    image_seconds: Mapping[Weights, float] = field(default_factory=dict)
+    passed: Shape | None = None
 
     def whole(self, paces: Mapping[str, Pace]) -> list[Estimate]:
         """What the whole recipes take."""
@@ -72,10 +73,17 @@ class Planner:
             return whole, whole
         if not all(pace.is_new for pace in paces.values()):
             paces = self._paces(measured_pace)
-        now = self
-        if self.pretrained is not None and self.freezing:
-            now = replace(self, image_seconds=self.pretrained.frozen_pass.pace())
+        used = [each for each in self.backbones if self.freezing(each)]
+        now = replace(self, image_seconds={each: self.backbones[each].frozen_pass.pace() for each in used})
         return now.within(limit, paces), now.whole(paces)
+
+    def dearest(self, keep: int) -> set[Weights]:
+        """The backbones, so many, of which the candidates that are planned take longest by their whole recipes."""
+        seconds = dict.fromkeys(self.backbones, 0.0)
+        for each, estimate in zip(self.candidates, self.whole(self._paces(stored_pace)), strict=True):
+            if each.weights is not None:
+                seconds[each.weights] += estimate.seconds(self.seeds)
+        return set(sorted(seconds, key=seconds.__getitem__, reverse=True)[:keep])
 
     def within(self, limit: float, paces: Mapping[str, Pace]) -> list[Estimate]:
         """The best plan in any shape. Where none fits, the candidate of which the least takes longest is left out; the
@@ -109,15 +117,17 @@ class Planner:
 
     def options(self, candidate: Candidate, pace: Pace, shape: Shape) -> list[Estimate]:
         """Ever more epochs of a candidate in this shape, up to its whole recipe."""
-        strategy, recipe, frozen = candidate.strategy, candidate.strategy.recipe, 0.0
-        if candidate.weights is None or self.pretrained is None:
+        strategy, recipe, frozen, weights = candidate.strategy, candidate.strategy.recipe, 0.0, candidate.weights
+        if weights is None or weights not in self.backbones:
             shape = WHOLE
-        elif candidate.name in self.freezing:
-            frozen = self.pass_seconds(shape) / len(self.freezing)
-        if shape.image_size is not None and strategy.frozen_share != 1:  # that sees features, of one length at any size
-            pace = pace.at(self._area(shape))
+        else:
+            shape = self._possible(weights, shape)
+            if candidate in (freezing := self.freezing(weights)):
+                frozen = self.pass_seconds(weights, shape) / len(freezing)
+            if shape.image_size is not None and strategy.frozen_share != 1:  # that sees features, as long at any size
+                pace = pace.at(self._area(weights, shape))
         epoch_seconds = pace.epoch_seconds(recipe, self.data)
-        test_seconds = pace.test_seconds(recipe, self.data, candidate.weights is not None)
+        test_seconds = pace.test_seconds(strategy, self.data)
         estimates = []
         for share in SHARES:
             epochs = recipe.epochs if share == 1 else round(share * recipe.epochs, 2)
@@ -126,40 +136,52 @@ class Planner:
             estimates.append(Estimate(plan, recipe.epochs, promised, epoch_seconds, test_seconds, frozen))
         return estimates
 
-    @property
-    def freezing(self) -> list[str]:
-        """The candidates that leave something of the backbone as it is."""
-        shared = self.pretrained
-        return [each.name for each in self.candidates if each.weights and shared and shared.freezes(each.strategy)]
+    def freezing(self, weights: Weights) -> list[Candidate]:
+        """The candidates that leave something of a backbone as it is."""
+        shared = self.backbones[weights]
+        return [each for each in self.candidates if each.weights == weights and shared.freezes(each.strategy)]
 
-    def pass_seconds(self, shape: Shape = WHOLE) -> float:
-        """What the frozen pass will take, by the measurement that chose its engine."""
-        assert self.pretrained is not None
-        recipes = [each.strategy.recipe for each in self.candidates if each.name in self.freezing]
+    def pass_seconds(self, weights: Weights, shape: Shape = WHOLE) -> float:
+        """What the frozen pass over a backbone will take, by the measurement that chose its engine; nothing where it is
+        done."""
+        if self.passed is not None and shape == self._possible(weights, self.passed):
+            return 0.0
+        recipes = [each.strategy.recipe for each in self.freezing(weights)]
         train = {view for recipe in recipes for view in recipe.views[: shape.views]}
         test = {view for recipe in recipes for view in recipe.test_views}
         images = len(train) * sum(map(len, self.data.parts.values())) + len(test - train) * len(self.data.test)
-        engine = self.pretrained.engine
-        image_seconds = self.image_seconds or engine["image_seconds"]
-        return engine["setup_seconds"] + images * image_seconds * self._area(shape)
+        engine = self.backbones[weights].engine
+        image_seconds = self.image_seconds.get(weights, engine["image_seconds"])
+        return engine["setup_seconds"] + images * image_seconds * self._area(weights, shape)
 
-    def _area(self, shape: Shape) -> float:
+    def _area(self, weights: Weights, shape: Shape) -> float:
         """Pixels of an image in this shape, over those of one as it is."""
-        if shape.image_size is None or self.pretrained is None:
-            return 1.0
-        return (shape.image_size / self.pretrained.backbone.image_size) ** 2
+        return 1.0 if shape.image_size is None else (shape.image_size / self._side(weights)) ** 2
+
+    def _side(self, weights: Weights) -> int:
+        return self.backbones[weights].backbone.image_size
+
+    def _possible(self, weights: Weights, shape: Shape) -> Shape:
+        """The shape as far as a backbone can have it: one that takes one size only sees that."""
+        smaller = shape.image_size is not None and shape.image_size < self._side(weights)
+        return shape if smaller and self._may_shrink(weights) else replace(shape, image_size=None)
+
+    def _may_shrink(self, weights: Weights) -> bool:
+        return self.image_size is None and self.backbones[weights].backbone.takes_any_size
 
     def _shapes(self) -> list[Shape]:
-        shared = self.pretrained
-        if shared is None:
+        if not self.backbones:
             return [WHOLE]
-        may_shrink = self.image_size is None and shared.backbone.takes_any_size
-        return shapes(shared.backbone.image_size if may_shrink else None)
+        return shapes(max((self._side(each) for each in self.backbones if self._may_shrink(each)), default=None))
 
     def _paces(self, paced: Callable[..., Pace]) -> dict[str, Pace]:
         return {
             each.name: paced(
-                each, self.data, self.pretrained if each.weights is not None else None, self.image_size, self.fabric
+                each,
+                self.data,
+                None if each.weights is None else self.backbones[each.weights],
+                self.image_size,
+                self.fabric,
             )
             for each in self.candidates
         }

@@ -10,6 +10,7 @@ from headstart.experiments.trackers import Tracked, tracking
 from headstart.experiments.trial import Trial, run_trial
 from headstart.results import runs
 from headstart.runtime.console import Board, Job, live
+from headstart.runtime.failures import lacks_memory
 from headstart.training.fit import Row, Watch
 
 
@@ -20,11 +21,13 @@ def run_here(
     on_done: Callable[[runs.Run], None],
     timetable: Timetable | None = None,
     is_dropped: Callable[[Trial], bool] = lambda trial: False,
+    on_failed: Callable[[Trial, Exception], None] | None = None,
 ) -> None:
     """Run trials in this process, in this order.
 
     tracked: the comparison in its trackers, which get each run too. on_done: called after every trial. timetable: what
-    keeps them to a time limit. is_dropped: asked before each trial whether it is still worth its time.
+    keeps them to a time limit. is_dropped: asked before each trial whether it is still worth its time. on_failed: told
+    of a trial for which memory did not suffice, after which the others go on (None: nothing goes on).
     """
     jobs = [Job(trial.name, trial.candidate.name, trial.candidate.strategy.recipe.epochs) for trial in trials]
     with live(jobs, timetable.epoch_seconds if timetable else {}) as board:
@@ -42,11 +45,18 @@ def run_here(
             ):
                 watch = watching(job, board, run_tracked, len(data.on(trial.split).train), timetable)
                 job.epochs = trial.candidate.strategy.recipe.epochs
-                run = run_trial(trial, data, watch)
-                run_tracked.result(run)
+                try:
+                    run = run_trial(trial, data, watch)
+                    run_tracked.result(run)
+                except Exception as error:
+                    if on_failed is None or not lacks_memory(error):
+                        raise
+                    run = None
+                    on_failed(trial, error)
             if timetable is not None:
                 timetable.end()
-            on_done(run)
+            if run is not None:
+                on_done(run)
 
 
 def watching(job: Job, board: Board, tracked: Tracked, images: int, timetable: Timetable | None) -> Watch:

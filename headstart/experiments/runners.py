@@ -29,6 +29,7 @@ class RunTrials(Protocol):
         on_done: Callable[[runs.Run], None],
         timetable: Timetable | None = None,
         is_dropped: Callable[[Trial], bool] = ...,
+        on_failed: Callable[[Trial, Exception], None] | None = ...,
     ) -> None:
         """Run them."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import count
@@ -34,17 +35,19 @@ from headstart.runtime.console import note, say
 from headstart.runtime.device import describe, environment, hardware, make_fabric, precision_of, seed_all
 from headstart.runtime.places import refuse_full
 from headstart.strategies import (
+    PROBE,
     STRATEGIES,
     Candidate,
     Weights,
     candidates_of,
-    with_class_weights,
     with_enough_steps,
     with_epochs,
+    with_recipe,
 )
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit, predict
-from headstart.training.forgetting import forgetting
+from headstart.training.forgetting import Original
+from headstart.training.mixtures import Line, best_share, fit_head
 from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
 
 MOST_LINES = 20  # epochs of a run that the screen tells of
@@ -102,6 +105,8 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     refuse_full(trial.setting.folder, ROOM * weights_bytes, f"the run {trial.name}")
     before = copy.deepcopy(prepared.network)
     fitted, frozen_seconds = train(trial, prepared, data, fabric, watch or Watch())
+    original = original_of(before, prepared, data, fabric)
+    mixtures = mixed(trial, before, prepared, data, original, fabric)
     with features_of(prepared.network) as of_val:
         val_logits = on_val(prepared, data, fabric)
     with features_of(prepared.network) as of_test:
@@ -133,7 +138,8 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
             "seed": trial.seed,
             **scores_of(runs.Run(folder)),
             "ended": fitted.ended,
-            "forgetting": forgotten(before, prepared, data, fabric),
+            "forgetting": original and original.forgotten(prepared.network),
+            "mixtures": mixtures,
             "fit_seconds": fit_seconds,
             "frozen_seconds": frozen_seconds,
             "parameters": sum(p.numel() for p in prepared.network.parameters()),
@@ -181,21 +187,16 @@ def planned(candidate: Candidate, plan: Plan) -> Candidate:
     return replace(candidate, strategy=plan.apply(candidate.strategy), weights=weights)
 
 
-def find_weights(options: Options) -> Weights | None:
-    """The pre-trained weights that the strategies asked for need; None where they need none."""
-    if not any(STRATEGIES[name].network == "backbone" for name in options.strategies):
-        return None
-    backbone = load_backbone(options.backbone, options.image_size, options.weights, options.offline)
-    return weights_of(backbone, options.weights, options.offline)
-
-
-def candidates_for(options: Options, train_images: int, weights: Weights | None) -> list[Candidate]:
-    """What is trained, by the recipes that these options and so many training images give."""
-    chosen = [STRATEGIES[name] for name in STRATEGIES if name in options.strategies]
-    chosen = [with_class_weights(with_epochs(each, options.epochs), options.class_weights) for each in chosen]
+def candidates_for(options: Options, train_images: int, backbones: Sequence[Weights]) -> list[Candidate]:
+    """What is trained, by the recipes that these options and so many training images give. Of several backbones all are
+    probed, asked for or not."""
+    wanted = {*options.strategies, *((PROBE,) if len(backbones) > 1 else ())}
+    chosen = [STRATEGIES[name] for name in STRATEGIES if name in wanted]
+    kept = {"class_weights": options.class_weights, "wise": options.wise}
+    chosen = [with_recipe(with_epochs(each, options.epochs), **kept) for each in chosen]
     if options.epochs is None:
         chosen = [with_enough_steps(each, train_images) for each in chosen]
-    return candidates_of(chosen, weights)
+    return candidates_of(chosen, backbones)
 
 
 def weights_of(backbone: Backbone, file: Path | None, offline: bool) -> Weights:
@@ -204,7 +205,7 @@ def weights_of(backbone: Backbone, file: Path | None, offline: bool) -> Weights:
     return Weights(backbone.name, backbone.image_size, backbone.sha256, backbone.weights, backbone.why, found, offline)
 
 
-@lru_cache(maxsize=2)  # trials of one process share the backbone and the engine of its pass
+@lru_cache(maxsize=16)  # so many backbones; trials of one process share the backbone and the engine of its pass
 def pretrained(
     weights: Weights, shares: tuple[float, ...], image_shape: tuple[int, int, int], device: torch.device
 ) -> Pretrained:
@@ -251,6 +252,8 @@ def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch
     samples = TrainVal(train_samples, val_samples)
     epochs = watch.epochs or dict(trial.plan.changes if trial.plan else ()).get
     told, kept = Watch(tell, watch.on_batch, epochs), checkpoints(trial, prepared, data, fabric)
+    if recipe.head_first:
+        fit_head(prepared.network, samples, fabric, trial.seed)
     fitted = fit(prepared.network.trainable, samples, recipe, fabric, trial.seed, told, kept)
     if fitted.ended:
         say(f"{trial.candidate.name} (seed {trial.seed}): {fitted.ended}")
@@ -292,12 +295,34 @@ def calibrated(prepared: Prepared, data: Dataset, logits: np.ndarray, labels: np
     return Classifier(prepared.network, data.class_names, sides, temperature, data.fit, data.whites)
 
 
-def forgotten(before: Network, prepared: Prepared, data: Dataset, fabric: Fabric) -> dict[str, Any] | None:
-    """What training did to a pre-trained backbone, told by images of test; None where none was, or it had no head."""
+def original_of(before: Network, prepared: Prepared, data: Dataset, fabric: Fabric) -> Original | None:
+    """A pre-trained backbone before training, to be compared by images of test; None where none was, or it had no
+    head."""
     if prepared.old_head is None:
         return None
     samples, _ = prepared.samples(data.test, ("identity",))
-    return forgetting(before, prepared.network, prepared.old_head, samples, fabric)
+    return Original(before, prepared.old_head, samples, fabric)
+
+
+def mixed(
+    trial: Trial, before: Network, prepared: Prepared, data: Dataset, original: Original | None, fabric: Fabric
+) -> dict[str, Any] | None:
+    """What mixtures of a retrained network with what it was say on val, which of them is the best, and which is kept:
+    that one where the recipe asks for it. None where nothing was retrained, or there is no val."""
+    if not prepared.retrained or not len(data.val):
+        return None
+    train_samples, val_samples = (prepared.samples(part, ("identity",))[0] for part in (data.train, data.val))
+    line = Line.of(before, prepared.network, TrainVal(train_samples, val_samples), fabric, trial.seed)
+    rows = line.measured(val_samples, original, fabric)
+    best = best_share(rows)
+    kept = best if trial.candidate.strategy.recipe.wise else 1.0
+    keep(prepared.network, line, kept)
+    return {"rows": rows, "best": best, "kept": kept}
+
+
+def keep(network: Network, line: Line, share: float) -> None:
+    """Give a network the weights of a mixture."""
+    network.load_state_dict(line.at(share).state_dict())
 
 
 def test(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric) -> tuple[np.ndarray, np.ndarray]:

@@ -7,18 +7,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from headstart import __version__
-from headstart.data.dataset import Dataset
+from headstart.data.dataset import Dataset, Subset
 from headstart.data.findings import counted
 from headstart.errors import HeadstartError
 from headstart.inference.classifier import Classifier
 from headstart.inference.doubt import Doubts
-from headstart.inference.formats import FORMATS, SCHEMA, refuse_missing
+from headstart.inference.formats import FORMATS, SCHEMA, Format, refuse_missing
 from headstart.inference.graph import WholePhotos
 from headstart.inference.novelty import Novelty
-from headstart.inference.parity import Parity, compared, far_of, measured_of, refuse
-from headstart.inference.tested import data_of, images_of
-from headstart.options import EXPORTED, ONNX
+from headstart.inference.parity import Parity, compared, far_of, latency_ms, measured_of, refuse, said_of
+from headstart.inference.quantised import POINT, Loss, difference, quantise
+from headstart.inference.quantised import refuse as refuse_loss
+from headstart.inference.tested import chosen_by, data_of, images_of
+from headstart.options import EXPORTED, MAX_LOSS, ONNX
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import chosen_run
@@ -29,7 +33,9 @@ from headstart.runtime.device import environment
 from headstart.runtime.failures import machine_errors
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.text import shown
-from headstart.values import given, one_of, path
+from headstart.values import given, one_of, path, points
+
+INT8 = ".int8"  # in the name of a file of 8 bits
 
 
 @machine_errors()
@@ -38,47 +44,86 @@ def export(
     to: str = ONNX,
     output: str | Path | None = None,
     data: Dataset | str | Path | None = None,
+    int8: bool = False,
+    max_loss: float | str = MAX_LOSS,
     **finding: Any,
 ) -> Path:
     """Write a classifier to one file, which takes whole photos and gives calibrated probabilities; returns where.
 
     run: a run's folder, or a comparison's, for the one that it recommends. to: one of FORMATS. output: by default
     `exports/<candidate>` in that folder. data: the data set that the run was tested on, or its place (None: where it
-    was). finding: what else `load` needs to find it: `data_dir`, `follow_links`, `offline`.
+    was). int8: in whole numbers of 8 bits, of ONNX only, if that loses no more than `max_loss` points of accuracy.
+    finding: what else `load` needs to find it: `data_dir`, `follow_links`, `offline`.
 
     The file is run over the whole test set before it is kept, and what was found lies beside it as JSON. Raises
     HeadstartError, and keeps nothing, where it says otherwise than the classifier and its predictions; where the images
     are gone or are others, a package is missing, or there is a file already.
     """
     folder, form = given("run", run, path), FORMATS[given("to", to, one_of(EXPORTED))]
+    allowed = POINT * given("max_loss", max_loss, points)
+    if int8 and to != ONNX:
+        raise HeadstartError(f"--int8 is of {ONNX}: leave --to {to} or --int8 out")
     refuse_missing(to)
     if form.fetch:
         form.fetch(finding.get("offline", False))
     classifier, chosen = Classifier.load(folder), chosen_run(folder)
     reference = novelty.reference if (novelty := Novelty.of(chosen)) else None
     graph = WholePhotos(classifier.network, classifier.sides, classifier.fit, classifier.temperature, reference)
-    default = folder / runs.EXPORTS / f"{chosen.candidate}{form.suffix}"
+    default = folder / runs.EXPORTS / f"{chosen.candidate}{INT8 if int8 else ''}{form.suffix}"
     place = default if output is None else given("output", output, path)
-    refuse_taken(place, form.suffix)
-    images = images_of(chosen, data_of(chosen, data, **finding))
+    refuse_taken(place, form)
+    tested_on = data_of(chosen, data, **finding)
+    images = images_of(chosen, tested_on)
     with temporary_folder(place if place.parent.is_dir() else place.parent) as there:
         file = there / place.name
         if not (told := about_of(chosen, classifier))["predict"]["sureness"]:
             say("The file will not know which answers are unsure: nothing that the run keeps can show it")
         form.write(graph, told, file, chosen)
         runs_it, about = form.read(file)
-        measured = measured_of(chosen, classifier)
-        found = compared(runs_it, classifier, images, measured, form.rounding, far_of(chosen))
+        said, measured = said_of(images.images, runs_it, form.suffix), measured_of(chosen, classifier)
+        found = compared(runs_it, said, classifier, images.images, measured, form.rounding, far_of(chosen))
         refuse(found)
-        write_json(beside(file), {**about, **_facts(to, file, chosen, found)})
+        say(found.said)
+        loss = _in_int8(file, said, found, images, chosen_by(chosen, tested_on), allowed) if int8 else None
+        facts = {"int8": loss.as_json()} if loss else {}
+        write_json(beside(file), {**about, **_facts(to, file, chosen, found), **facts})
         place.parent.mkdir(parents=True, exist_ok=True)
-        for each in (beside(file), file):
-            each.rename(place.with_name(each.name))
-    _vouch(place)
+        for each in (beside(file), *form.files(file)):
+            each.rename(place.parent / each.name)
+    _vouch(beside(place), *form.files(place))
     if reference is not None:
         say(f"features of {counted(len(reference), 'training image')} travel with it: by them it knows what is unlike")
-    say(found.said)
+    if loss:
+        say(loss.said)
     return place
+
+
+def _in_int8(
+    file: Path,
+    said: tuple[np.ndarray, ...],
+    found: Parity,
+    images: Subset,
+    calibration: tuple[str, Subset],
+    allowed: float,
+) -> Loss:
+    """Make an ONNX file that said so of images, and was `found` right, one of 8 bits; HeadstartError where that loses
+    more accuracy than is `allowed`."""
+    before, (part, seen) = file.stat().st_size, calibration
+    looked_at = quantise(file, seen.images)
+    run, _ = FORMATS[ONNX].read(file)
+    loss = Loss(
+        held_out=found.measured,
+        calibrated_on=part,
+        calibration_images=looked_at,
+        allowed=allowed,
+        bytes_fp32=before,
+        bytes=file.stat().st_size,
+        latency_ms_fp32=found.latency_ms,
+        latency_ms=latency_ms(run, images.images[:1]),
+        **difference(said[0], said_of(images.images, run, "8 bits")[0], images),
+    )
+    refuse_loss(loss)
+    return loss
 
 
 def beside(file: Path) -> Path:
@@ -86,11 +131,11 @@ def beside(file: Path) -> Path:
     return file.with_name(f"{file.name}.json")
 
 
-def refuse_taken(place: Path, suffix: str) -> None:
+def refuse_taken(place: Path, form: Format) -> None:
     """Raise HeadstartError where an export cannot be written to a path, or would overwrite something."""
-    if place.suffix != suffix:
-        raise HeadstartError(f"{shown(place)}: the name of this export ends in {suffix}")
-    for each in (place, beside(place)):
+    if place.suffix != form.suffix:
+        raise HeadstartError(f"{shown(place)}: the name of this export ends in {form.suffix}")
+    for each in (*form.files(place), beside(place)):
         if os.path.lexists(each):
             raise HeadstartError(
                 f"{shown(each)} is there already, and nothing is overwritten: name another with --output, or delete it"
@@ -120,10 +165,11 @@ def about_of(run: runs.Run, classifier: Classifier) -> dict[str, Any]:
 
 def _facts(to: str, file: Path, run: runs.Run, found: Parity) -> dict[str, Any]:
     """What the JSON beside an exported file says beyond what the file does."""
-    packages = ("pillow", *FORMATS[to].packages)
+    packages, files = ("pillow", *FORMATS[to].packages), FORMATS[to].files(file)
     return {
-        "bytes": file.stat().st_size,
+        "bytes": sum(each.stat().st_size for each in files),
         "sha256": sha256(file),
+        "parts": {each.suffix: sha256(each) for each in files[1:]},
         "weights_sha256": sha256(run.model),
         "parity": found.as_json(),
         "environment": environment(),
@@ -131,10 +177,10 @@ def _facts(to: str, file: Path, run: runs.Run, found: Parity) -> dict[str, Any]:
     }
 
 
-def _vouch(place: Path) -> None:
+def _vouch(*written: Path) -> None:
     """Renew the checksums of the finished folder that an export lies in, if it lies in one."""
-    place = place.resolve()
-    for folder in place.parents:
+    places = [each.resolve() for each in written]
+    for folder in places[0].parents:
         if runs.is_finished(folder):
-            renew_checksums(folder, *(each.relative_to(folder).as_posix() for each in (place, beside(place))))
+            renew_checksums(folder, *(each.relative_to(folder).as_posix() for each in places))
             return

@@ -10,7 +10,7 @@ from headstart.data.pixels import Picture, as_seen, pixels_of
 from headstart.data.ranges import OF_TYPES
 from headstart.errors import HeadstartError
 from headstart.inference.doubt import Doubts
-from headstart.inference.formats import open_file
+from headstart.inference.formats import FORMATS, format_of, open_file
 from headstart.inference.unsure import Sureness
 from headstart.results.files import sha256
 from headstart.runtime.console import say
@@ -25,11 +25,11 @@ class Exported:
     an older headstart wrote neither flags photos unlike training's nor knows what is unsure.
     """
 
-    engine_name = "onnxruntime"
-
     def __init__(self, file: Path):
-        self.file, self.fingerprint = file, sha256(file)
         self._run, about = open_file(file)
+        format = FORMATS[format_of(file)]
+        self.file, self.engine_name = file, format.engine
+        self.fingerprint = "".join(map(sha256, format.files(file)))
         self.class_names = tuple(about["class_names"])
         self.whites, self.sides, self.fit = OF_TYPES | about["whites"], about["sides"], about["fit"]
         self.doubts = Doubts.from_json(about["predict"])

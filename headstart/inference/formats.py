@@ -21,7 +21,7 @@ from headstart.errors import HeadstartError
 from headstart.inference.graph import WholePhotos
 from headstart.inference.ort_web import runtime
 from headstart.inference.web import examples_of, network_of, page_alone
-from headstart.options import ONNX, TORCH, WEB
+from headstart.options import ONNX, OPENVINO, TORCH, WEB
 from headstart.results import runs
 from headstart.results.files import reading, write_text
 from headstart.runtime.console import say
@@ -48,7 +48,8 @@ class Format:
     it says. packages: that both need, beyond those that training needs. is_pickle: whether reading may run what the
     file says, so that only the file that was written this moment is read. rounding: of a probability, by its
     arithmetic, where sums come in another order or weights have fewer bits. fetch: gets what else it is made of, from
-    the network if need be, unless told to be offline.
+    the network if need be, unless told to be offline. engine: what runs it. parts: suffixes of further files that
+    belong to it, in the place of its own.
     """
 
     suffix: str
@@ -58,12 +59,18 @@ class Format:
     is_pickle: bool = False
     rounding: float = 1e-5
     fetch: Callable[[bool], object] | None = None
+    engine: str = "onnxruntime"
+    parts: tuple[str, ...] = ()
+
+    def files(self, file: Path) -> list[Path]:
+        """All that are written for one: itself, and its parts."""
+        return [file, *(file.with_suffix(each) for each in self.parts)]
 
 
 def write_onnx(graph: WholePhotos, about: Mapping[str, Any], file: Path, _: runs.Run) -> None:
     """Write one ONNX file; about: what it is to say of itself."""
     pixels = _example(graph)
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         program = torch.onnx.export(
             graph,
             (pixels,),
@@ -122,11 +129,50 @@ def halve(file: Path) -> None:
     onnx.save(model, file)
 
 
+def write_openvino(graph: WholePhotos, about: Mapping[str, Any], file: Path, run: runs.Run) -> None:
+    """Write OpenVINO's two files, its graph and its weights, in 32 bits.
+
+    It takes one photo at a time: where height, width and number are all open, OpenVINO 2026.4.1 answers the first batch
+    of each size wrongly.
+    """
+    import openvino
+
+    network = file.with_suffix(".onnx")
+    write_onnx(graph, about, network, run)
+    model = openvino.Core().read_model(network)
+    model.reshape(openvino.PartialShape([1, -1, -1, 3]))
+    model.set_rt_info(json.dumps({**about, "opset": OPSET, "producer": f"openvino {openvino.__version__}"}), ABOUT)
+    openvino.save_model(model, file, compress_to_fp16=False)
+    network.unlink()
+
+
+def read_openvino(file: Path) -> tuple[Run, dict[str, Any]]:
+    """Open such a pair of files, on as many threads as torch has."""
+    import openvino
+
+    with reading(file, EXPORT_AGAIN):
+        core = openvino.Core()
+        model = core.read_model(file)
+        about = json.loads(model.get_rt_info(ABOUT).astype(str))
+        threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        request = core.compile_model(
+            model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **threads}
+        ).create_infer_request()
+
+    outputs = [each.get_any_name() for each in model.outputs]
+
+    def run(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        said = [request.infer([photo[None]]) for photo in np.ascontiguousarray(pixels)]  # copies of its outputs
+        return tuple(np.concatenate([each[name] for each in said]) for name in outputs)
+
+    return run, about
+
+
 def write_torch(graph: WholePhotos, about: Mapping[str, Any], file: Path, _: runs.Run) -> None:
     """Write a program of torch.export; about: what it is to say of itself."""
     pixels = _example(graph)
     said = json.dumps({**about, "opset": None, "producer": f"torch {torch.__version__}"})
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         program = torch.export.export(graph, (pixels,), dynamic_shapes=ANY_SHAPE)
         torch.export.save(program, file, extra_files={ABOUT: said})
 
@@ -134,7 +180,7 @@ def write_torch(graph: WholePhotos, about: Mapping[str, Any], file: Path, _: run
 def read_torch(file: Path) -> tuple[Run, dict[str, Any]]:
     """Open a program of torch.export that was written here: torch unpickles a part of it."""
     said = {ABOUT: ""}
-    with _quiet(), reading(file, EXPORT_AGAIN):
+    with quiet(), reading(file, EXPORT_AGAIN):
         # Its guards are against a photo that is a square of the right size already; the program is right there, too.
         module = torch.export.load(file, extra_files=said).module(check_guards=False)
         about = json.loads(said[ABOUT])
@@ -164,7 +210,15 @@ def read_web(file: Path) -> tuple[Run, dict[str, Any]]:
 
 FORMATS = {
     ONNX: Format(".onnx", ("onnx", "onnxscript", "onnxruntime"), write_onnx, read_onnx),
-    TORCH: Format(".pt2", (), write_torch, read_torch, is_pickle=True),
+    OPENVINO: Format(
+        ".xml",
+        ("onnx", "onnxscript", "openvino"),
+        write_openvino,
+        read_openvino,
+        engine="openvino",
+        parts=(".bin",),
+    ),
+    TORCH: Format(".pt2", (), write_torch, read_torch, is_pickle=True, engine="torch"),
     WEB: Format(".html", ("onnx", "onnxscript", "onnxruntime"), write_web, read_web, rounding=0.005, fetch=runtime),
 }
 
@@ -177,13 +231,19 @@ def refuse_missing(to: str) -> None:
         raise HeadstartError(f"export needs {' and '.join(missing)}: pip install 'headstart[{extra}]'")
 
 
-def open_file(file: Path) -> tuple[Run, dict[str, Any]]:
-    """What runs an exported file, and what it says of itself; HeadstartError where it is none, or a newer
-    headstart wrote it."""
+def format_of(file: Path) -> str:
+    """Which of FORMATS an exported file has by its name; HeadstartError where it is none that may be read."""
     to = next((name for name, each in FORMATS.items() if each.suffix == file.suffix and not each.is_pickle), None)
     if to is None:
         known = ", ".join(each.suffix for each in FORMATS.values() if not each.is_pickle)
         raise HeadstartError(f"{shown(file)} is no exported classifier: their names end in {known}")
+    return to
+
+
+def open_file(file: Path) -> tuple[Run, dict[str, Any]]:
+    """What runs an exported file, and what it says of itself; HeadstartError where it is none, or a newer
+    headstart wrote it."""
+    to = format_of(file)
     refuse_missing(to)
     run, about = FORMATS[to].read(file)
     schema = about.get("schema")
@@ -204,7 +264,7 @@ def _example(graph: WholePhotos) -> torch.Tensor:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without what exporters say to their own developers."""
     logging.disable(logging.WARNING)
     try:

@@ -82,37 +82,37 @@ class Parity:
         return asdict(self)
 
 
+def said_of(images: Images, run: Run, what: str) -> tuple[np.ndarray, ...]:
+    """All that is said of images (N, S, S, 3) uint8, given some at a time, each output whole; what: says it."""
+    found = []
+    with bar(f"test images by {what}", len(images)) as advance:
+        for start in range(0, len(images), BATCH):
+            found.append(run(images[start : start + BATCH]))
+            advance(len(found[-1][0]))
+    return tuple(map(np.concatenate, zip(*found, strict=True)))
+
+
 def compared(
     run: Run,
+    said: tuple[np.ndarray, ...],
     classifier: Classifier,
     images: Images,
     measured: np.ndarray | None,
     rounding: float,
     far: tuple[np.ndarray, float] | None,
 ) -> Parity:
-    """Compare an exported file with the classifier over images, and on photos of SHAPES made of the first.
+    """Compare what an exported file said of images with the classifier, and both on photos of SHAPES made of the first.
 
-    images: (N, S, S, 3) uint8, as the data set keeps them. measured: (N, C) probabilities, what was measured of them.
-    rounding: of a probability, by the arithmetic of the file. far: see `far_of`.
+    said: what `run` gave of images (N, S, S, 3) uint8, as the data set keeps them. measured: (N, C) probabilities, what
+    was measured of them. rounding: of a probability, by the arithmetic of the file. far: see `far_of`.
     """
-    starts = range(0, len(images), BATCH)
-    exported, own, distances = [], [], []
-    with bar("compared with what was measured", len(images)) as advance:
-        for start in starts:
-            some = images[start : start + BATCH]
-            probabilities, *others = run(some)
-            exported.append(probabilities)
-            if far:
-                distances.append(others[1])
-            own.append(classifier.predict_proba(some))
-            advance(len(some))
-    said, expected = np.concatenate(exported), np.concatenate(own)
+    (probabilities, *_), (expected,) = said, said_of(images, lambda some: (classifier.predict_proba(some),), "PyTorch")
     reference = expected if measured is None else measured
     noise = 2 * (float(np.abs(expected - reference).max()) + rounding)
-    differ = said.argmax(axis=1) != reference.argmax(axis=1)
+    differ = probabilities.argmax(axis=1) != reference.argmax(axis=1)
     first = np.sort(reference, axis=1)
     margins = first[:, -1] - first[:, -2]
-    flags = None if far is None else [each > far[1] for each in (np.concatenate(distances), far[0])]
+    flags = None if far is None else [each > far[1] for each in (said[2], far[0])]
     picture = Image.fromarray(images[0])
     shapes = [np.asarray(picture.resize((width, height)))[None] for height, width in SHAPES]
     return Parity(
@@ -122,11 +122,11 @@ def compared(
         differ=int(differ.sum()),
         noise=noise,
         beyond=int((differ & (margins > noise)).sum()),
-        largest_difference=_largest(said, expected),
+        largest_difference=_largest(probabilities, expected),
         of_shapes=max(_largest(run(photo)[0], classifier.predict_proba(photo)) for photo in shapes),
-        of_measured=None if measured is None else _largest(said, measured),
+        of_measured=None if measured is None else _largest(probabilities, measured),
         allowed=max(ALLOWED, 2 * rounding),
-        latency_ms=_latency_ms(run, images[:1]),
+        latency_ms=latency_ms(run, images[:1]),
         flagged=None if flags is None else int(flags[0].sum()),
         flags_differ=None if flags is None else int((flags[0] != flags[1]).sum()),
     )
@@ -158,7 +158,8 @@ def _largest(probabilities: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(probabilities - expected).max())
 
 
-def _latency_ms(run: Run, image: np.ndarray) -> float:
+def latency_ms(run: Run, image: np.ndarray) -> float:
+    """Milliseconds that a file takes for one image (1, S, S, 3): the median of 20 after a warm-up."""
     seconds = []
     for _ in range(LATENCY_REPEATS + 3):
         started = time.perf_counter()

@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 from joblib import cpu_count
 from scipy.special import softmax
-from torch import Tensor, nn
 
 from headstart.data.decode import TOO_LARGE, size_of
 from headstart.data.findings import counted
@@ -29,15 +28,14 @@ from headstart.inference.answers import UNLIKE, UNSURE, Answer, answers_in, refu
 from headstart.inference.classifier import Classifier
 from headstart.inference.exported import Exported
 from headstart.inference.novelty import Novelty
+from headstart.inference.quickest import Quickest
 from headstart.inference.sorting import sort_into
 from headstart.inference.unsure import Sureness, sureness
-from headstart.models.network import features_of
 from headstart.results.comparison import chosen_run
 from headstart.results.files import sha256
 from headstart.runtime.console import bar, say
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.text import shown
-from headstart.training.engines import Engine, eager
 from headstart.values import given, path, share
 
 BATCH = 32  # photos that are classified at once
@@ -50,7 +48,10 @@ class Predictor(Protocol):
 
     class_names: tuple[str, ...]
     fingerprint: str  # SHA-256 of the file that it is kept in
-    engine_name: str
+
+    @property
+    def engine_name(self) -> str:
+        """What runs it."""
 
     def square(self, picture: Picture) -> np.ndarray:
         """A photo as it is given to `probabilities`: (S, S, 3) uint8. HeadstartError for what is no image."""
@@ -63,21 +64,23 @@ class Predictor(Protocol):
 
 
 class Trained:
-    """The classifier of a run, in fp32: so it says what was measured of it."""
+    """The classifier of a run, in fp32: so it says what was measured of it. photos: how many it is to classify."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, photos: int = 0):
         self.run = chosen_run(folder)
         self.classifier = Classifier.load(folder)
         self.class_names = self.classifier.class_names
         self.fingerprint = sha256(self.run.model)
         self.square = self.classifier.square
         self.novelty = Novelty.of(self.run)
-        say(
-            self.novelty.limit.said
-            if self.novelty
-            else f"{shown(self.run.folder)} cannot tell photos unlike training's"
-        )
-        self.engine_name, self.engine = _engine(self.classifier)
+        said = self.novelty.limit.said if self.novelty else None
+        say(said or f"{shown(self.run.folder)} cannot tell photos unlike training's")
+        self.engine = Quickest(self.classifier, self.fingerprint, photos)
+
+    @property
+    def engine_name(self) -> str:
+        """See `Predictor`."""
+        return self.engine.name
 
     def probabilities(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Predictor`."""
@@ -91,37 +94,11 @@ class Trained:
 
     def outputs(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits (N, C) and features (N, D), float32, of squares (N, S, S, 3) uint8."""
-        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-
-        def write(start: int, outputs: Sequence[np.ndarray]) -> None:
-            found[start] = np.array(outputs[0], np.float32), np.array(outputs[1], np.float32)
-
-        self.engine(squares, write)
-        logits, features = (np.concatenate(each) for each in zip(*(found[at] for at in sorted(found)), strict=True))
-        return logits, features
+        return self.engine(squares)
 
     def sureness(self, accuracy: float) -> Sureness:
         """See `Predictor`."""
         return sureness(self.run, accuracy, self.classifier.temperature)
-
-
-class _Whole(nn.Module):
-    """A network that gives its outputs as engines take them: logits (N, C), and features (N, D)."""
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        with features_of(self.network) as features:
-            logits = self.network(images)
-        return logits, features[0]
-
-
-def _engine(classifier: Classifier) -> tuple[str, Engine]:
-    """Name and engine: PyTorch's own, fp32. OpenVINO's gave other classes: docs/decisions/predict.md."""
-    network = _Whole(classifier.network).eval()
-    return "eager-fp32", eager(network, next(network.parameters()).device, bf16=False)
 
 
 @dataclass(frozen=True)
@@ -209,7 +186,7 @@ def predict_files(
         raise HeadstartError(
             "there is no photo in what was named" + "".join(f"; {each}" for each in photos.notices[:1])
         )
-    predictor = open_predictor(given("run", run, path))
+    predictor = open_predictor(given("run", run, path), len(photos.paths))
     sure = None if wanted is None else predictor.sureness(wanted)
     for line in sure.said if sure else ():
         say(line)
@@ -236,9 +213,9 @@ def predict_files(
     return done
 
 
-def open_predictor(run: Path) -> Predictor:
-    """What classifies, from a comparison, a run or an exported file."""
-    return Exported(run) if run.is_file() else Trained(run)
+def open_predictor(run: Path, photos: int) -> Predictor:
+    """What classifies so many photos, from a comparison, a run or an exported file."""
+    return Exported(run) if run.is_file() else Trained(run, photos)
 
 
 def answered(predictor: Predictor, photos: Sequence[Path], least: float) -> Iterator[list[Answer]]:

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from headstart.data.dataset import Dataset, Images
+import numpy as np
+
+from headstart.data.dataset import Dataset, Subset
 from headstart.data.folds import SPLIT_SEED, in_folds
 from headstart.data.load import load
 from headstart.errors import HeadstartError
@@ -18,12 +20,20 @@ NAME_IT = "name the place of those data with --data"
 OF_REQUEST = ("image_size", "group", "folds")  # what images, and who tests which, depend on
 
 
-def images_of(run: Run, data: Dataset) -> Images:
-    """(N, S, S, 3) uint8, those that a run's predictions are of, in their order; all where it has no predictions: it
-    was trained on all after folds."""
+def images_of(run: Run, data: Dataset) -> Subset:
+    """Those that a run's predictions are of, in their order; all where it has no predictions: it was trained on all
+    after folds."""
     if not (run.folder / PREDICTIONS).exists():
-        return data.images
-    return data.tested.images.take(run.places)
+        return Subset(data, np.arange(len(data)))
+    return Subset(data, data.tested.rows[run.places])
+
+
+def chosen_by(run: Run, data: Dataset) -> tuple[str, Subset]:
+    """The images that a run's choices were made on: "val" and those, or "train" and what it was trained on where it had
+    none."""
+    split = next((each for each in data.splits if each.name == run.split), data.whole.splits[0])
+    part = "val" if len(split.val) else "train"
+    return part, Subset(data, split.parts[part])
 
 
 def data_of(run: Run, data: Dataset | str | Path | None = None, **finding: Any) -> Dataset:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import importlib.util
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,13 +21,12 @@ from headstart.errors import HeadstartError
 from headstart.models.chain import as_chain, stage_ends, weighted_layers
 from headstart.models.network import Readout
 from headstart.models.preprocessing import Preprocessing
+from headstart.networks import SIZES, UNKNOWN
 from headstart.runtime.download import DownloadError, fetch, hub_command
 
 EFFICIENTNET_B0 = "tf_efficientnet_b0.aa_in1k"  # the weights that Keras ships
 EFFICIENTNET_LITE0 = "tf_efficientnet_lite0.in1k"
 IMAGE_SIZE = 192  # pixels a side, where the network takes any: docs/decisions/image-size.md
-
-UNKNOWN = "unknown"  # the licence of weights that nobody tells of
 
 # Weights that arrive as a pip dependency: architecture -> (package, class in it that knows its file's path).
 # Lite0's comes with headstart, the others with the extra `lite`. They are under the licence that timm tells of the same
@@ -97,9 +98,10 @@ def load_backbone(
 ) -> Backbone:
     """Build a pre-trained backbone.
 
-    name: any timm model with pretrained weights, or "auto": EfficientNetB0 where its weights can be had, else
-    EfficientNet-Lite0. image_size: pixels a side (None: the model's own where it is fixed, else IMAGE_SIZE). weights: a
-    local safetensors or weights-only checkpoint instead of the pretrained ones. offline: touch no network.
+    name: any timm model with pretrained weights, a size of `networks.SIZES`, or "auto": EfficientNetB0 where its
+    weights can be had, else EfficientNet-Lite0. image_size: pixels a side (None: the model's own where it is fixed,
+    else IMAGE_SIZE). weights: a local safetensors or weights-only checkpoint instead of the pretrained ones. offline:
+    touch no network.
     Raises HeadstartError when there is no such model, its weights cannot be had, or they do not fit.
     """
     if name == "auto":
@@ -112,6 +114,7 @@ def load_backbone(
         except WeightsError as error:
             why = f"auto: EfficientNetB0's weights cannot be had ({error.reason}); Lite0's came with the installation"
             return _load(EFFICIENTNET_LITE0, image_size, _find_weights(EFFICIENTNET_LITE0, offline), why)
+    name = SIZES.get(name, name)
     pretrained_config(name)  # a name that is none is told as such, before any weights are looked for
     found = (weights, f"file {weights.name}") if weights is not None else _find_weights(name, offline)
     backbone = _load(name, image_size, found, "asked for by name")
@@ -141,6 +144,7 @@ def pretrained_config(name: str) -> dict[str, Any]:
     if found is None:
         close = ", ".join(get_close_matches(name.split(".")[0], timm.list_models()))
         hint = f"; similar: {close}" if close else ""
+        hint += "; it is a file or folder: name the data before --backbone" if Path(name).exists() else ""
         raise HeadstartError(
             f"timm knows no pretrained model {name!r}{hint}; timm.list_models(pretrained=True) lists them all"
         )
@@ -184,27 +188,46 @@ def _load(name: str, image_size: int | None, found: tuple[Path, str], why: str) 
     return Backbone(name, source, why, sha256, chain, image_size, any_size, _classifier(left, chain), licence)
 
 
-def _find_weights(name: str, offline: bool) -> tuple[Path, str]:
-    """A local file of pretrained weights, fetched where that is allowed and needed, and where it is from, in words."""
-    architecture = name.split(".")[0]
-    package, locator = PACKAGED.get(architecture, ("", ""))
+def weights_here(name: str) -> tuple[Path, str] | None:
+    """A file of pretrained weights that lies on this machine, and where it is from, in words; None where none does."""
+    package, locator = PACKAGED.get(name.split(".")[0], ("", ""))
     if package and importlib.util.find_spec(package):
         return Path(getattr(importlib.import_module(package), locator).get_model_file_path()), f"pip package {package}"
     from huggingface_hub import try_to_load_from_cache
 
+    repository, file = _on_hub(name)
+    cached = try_to_load_from_cache(repository, file) if repository else None
+    return (Path(cached), f"hub {repository}") if isinstance(cached, str) else None
+
+
+def _on_hub(name: str) -> tuple[str | None, str]:
+    """The repository on the hub, None where timm names none, and the file in it."""
     config = pretrained_config(name)
-    repository, file = config.get("hf_hub_id"), config.get("hf_hub_filename") or "model.safetensors"
+    return config.get("hf_hub_id"), config.get("hf_hub_filename") or "model.safetensors"
+
+
+def check_name(name: str) -> None:
+    """Raise HeadstartError where `load_backbone` would find no network of this name, or one without weights."""
+    if name == "auto":
+        return
+    name = SIZES.get(name, name)
+    if _on_hub(name)[0] is None and weights_here(name) is None:
+        raise WeightsError(name, "timm names no weights for it on the hub")
+
+
+def _find_weights(name: str, offline: bool) -> tuple[Path, str]:
+    """A local file of pretrained weights, fetched where that is allowed and needed, and where it is from, in words."""
+    if (here := weights_here(name)) is not None:
+        return here
+    repository, file = _on_hub(name)
     if not repository:
         raise WeightsError(name, "timm names no weights for it on the hub")
-    cached = try_to_load_from_cache(repository, file)
-    if not isinstance(cached, str):
-        if offline:
-            raise WeightsError(name, "not in the local hub cache, and --offline was given")
-        _download(name, repository, file)
-        cached = try_to_load_from_cache(repository, file)
-    if not isinstance(cached, str):
+    if offline:
+        raise WeightsError(name, "not in the local hub cache, and --offline was given")
+    _download(name, repository, file)
+    if (fetched := weights_here(name)) is None:
         raise WeightsError(name, f"the hub's {repository} gave no {file}")
-    return Path(cached), f"hub {repository}"
+    return fetched
 
 
 def _download(name: str, repository: str, file: str) -> None:
@@ -231,8 +254,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format has its own kinds of damage
         raise HeadstartError(
-            f"{path} cannot be read as weights ({type(error).__name__}): give a safetensors file, or a PyTorch "
-            "checkpoint that holds nothing but tensors"
+            f"{path} cannot be read as weights ({_cut_off(path) or type(error).__name__}): give a safetensors file, or "
+            "a PyTorch checkpoint that holds nothing but tensors"
         ) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
@@ -240,6 +263,19 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise HeadstartError(f"{path} holds no state dict: --weights takes a mapping of names to tensors")
     return dict(state)
+
+
+def _cut_off(path: Path) -> str:
+    """Which tensor a safetensors file ends in or before, in words; empty where it is damaged otherwise."""
+    with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, path.stat().st_size)))
+        ends = {name: each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"}
+        held = path.stat().st_size - 8 - length
+        if lost := sorted((end, name) for name, end in ends.items() if end > held):
+            return f"cut off in tensor {lost[0][1]}; {len(lost)} of {len(ends)} are not whole"
+    return ""
 
 
 def _assign(

@@ -2,7 +2,8 @@
 
 There libraries are quick at inference and at training dense convolutions; in training, all else costs more than its
 arithmetic (oneDNN's backward of depthwise convolutions took nine tenths of a step of a whole EfficientNet-Lite0:
-docs/decisions/unfreezing.md). What form a convolution takes depends on its geometry and the size of its maps alone.
+docs/decisions/unfreezing.md). What form a convolution takes depends on its geometry and the size of its maps alone. An
+exported program has them as plain convolutions: that is what other engines are quick at, and quantise.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.compiler import is_exporting
 from torch.nn import functional as F
 
 WINDOWS_BYTES = 2**25  # of all windows of some maps, written out at a time
@@ -23,6 +25,8 @@ class Pointwise(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, out_channels, H, W)."""
+        if is_exporting():
+            return super().forward(x)
         count, channels, height, width = x.shape
         columns = x.permute(1, 2, 3, 0).reshape(channels, -1)  # (C, H * W * N), not copied
         out: Tensor = _Product.apply(self.weight.flatten(1), self.bias, columns)
@@ -94,9 +98,9 @@ class Depthwise(Windowed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C, H, W)."""
-        if x.shape[2] * x.shape[3] <= MOST_PRODUCTS * self.kernel_size[0] ** 2:
+        if not is_exporting() and x.shape[2] * x.shape[3] <= MOST_PRODUCTS * self.kernel_size[0] ** 2:
             return self._as_matrices(x)
-        if self.stride[0] > 1 and x.is_cpu:
+        if not is_exporting() and self.stride[0] > 1 and x.is_cpu:
             return self._in_phases(x)
         return F.conv2d(self.padded(x, self.kernel_size[0]), self.weight, self.bias, self.stride, groups=self.groups)
 
@@ -155,6 +159,8 @@ class GlobalMean(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C, 1, 1)."""
+        if is_exporting():
+            return x.mean((2, 3), keepdim=True)
         means: Tensor = _MeanOfPixels.apply(_pixels(x))
         return means.T[:, :, None, None]
 
@@ -164,7 +170,9 @@ class SqueezeExcite(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return maps of the shape of x."""
-        factors = super().forward(GlobalMean()(x))
+        factors: Tensor = super().forward(GlobalMean()(x))
+        if is_exporting():
+            return x * factors
         return (_pixels(x) * _pixels(factors)).unflatten(1, x.shape[2:]).permute(3, 0, 1, 2)
 
 
@@ -236,4 +244,6 @@ class MatrixProducts(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the pieces."""
+        if is_exporting():
+            return super().forward(x)
         return super().forward(x.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2))

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from headstart.evaluation.scores import QUALITY, SCORES, shown_in
 from headstart.inference.doubt import PAGES, Doubts
+from headstart.networks import UNKNOWN
 from headstart.report import (
     NBSP,
     NOT_MEASURED,
@@ -46,7 +47,6 @@ LICENCES = (  # of weights, that the hub has a name for; others are told by a na
     *("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "apple-ascl", "apple-amlr", "gemma"),
     *("fair-noncommercial-research-license", "unknown"),
 )
-UNKNOWN = "unknown"
 SPREAD = "±"  # which stands in no table here
 LONGEST = 60  # letters of a class name
 LIMITS = (
@@ -181,6 +181,7 @@ def _measured(comparison: Comparison) -> list[str]:
     said = words.folded(comparison) or [
         "Trained on train; every choice, such as when to stop, was made on val; test was looked at once, after it."
     ]
+    said += [*words.ranked(comparison.probed, comparison.verdict.metric), *words.absent(comparison)]
     said.append(f"Seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}.")
     shortened = left_out_of(comparison.runs, read_request(comparison.folder))
     said += [f"To keep a time limit {name} was shortened: {parts}." for name, parts in shortened.items()]

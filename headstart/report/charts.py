@@ -15,6 +15,7 @@ from headstart.data.dataset import PARTS
 from headstart.evaluation.scores import FIGURE, shown_in
 from headstart.report import duration, figures, images, percent
 from headstart.report.drawing import NARROW, WIDTH, png, svg
+from headstart.report.mixtures import mixtures
 from headstart.report.reading import candidates, means_of, retrained_shares
 from headstart.report.reliability import reliability_diagram
 from headstart.report.unfreezing import unfreezing
@@ -121,6 +122,25 @@ def unfreezing_chart(comparison: Comparison) -> Chart | None:
         f"Line chart of accuracy on test against the share of the backbone's layers retrained. "
         f"{'; '.join(f'{name}: {words}' for name, words in told.items())}.{scratch}",
         _file(comparison, "unfreezing"),
+    )
+
+
+def mixtures_chart(comparison: Comparison) -> Chart | None:
+    """Retrained networks mixed with what they were, where there are any."""
+    if not comparison.mixtures:
+        return None
+    told = "; ".join(
+        f"{name}: " + ", ".join(f"{percent(row['share'], 0)} {percent(row['accuracy'])}" for row in found["rows"])
+        for name, found in comparison.mixtures.items()
+    )
+    return _chart(
+        "mixtures",
+        partial(mixtures, comparison),
+        "Every weight is mixed: so much of the retrained one, the rest of the one it came from, under a head trained "
+        "for that. Right is the network as it was retrained, left as it was before. What is ringed was kept; --wise "
+        "keeps the best on val.",
+        f"Line chart of accuracy on val against the share of the retrained weights. {told}.",
+        _file(comparison, "mixtures"),
     )
 
 

@@ -185,12 +185,19 @@ def _has_glyph(character: str) -> bool:
 
 def colours(comparison: Comparison) -> dict[str, str]:
     """Candidate -> its colour, the same in every figure, on the page and on the slides."""
-    return {name: theme.PALETTE[theme.look(name)[0]][0] for name in candidates(comparison)}
+    return {name: theme.PALETTE[colour][0] for name, (colour, _) in _looks(comparison).items()}
 
 
 def markers(comparison: Comparison) -> dict[str, str]:
     """Candidate -> its marker, which says what its colour says."""
-    return {name: theme.look(name)[1] for name in candidates(comparison)}
+    return {name: marker for name, (_, marker) in _looks(comparison).items()}
+
+
+def _looks(comparison: Comparison) -> dict[str, tuple[str, str]]:
+    """Those that the candidates have beside all that were asked for, so that they stay when the others come."""
+    names = candidates(comparison)
+    found = theme.looks([*comparison.asked, *names])
+    return {name: found[name] for name in names}
 
 
 def blank_canvas(height: float, title: str) -> tuple[Figure, Axes]:

@@ -35,6 +35,7 @@ from headstart.report.drawing import (
     time_axis,
     write_title,
 )
+from headstart.report.mixtures import mixtures as mixtures
 from headstart.report.reading import CLASS_SCORES, candidates, means_of, mistakes, runs_of
 from headstart.report.unfreezing import unfreezing as unfreezing  # so that all figures are found here
 from headstart.results.comparison import Comparison

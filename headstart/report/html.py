@@ -22,7 +22,15 @@ from headstart.report import charts, confusion, count, percent, provenance, word
 from headstart.report.drawing import colours
 from headstart.report.figures import MOST_CLASSES_COUNTED
 from headstart.report.reading import predictions, runs_of
-from headstart.report.tables import FORGETTING, class_rows, frequent_mistakes, key_numbers, table_rows, tables
+from headstart.report.tables import (
+    FORGETTING,
+    class_rows,
+    frequent_mistakes,
+    key_numbers,
+    probe_rows,
+    table_rows,
+    tables,
+)
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison
@@ -44,6 +52,9 @@ def write_report(comparison: Comparison) -> Path:
         so_far=words.so_far(comparison),
         shortened=words.shortened(comparison),
         folded=words.folded(comparison),
+        probed=probe_rows(comparison),
+        ranked=words.ranked(comparison.probed, comparison.verdict.metric),
+        absent=words.absent(comparison),
         ended=_ended(comparison),
         disagreeing=_disagreeing(comparison),
         **_doubts(comparison),
@@ -131,6 +142,7 @@ def _results(comparison: Comparison) -> dict[str, Any]:
         "key_numbers": key_numbers(comparison),
         "charts": charts.result_charts(comparison),
         "unfreezing": charts.unfreezing_chart(comparison),
+        "mixtures": charts.mixtures_chart(comparison),
         "forgetting": (FORGETTING, table_rows(comparison, FORGETTING)),
         "about_forgetting": words.FORGETTING,
         "confusion_pictures": charts.confusion_pictures(comparison) if needs_pictures else {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,14 @@ def retrained_shares(comparison: Comparison) -> dict[str, float]:
     configs = {name: runs_of(comparison, name)[0].config["strategy"] for name in candidates(comparison)}
     frozen = {name: config.get("frozen_share") for name, config in configs.items()}
     return {name: 1 - share for name, share in frozen.items() if share is not None}
+
+
+def by_backbone(comparison: Comparison, candidates: Iterable[str]) -> list[list[str]]:
+    """These candidates, those on one backbone together."""
+    found: dict[str, list[str]] = {}
+    for name in candidates:
+        found.setdefault((runs_of(comparison, name)[0].config["backbone"] or {}).get("name", ""), []).append(name)
+    return list(found.values())
 
 
 def class_scores(comparison: Comparison) -> dict[str, dict[str, np.ndarray]]:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from headstart.evaluation.scores import SCREEN, Score, shown_in
 from headstart.report import WRITERS, percent
-from headstart.report.words import folded, shortened, without_leaks
+from headstart.report.words import absent, folded, ranked, shortened, without_leaks
 from headstart.results import runs
 from headstart.results.comparison import Comparison
 from headstart.runtime.console import Screen
@@ -54,7 +54,7 @@ def print_comparison(comparison: Comparison) -> None:
     )
     of_table.print(table)
     console.print(f"Take {comparison.recommended}. {comparison.because}")
-    for line in folded(comparison):
+    for line in (*folded(comparison), *ranked(comparison.probed, comparison.verdict.metric), *absent(comparison)):
         console.print(line)
     if comparison.verdict.alternatives:
         console.print("Otherwise:")

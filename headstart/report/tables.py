@@ -9,7 +9,18 @@ from typing import Any
 import pandas as pd
 
 from headstart.evaluation.scores import COST, QUALITY, SCORES, shown_in
-from headstart.report import WRITERS, count, decimal, duration, megabytes, milliseconds, percent, reading, short_count
+from headstart.report import (
+    NOT_MEASURED,
+    WRITERS,
+    count,
+    decimal,
+    duration,
+    megabytes,
+    milliseconds,
+    percent,
+    reading,
+    short_count,
+)
 from headstart.report.reading import confusion_matrix, means_of, mistakes
 from headstart.results.comparison import Comparison
 
@@ -53,6 +64,15 @@ def tables(comparison: Comparison) -> dict[str, tuple[Column, ...]]:
         return SCORES[column.key].formula is None or not all(pd.isna(row[column.key]) for row in means)
 
     return {title: tuple(filter(means_something, columns)) for title, columns in whole.items()}
+
+
+def probe_rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
+    """Of several backbones each, best first: its name, its score on val, how far it is behind the last that was kept,
+    and what became of it."""
+    return [
+        (each.backbone, percent(each.score), each.lag or NOT_MEASURED, "retrained" if each.is_kept else "dropped")
+        for each in comparison.probed
+    ]
 
 
 FORGETTING = (  # of those that start pre-trained

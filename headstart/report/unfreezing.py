@@ -13,8 +13,9 @@ from matplotlib.text import Annotation
 from headstart.errors import HeadstartError
 from headstart.report import percent
 from headstart.report.drawing import WIDE, WIDTH, colours, markers, styled, write_title
-from headstart.report.reading import means_of, retrained_shares, runs_of
-from headstart.results.comparison import Comparison, forgetting_of
+from headstart.report.reading import by_backbone, means_of, retrained_shares, runs_of
+from headstart.results.comparison import Comparison
+from headstart.results.forgetting import forgetting_of
 from headstart.theme import MUTED
 
 # Key of `forgetting_of` -> dashes, face of the mark (None: its colour), name.
@@ -55,7 +56,8 @@ def unfreezing(comparison: Comparison, width: float = WIDTH) -> Figure:
 
 def _accuracy(axes: Axes, comparison: Comparison, shares: Mapping[str, float]) -> None:
     means = {name: row["accuracy"] for name, row in means_of(comparison).items()}
-    axes.plot(list(shares.values()), [means[name] for name in shares], color=MUTED, lw=1.2, zorder=1)
+    for names in by_backbone(comparison, shares):
+        axes.plot([shares[name] for name in names], [means[name] for name in names], color=MUTED, lw=1.2, zorder=1)
     for name, colour in colours(comparison).items():
         seeds = [row["accuracy"] for row in comparison.rows if row["candidate"] == name]
         if name not in shares:
@@ -76,7 +78,9 @@ def _kept(axes: Axes, comparison: Comparison, shares: Mapping[str, float]) -> No
     seeds = {name: [found for run in runs_of(comparison, name) if (found := forgetting_of(run))] for name in shares}
     for key, (dashes, face, _) in KEPT.items():
         means = {name: value for name in shares if (value := comparison.forgetting[name][key]) is not None}
-        axes.plot([shares[name] for name in means], list(means.values()), color=MUTED, lw=1.2, ls=dashes, zorder=1)
+        for names in by_backbone(comparison, means):
+            heights = [means[name] for name in names]
+            axes.plot([shares[name] for name in names], heights, color=MUTED, lw=1.2, ls=dashes, zorder=1)
         for name, mean in means.items():
             colour = colours(comparison)[name]
             _dots(axes, shares[name], [value for each in seeds[name] if (value := each[key]) is not None], colour)

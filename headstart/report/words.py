@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from headstart.report import count, percent
 from headstart.results import runs
 from headstart.results.comparison import Comparison
+from headstart.results.probed import Probed
 from headstart.results.request import read_request
 from headstart.results.shortened import again
 from headstart.results.shortened import shortened as left_out_of
@@ -65,6 +66,30 @@ def folded(comparison: Comparison) -> list[str]:
             f"{verdict.metric.replace('-', ' ')})."
         )
     return said
+
+
+def ranked(probed: Sequence[Probed], metric: str) -> list[str]:
+    """How several backbones were chosen from, what was dropped, and how sure that is; empty where there was one."""
+    if not probed:
+        return []
+    kept, gone = [each for each in probed if each.is_kept], [each for each in probed if not each.is_kept]
+    were = "backbones were" if len(probed) > 1 else "backbone was"
+    first = f"{count(len(probed))} {were} tried frozen, and ranked on {count(probed[0].images)} images of val: "
+    told = ", ".join(f"{each.backbone} {percent(each.score)}" for each in probed)
+    said = [f"{first}{told} ({metric.replace('-', ' ')}). Retrained: {', '.join(each.backbone for each in kept)}."]
+    for each in gone:
+        told_apart = each.behind is not None and not each.behind.is_tie
+        doubt = "" if told_apart else f", which val does not tell apart: --keep {len(kept) + 1} or more retrains it"
+        said.append(
+            f"{each.backbone} was dropped before it was retrained, {each.lag} below {kept[-1].backbone}{doubt}."
+        )
+    return said
+
+
+def absent(comparison: Comparison) -> list[str]:
+    """What was asked for and has no part in the comparison, and why, a sentence each."""
+    missing = [f"{name} is missing: its weights could not be had ({why})." for name, why in comparison.missing.items()]
+    return [*missing, *(f"{name} failed, and has no part in this: {why}." for name, why in comparison.failed.items())]
 
 
 def sizes(comparison: Comparison) -> str:

@@ -14,11 +14,14 @@ import pandas as pd
 from headstart.errors import HeadstartError
 from headstart.evaluation.scores import METRICS, SCORES, with_interval
 from headstart.evaluation.statistics import interval
+from headstart.networks import caution
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.doubts import Audited, suspects, without_leaks
 from headstart.results.files import json_text, table_text, write_text
+from headstart.results.forgetting import forgetting_by_candidate, known_mean, mixtures_by_candidate
 from headstart.results.passes import Pass, dropped, passes_of, refuse_copies, refuse_other_labels, tested
+from headstart.results.probed import Probed
 from headstart.results.request import read_request
 from headstart.results.scores import evaluated
 from headstart.results.trivial import trivial_answers
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
 KEYS = ("candidate", "strategy", "split", "seed")  # what a row is called by; its scores follow
 UNEQUAL = 5  # times as many images in the largest class as in the smallest: accuracy alone may mislead
 SAME = ("name", "fingerprint", "class_names", "tested")  # of the data: what runs that are compared must share
-FORGETTING = ("agreement", "divergence", "weight_distance", "cka")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,11 @@ class Comparison:
     folds it was clearly behind, and not trained any more.
     label_suspects: images of val and test whose label the most accurate candidate disbelieves: dicts of split, row,
     file, label, suggested and confidence (of what is suggested). forgetting: candidate -> what retraining did to its
-    pre-trained network, see `forgetting_of`, means over seeds; only candidates whose runs have it.
+    pre-trained network, see `forgetting_of`, means over seeds; only candidates whose runs have it. mixtures: candidate
+    -> the `rows` of `training.mixtures.Line`, means over its runs, and the share that was `kept`; only of those that
+    were retrained and had a val. asked: the names of all candidates that were asked for. probed: where there were
+    several backbones, these, best first. missing: backbone -> why its weights could not be had. failed: candidate ->
+    why it has no part in this.
     """
 
     folder: Path
@@ -65,7 +71,12 @@ class Comparison:
     without_leaks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     label_suspects: Sequence[Mapping[str, Any]] = ()
     forgetting: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    mixtures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    asked: Sequence[str] = ()
+    probed: Sequence[Probed] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def recommended(self) -> str:
@@ -77,8 +88,18 @@ class Comparison:
         """Why, and what the pre-trained network is worth, in a few sentences."""
         verdict = self.verdict
         return " ".join(
-            filter(None, (verdict.said, verdict.doubt, verdict.learned, verdict.otherwise, verdict.head_start))
+            filter(
+                None,
+                (verdict.said, verdict.doubt, verdict.learned, verdict.otherwise, verdict.head_start, self.caution),
+            )
         )
+
+    @property
+    def caution(self) -> str:
+        """What the licence of the weights that the recommended candidate began from asks for; empty where it is free,
+        and where runs are too old to tell."""
+        weights = next(run.config["backbone"] for run in self.runs if run.candidate == self.recommended)
+        return caution(weights["name"], weights["licence"]) if weights and "licence" in weights else ""
 
     @property
     def is_complete(self) -> bool:
@@ -129,7 +150,10 @@ class Comparison:
             "without_leaks": self.without_leaks,
             "label_suspects": self.label_suspects,
             "forgetting": self.forgetting,
+            "mixtures": self.mixtures,
             "dropped": self.dropped,
+            **({"probed": [each.as_json() for each in self.probed]} if self.probed else {}),
+            **{key: found for key, found in (("missing", self.missing), ("failed", self.failed)) if found},
         }
 
     @property
@@ -190,9 +214,16 @@ def compare_runs(
         raise HeadstartError(f"{shown(folder)} holds no finished run: {runs.why_none(folder)}")
     before: Mapping[str, Any] = runs.read_beside(folder, runs.COMPARISON) or {}
     request = read_request(folder)
+    asked_for: Mapping[str, Any] = request or {}
     asked: dict[str, Any] = {"prefer": prefer, "metric": metric, "margin": margin}
     asked |= {key: before.get("verdict", {}).get(key) for key, value in asked.items() if value is None}
-    found = _in_order(found, before, request)
+    names = _asked(before, request)
+    failed: Mapping[str, str] = asked_for.get("failed", {})
+    places = {name: place for place, name in enumerate(names)}
+    found = [run for run in found if run.candidate not in failed]
+    found.sort(key=lambda run: places.get(run.candidate, len(places)))
+    if not found:
+        raise HeadstartError(f"every candidate of {shown(folder)} failed: {' '.join(failed.values())}")
     refuse_copies(found)
     configs = [run.config for run in found]
     for run, config in zip(found, configs, strict=True):
@@ -200,13 +231,14 @@ def compare_runs(
             raise HeadstartError(
                 f"{run.folder} and {found[0].folder} were not tested on the same data: compare them apart"
             )
-    backbones = [config["backbone"] for config in configs]
     rows, passes = [_row(run) for run in found], passes_of(found)
     refuse_other_labels(passes)
     audit = Audited.of(folder, found[0].images)
-    trials = request["trials"] if request else rows
+    trials = [each for each in request["trials"] if each["candidate"] not in failed] if request else rows
     metric = asked["metric"] or "accuracy"
-    gone = dropped(found, trials, SCORES[METRICS[metric]], audit.clean, audit.units)
+    probed = [Probed.of(each) for each in asked_for.get("probed", [])]
+    of_probes = {each.candidate for each in probed}
+    gone = dropped(found, trials, SCORES[METRICS[metric]], audit.clean, audit.units, of_probes)
     costs = {
         name: {
             key: float(np.mean([run.metrics[key] for run in found if run.candidate == name]))
@@ -236,7 +268,7 @@ def compare_runs(
     return Comparison(
         folder=folder,
         dataset=_dataset(found, trials),
-        backbone=next(({key: each[key] for key in ("name", "weights", "why")} for each in backbones if each), None),
+        backbone=_backbone(found, verdict.take),
         runs=found,
         rows=rows,
         passes=passes,
@@ -246,9 +278,20 @@ def compare_runs(
         leaked=audit.leaked,
         without_leaks=without_leaks(audit, passes),
         label_suspects=suspects(passes[most_accurate], audit.files),
-        forgetting=_forgetting(found),
+        forgetting=forgetting_by_candidate(found),
+        mixtures=mixtures_by_candidate(found),
         dropped=gone,
+        asked=names,
+        probed=probed,
+        missing=asked_for.get("missing", {}),
+        failed=failed,
     )
+
+
+def _backbone(found: Sequence[runs.Run], take: str) -> dict[str, Any] | None:
+    """What is said of the backbone of the recommended candidate; of another where that has none."""
+    weights = [run.config["backbone"] for run in sorted(found, key=lambda run: run.candidate != take)]
+    return next(({key: each[key] for key in ("name", "weights", "why")} for each in weights if each), None)
 
 
 def _inequality(passes: Mapping[str, Sequence[Pass]]) -> float:
@@ -265,16 +308,12 @@ def _dataset(found: Sequence[runs.Run], trials: Sequence[Mapping[str, Any]]) -> 
     return about | {"test": about["tested"], "folds": len(splits)} if len(splits) > 1 else about
 
 
-def _in_order(
-    found: Sequence[runs.Run], before: Mapping[str, Any], request: Mapping[str, Any] | None
-) -> list[runs.Run]:
-    """By candidate in the order of the request; without one, in that of the table before."""
+def _asked(before: Mapping[str, Any], request: Mapping[str, Any] | None) -> list[str]:
+    """The names of the candidates in the order in which they were asked for; without a request, in that of the table
+    before."""
     if request:
-        names = [trial["candidate"] for trial in request["trials"]]
-    else:
-        names = [row.get("candidate", row["strategy"]) for row in before.get("strategies", [])]
-    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    return sorted(found, key=lambda run: places.get(run.candidate, len(places)))
+        return list(dict.fromkeys([*request.get("strategies", {}), *(each["candidate"] for each in request["trials"])]))
+    return list(dict.fromkeys(row.get("candidate", row["strategy"]) for row in before.get("strategies", [])))
 
 
 def _planned(rows: Sequence[Mapping[str, Any]], trials: Sequence[Mapping[str, Any]], gone: Mapping[str, int]) -> int:
@@ -294,33 +333,9 @@ def _row(run: runs.Run) -> dict[str, Any]:
     return named | {key: metrics.get(key, later.get(key)) for key in SCORES}
 
 
-def forgetting_of(run: runs.Run) -> dict[str, float | None] | None:
-    """What retraining did to a run's pre-trained network: agreement and divergence (nats) of its old head, the relative
-    weight_distance, and the cka of its final features; None in place of what was no number, or of it all where nothing
-    was pre-trained, or the run is older than that measurement."""
-    found = run.metrics.get("forgetting")
-    if not found:
-        return None
-    return {key: found.get(key) for key in FORGETTING} | {"cka": found.get("cka", {}).get("features")}
-
-
-def _forgetting(found: Sequence[runs.Run]) -> dict[str, dict[str, float | None]]:
-    """Candidate -> `forgetting_of` its runs, means over the seeds that have it."""
-    seeds: dict[str, list[dict[str, float | None]]] = {}
-    for run in found:
-        if (forgotten := forgetting_of(run)) is not None:
-            seeds.setdefault(run.candidate, []).append(forgotten)
-    return {name: {key: _known_mean([row[key] for row in rows]) for key in FORGETTING} for name, rows in seeds.items()}
-
-
-def _known_mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
-
-
 def _pooled(passes: Sequence[Pass]) -> dict[str, float | None]:
     """Score -> its mean over passes, of those that follow from predictions."""
-    return {key: _known_mean([each.metrics[key] for each in passes]) for key, score in SCORES.items() if score.formula}
+    return {key: known_mean([each.metrics[key] for each in passes]) for key, score in SCORES.items() if score.formula}
 
 
 def _summary(

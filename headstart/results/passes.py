@@ -6,7 +6,7 @@ All that is said of a candidate is said of its passes; a pass on one split is th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -158,11 +158,13 @@ def dropped(
     score: Score,
     places: np.ndarray,
     units: np.ndarray,
+    probed: Collection[str] = (),
 ) -> dict[str, int]:
     """Candidate -> after how many folds it is dropped: clearly behind by `score` (`race.clearly_behind`) once all that
     are left have finished as many.
 
     trials: all that were to be, dicts of candidate and split, folds in their order. places, units: see `tested`.
+    probed: candidates that had run on all folds before the others began: of these none is dropped.
     """
     splits = list(dict.fromkeys(trial["split"] for trial in trials))
     left = {(trial["candidate"], trial["split"]) for trial in trials}
@@ -174,5 +176,6 @@ def dropped(
             break
         so_far = passes_of(counted)
         scored = {name: tested(each, score, places, units) for name, each in so_far.items()}
-        gone |= dict.fromkeys(clearly_behind(scored, len({name for name, _ in left})), done)
+        behind = clearly_behind(scored, len({name for name, _ in left}))
+        gone |= dict.fromkeys((name for name in behind if name not in probed), done)
     return gone

@@ -18,7 +18,8 @@ from headstart.results.runs import ONLY_FIT, REQUEST, SCHEMA, is_curve, read_bes
 from headstart.runtime.text import shorten, shown
 
 LONGEST = 60  # letters of a value that a message tells
-FOLLOWS = ("schema", "plan", "trials")  # from the rest, or from a measurement that is not made again
+# From the rest, or from what was measured, chosen or found and is not so again.
+FOLLOWS = ("schema", "plan", "trials", "missing", "probed", "failed")
 TYPED = ("command", "directory")  # how it was asked for: another way to ask for the same is no difference
 
 

@@ -80,6 +80,7 @@ CURVE = "curve.json"
 CURVE_TABLE = "curve.csv"
 CURVE_FIGURE = "curve.png"
 LOCK = ".lock"
+NOTHING_YET = {LOCK, f".{REQUEST}{TEMPORARY}"}  # what a process that was killed at its very beginning leaves
 ROOT = Path("runs")  # where new folders are made
 ONE_BESIDE_RUNS = "bring back the one that was written, or delete it: it is done without"
 ONLY_SPLIT = "holdout"  # of runs of schema 1
@@ -223,7 +224,8 @@ def refuse_taken(output: Path | None, what: str = "comparison") -> None:
     other than one of ours to go on with, and where nothing can be written there; what: "comparison" or "learning
     curve". No run is ever overwritten."""
     if output is not None and os.path.lexists(output):
-        if not output.is_dir() or (any(output.iterdir()) and not (output / REQUEST).exists()):
+        others = not output.is_dir() or {path.name for path in output.iterdir()} - NOTHING_YET
+        if others and not (output / REQUEST).exists():
             raise HeadstartError(
                 f"{output} is not an empty folder: name a new one with --output, nothing is overwritten"
             )

@@ -10,6 +10,7 @@ from typing import Any
 
 from headstart.plan import Plan
 from headstart.results import runs
+from headstart.strategies import backbone_name, strategy_name
 
 LIMIT, OUTPUT = "--time-limit", "--output"  # options that the same again must not have
 
@@ -44,7 +45,9 @@ def left_out(request: Mapping[str, Any] | None) -> list[str]:
     if request is None:
         return []
     trained = {trial["candidate"] for trial in request["trials"]}
-    return [name for name in request.get("strategies", {}) if name not in trained]
+    others = {each["backbone"] for each in request.get("probed", []) if each["behind"] is not None}
+    names = [name for name in request.get("strategies", {}) if name not in trained]
+    return [name for name in names if backbone_name(name) not in others]
 
 
 def plans(found: Sequence[runs.Run]) -> list[str]:
@@ -58,7 +61,7 @@ def plans(found: Sequence[runs.Run]) -> list[str]:
 
 def again(found: Sequence[runs.Run], request: Mapping[str, Any] | None = None) -> str:
     """The command that trains the same, bit for bit on such a machine; for runs made from Python, the options."""
-    trained = list(dict.fromkeys(run.candidate for run in found)) if left_out(request) else []
+    trained = list(dict.fromkeys(strategy_name(run.candidate) for run in found)) if left_out(request) else []
     texts, typed = plans(found), found[0].config["command"]
     if not typed:
         return f"strategies={trained}, plan={texts}" if trained else f"plan={texts}"

@@ -16,6 +16,7 @@ from headstart.evaluation.statistics import (
     Pair,
     Tested,
     all_differences,
+    between,
     paired_difference,
 )
 
@@ -160,7 +161,7 @@ def head_start(scores: Mapping[str, float], pretrained: Collection[str], pairs: 
     if not all(kinds):
         return ""
     transfer, scratch = (max(names, key=scores.__getitem__) for names in kinds)
-    difference = _between(transfer, scratch, pairs)
+    difference = between(transfer, scratch, pairs)
     other = _named(scratch, difference)
     if difference.is_tie:
         return f"The pre-trained network gives no clear head start over {other}: {points(difference)}."
@@ -184,12 +185,6 @@ def _apart(difference: Difference, over: str, under: str) -> str:
     return f"{points(difference)} {over}" if difference.mean >= 0 else f"{points(difference.turned())} {under}"
 
 
-def _between(a: str, b: str, pairs: Sequence[Pair]) -> Difference:
-    """Score of A minus score of B."""
-    pair = next(pair for pair in pairs if {pair.better, pair.other} == {a, b})
-    return pair.difference if pair.better == a else pair.difference.turned()
-
-
 def _relation(difference: Difference, margin: float) -> str:
     """What the second of two is beside the first."""
     if difference.within(margin):
@@ -207,7 +202,7 @@ def _alternative(
     margin: float,
     dropped: int,
 ) -> Alternative:
-    difference = _between(take, other, pairs)
+    difference = between(take, other, pairs)
     relation = _relation(difference, margin)
     ratios = {cost[0]: costs[take][cost[0]] / max(costs[other][cost[0]], 1e-9) for cost in COSTS.values()}
     how = {

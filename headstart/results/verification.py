@@ -38,6 +38,7 @@ def verify(folder: Path) -> list[str]:
         return [
             *changed_files(folder),
             *(finding for run in runs.find_runs(folder) for finding in _wrong_in_run(run)),
+            *_wrong_in_exports(folder),
             *_wrong_in_comparison(folder),
         ]
     if (folder / runs.METRICS).exists() or (folder / runs.PREDICTIONS).exists():
@@ -102,6 +103,22 @@ def _config_of(run: runs.Run) -> dict[str, Any]:
 def _wrong_in_comparison(folder: Path) -> list[str]:
     """What comparison.json and comparison.csv say that the runs do not."""
     return _wrong_in_files(folder, runs.COMPARISON, lambda: compare_runs(folder).files)
+
+
+def _wrong_in_exports(folder: Path) -> Iterator[str]:
+    """What the JSON beside exported files says that they, or the weights in the folder, do not."""
+    models = {each: sha256(each) for each in sorted(folder.rglob(runs.MODEL))}
+    for about in sorted(folder.rglob(f"{runs.EXPORTS}/*.json")):
+        file = about.with_suffix("")
+        name = file.relative_to(folder).as_posix()
+        try:
+            said, found = read_json(about), sha256(file)
+        except (HeadstartError, OSError):  # of one that is damaged or missing its checksum tells
+            continue
+        if said.get("sha256") != found:
+            yield f"{shown(name)} is not the file that {shown(about.name)} tells of"
+        if models and said.get("weights_sha256") not in models.values():
+            yield f"{shown(name)} was made of other weights than those that lie here"
 
 
 def _wrong_in_sizes(folder: Path) -> list[str]:

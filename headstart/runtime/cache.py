@@ -8,18 +8,21 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from glob import escape
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -38,18 +41,55 @@ MADE_AGAIN = ("images", "resized", "activations", "tables")  # kinds that cost t
 OUTDATED = ("decoded", "duplicates", "traits")  # kinds of earlier versions, which nothing reads
 DOWNLOADS = "cifar10"
 BROWSER = "browser"  # what runs a network in one, downloaded too
-KINDS = (*MADE_AGAIN, *OUTDATED, DOWNLOADS, BROWSER, "files", "probes", LOGS)  # folders; others are not ours to touch
+PROBES = "probes"  # measurements by which engines are chosen: by others results have other bits
+KINDS = (*MADE_AGAIN, *OUTDATED, DOWNLOADS, BROWSER, "files", PROBES, LOGS)  # folders; others are not ours to touch
 ABOUT = "entry.json"
+TAKES_NO_MORE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+class FullError(MachineError):
+    """The disk of the cache has not the room that is wanted."""
 
 
 def cache_dir() -> Path:
     """Where what is computed is kept: `cache_place`. Where that cannot be written, which is said once, a temporary
-    folder for this process alone, with the downloads that are there."""
+    folder for this process alone, with the downloads and measurements that are there."""
     place = cache_place()
     if place not in _USED:
         reason = why_unwritable(place)
         _USED[place] = place if reason is None else _for_this_process(place, reason)
     return _USED[place]
+
+
+def kept_or_not(make: Callable[Given, Made]) -> Callable[Given, Made]:
+    """A function that keeps in the cache what it makes: where the cache takes no more of it, which is said, all of it
+    is made once more with a temporary folder for this process alone."""
+
+    @wraps(make)
+    def made(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        place = cache_place()
+        used = cache_dir()
+        try:
+            return make(*args, **kwargs)
+        except (OSError, sqlite3.OperationalError, FullError) as error:
+            if used != place or not _takes_no_more(error):
+                raise
+            if _USED[place] == place:  # nobody within has done so
+                _USED[place] = _for_this_process(place, _reason(error))
+            return make(*args, **kwargs)
+
+    return made
+
+
+def _takes_no_more(error: Exception) -> bool:
+    return error.errno in TAKES_NO_MORE if isinstance(error, OSError) else "locked" not in str(error)
+
+
+def _reason(error: Exception) -> str:
+    return "it has no more room" if isinstance(error, FullError) else str(getattr(error, "strerror", None) or error)
 
 
 _USED: dict[Path, Path] = {}  # place -> where that is kept which should be there
@@ -63,10 +103,12 @@ def _for_this_process(place: Path, reason: str) -> Path:
         raise MachineError(
             f"neither the cache {place} ({reason}) nor a temporary folder ({error.strerror}) can be written: {instead}"
         ) from None
-    say(f"the cache {place} cannot be written, {reason}: nothing that is computed is kept; {instead}")
+    say(f"the cache {place} cannot be written, {reason}: what is computed now is not kept; {instead}")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    if (place / DOWNLOADS).is_dir():
-        (folder / DOWNLOADS).symlink_to((place / DOWNLOADS).absolute())
+    for kind in (DOWNLOADS, BROWSER, PROBES):
+        (folder / kind).mkdir()
+        for file in (place / kind).glob("[!.]*"):
+            (folder / kind / file.name).symlink_to(file.absolute())
     return folder
 
 
@@ -190,10 +232,10 @@ def remove(entry: Entry) -> bool:
 
 
 def make_room(wanted_bytes: float) -> None:
-    """Remove the entries that were not used for longest until `wanted_bytes` more stay below the limit, and what killed
-    processes left half made. What is in use stays, and so do downloads.
+    """Remove the entries that were not used for longest until `wanted_bytes` more stay below the limit and have room on
+    the disk, and what killed processes left half made. What is in use stays, and so do downloads.
 
-    Raises HeadstartError where the disk is too full all the same.
+    Raises FullError where the disk is too full all the same.
     """
     root = cache_dir()
     root.mkdir(parents=True, exist_ok=True)
@@ -201,7 +243,7 @@ def make_room(wanted_bytes: float) -> None:
     held = entries()
     excess = sum(entry.size_bytes for entry in held) + wanted_bytes - limit_bytes()
     for entry in held:
-        if excess <= 0:
+        if excess <= 0 and shutil.disk_usage(root).free >= wanted_bytes:
             break
         if entry.kind in MADE_AGAIN + OUTDATED and remove(entry):
             excess -= entry.size_bytes
@@ -210,7 +252,7 @@ def make_room(wanted_bytes: float) -> None:
         say(f"the cache grows beyond its {limit} by {excess / 1e9:.1f} GB: the rest is in use or downloaded")
     free = shutil.disk_usage(root).free
     if free < wanted_bytes:
-        raise MachineError(
+        raise FullError(
             f"{root} has {free / 1e9:.1f} GB free and {wanted_bytes / 1e9:.1f} GB are to go there: "
             "make room, name another path in HEADSTART_CACHE, or take a smaller --image-size"
         )

@@ -26,7 +26,7 @@ from torch import nn
 
 from headstart import __version__
 from headstart.errors import HeadstartError
-from headstart.runtime.cache import cache_dir, not_kept
+from headstart.runtime.cache import PROBES, cache_dir, kept_or_not, not_kept
 
 PROBE_REPEATS = 10  # a few milliseconds each: on a busy machine only the quickest of many says what it can do
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
@@ -172,6 +172,7 @@ def hardware(device: torch.device) -> str:
     return f"{name} torch {torch.__version__} openvino {_version('openvino')}"
 
 
+@kept_or_not
 def stored_probe(name: str, device: torch.device, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `measure` found, measured once on such hardware and kept in the cache's folder `probes`: a choice made by
     timing would otherwise differ from run to run, and with it the results. Delete the folder to measure anew."""
@@ -212,7 +213,7 @@ _TAKEN: dict[str, dict[str, Any]] = {}
 
 
 def _probe_path(name: str, key: str) -> Path:
-    return cache_dir() / "probes" / f"{name}-{key}.json"
+    return cache_dir() / PROBES / f"{name}-{key}.json"
 
 
 def _cpu_has_bf16() -> bool:

@@ -133,6 +133,18 @@ def hub_command(
     return [sys.executable, "-m", __spec__.name, "hub", "--repo-type", repo_type, *to, repo_id, *filenames]
 
 
+def hub_answers() -> bool:
+    """Whether the hub can be reached now; it is asked once, and not waited for long."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=ANSWER_SECONDS)
+    except Exception:  # whatever its client raises where nobody answers
+        return False
+    return True
+
+
 def torchvision_command(dataset: str, folder: Path) -> list[str]:
     """The command that downloads the archive of a `torchvision.datasets` class (by name) from its official host."""
     return [sys.executable, "-m", __spec__.name, "torchvision", dataset, str(folder)]

@@ -36,15 +36,16 @@ class Known:
     said: str
 
 
+MEMORY = Known(
+    r"out of memory|^MemoryError|can't allocate memory|not enough memory|Cannot allocate memory|ALLOC_FAILED",
+    "out of memory: take a smaller --image-size, fewer strategies, or close other programs",
+)
 KNOWN = (
     Known(
         r"No space left|quota exceeded|database or disk is full|os error (28|122)\b",
         "the disk is full{place}: make room, or name another place (--output, HEADSTART_CACHE, TMPDIR)",
     ),
-    Known(
-        r"out of memory|^MemoryError|can't allocate memory|not enough memory|Cannot allocate memory|ALLOC_FAILED",
-        "out of memory: take a smaller --image-size, fewer strategies, or close other programs",
-    ),
+    MEMORY,
     Known(
         r"BrokenProcessPool|TerminatedWorker|^KilledWorker|worker process .*terminated",
         "a process that did part of the work was killed, as memory ran out, most likely: free some, run again",
@@ -89,6 +90,11 @@ def known(error: BaseException) -> str | None:
         if isinstance(each, OSError) and each.strerror:
             return f"{each.strerror}" + (f": {shown(str(each.filename))}" if each.filename else "")
     return None
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether it was raised as memory did not suffice, of the machine or of its GPU."""
+    return known(error) == MEMORY.said
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -18,6 +18,7 @@ from headstart import __version__
 from headstart.data.dataset import Subset
 from headstart.errors import HeadstartError
 from headstart.models.network import Readout, Taps
+from headstart.runtime.cache import kept_or_not
 from headstart.runtime.console import bar, note
 from headstart.runtime.device import hardware
 from headstart.runtime.rows import MISSING, Fill, RowTable
@@ -85,6 +86,7 @@ class FrozenPass:
             outputs = self.chain.tapped(blank, self.cuts)
         return {cut: tuple(output.shape[1:]) for cut, output in zip(self.cuts, outputs, strict=True)}
 
+    @kept_or_not
     def samples(self, part: Subset, views: tuple[str, ...], cut: int) -> tuple[Samples, float]:
         """Images as the part after `cut` sees them, and the seconds that computing this took, now or some time ago."""
         keys = {view: [f"{digest} {view}" for digest in part.digests] for view in views}

@@ -54,6 +54,12 @@ class Samples:
         """True for images, False for activations."""
         return self.inputs.dtype == torch.uint8
 
+    def evenly(self, most: int) -> Samples:
+        """At most so many of them, under their first view, evenly chosen: data sets may lie class by class."""
+        chosen = torch.linspace(0, len(self) - 1, min(len(self), most), dtype=torch.float64).round().long()
+        labels = self.labels[chosen.to(self.labels.device)]
+        return Samples(self.inputs, self.rows[:1, chosen], labels, self.views[:1])
+
     def taken(self, view: Tensor | int, chosen: Tensor | slice, device: torch.device) -> Tensor:
         """(B, ...) on the device: of activations, those of the chosen samples under their views, float32; of images,
         the images themselves, uint8, in channels-last order."""

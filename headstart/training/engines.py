@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from headstart.models.network import Taps
 from headstart.runtime.console import say
 from headstart.runtime.device import bf16_is_fast, stored_probe
 
@@ -54,7 +53,7 @@ def eager(taps: nn.Module, device: torch.device, bf16: bool) -> Engine:
     return run
 
 
-def openvino(taps: Taps, image_shape: tuple[int, int, int], bf16: bool) -> Engine:
+def openvino(taps: nn.Module, image_shape: tuple[int, int, int], bf16: bool) -> Engine:
     """OpenVINO on the CPU: the graph compiled for one image shape (H, W, C), several small batches in flight."""
     import openvino as ov
     from openvino.frontend import FrontEndManager
@@ -101,7 +100,7 @@ def openvino(taps: Taps, image_shape: tuple[int, int, int], bf16: bool) -> Engin
 
 
 def engines(
-    taps: Taps, image_shape: tuple[int, int, int], device: torch.device, bf16: bool | None = None
+    taps: nn.Module, image_shape: tuple[int, int, int], device: torch.device, bf16: bool | None = None
 ) -> dict[str, Callable[[], Engine]]:
     """The engines that this machine has, by name, each as a function that makes it: the most exact and simplest first.
 
@@ -117,14 +116,16 @@ def engines(
     return makers
 
 
-def choose(taps: Taps, image_shape: tuple[int, int, int], device: torch.device, key: str) -> dict[str, Any]:
+def choose(
+    taps: nn.Module, image_shape: tuple[int, int, int], device: torch.device, key: str, bf16: bool | None = None
+) -> dict[str, Any]:
     """Which engine is quickest on this machine; of those that are about as quick, the first that `engines` names.
 
     Returns {"engine": name, "measured": {name: {"setup_seconds", "image_seconds"}}}. It is measured, on a few batches
     of noise, once for a `key`, and kept: one machine keeps its choice. An engine that cannot run the network is left
-    out; PyTorch's own can run any.
+    out; PyTorch's own can run any. bf16: see `engines`.
     """
-    available = engines(taps, image_shape, device)
+    available = engines(taps, image_shape, device, bf16)
 
     def measure() -> dict[str, Any]:
         found: dict[str, dict[str, float]] = {}

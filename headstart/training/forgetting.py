@@ -22,38 +22,36 @@ MOST_IMAGES = 2000
 FINAL = "features"  # in `cka`, beside the names of pieces: what the old head sees
 
 
-def forgetting(
-    before: Network, after: Network, old_head: nn.Linear, samples: Samples, fabric: Fabric
-) -> dict[str, Any]:
-    """Compare a network on a pre-trained backbone with what it was before it was trained.
+class Original:
+    """A network on a pre-trained backbone as it was before it was trained, to compare others with.
 
-    Both are run by the same arithmetic on what the frozen part gave, of MOST_IMAGES of `samples` at most, evenly
-    chosen. Returns how many these were; `agreement` and `divergence` of what the old head says of them; the relative
-    `weight_distance` of the backbone, frozen pieces included, and `by_piece`; and `cka`, of each piece that was trained
-    and of the final features. What is not a finite number is None. See `evaluation.forgetting`.
+    Each is run by the same arithmetic on what the frozen part gave, of MOST_IMAGES of `samples` at most, evenly chosen.
     """
-    some = _evenly(samples, MOST_IMAGES)
-    old, new = (_features(network, some, fabric) for network in (before, after))
-    size = old_head.in_features  # beside them stand, where all is frozen, those of earlier stages
-    logits = [old_head(given[FINAL][:, -size:]).numpy() for given in (old, new)]
-    function = function_drift(*logits)
-    weights = weight_drift(_folded_weights(before), _folded_weights(after), group=lambda name: name.split(".")[0])
-    cka = {name: linear_cka(given.numpy(), new[name].numpy()) for name, given in old.items()}
-    return {
-        "images": len(some),
-        "agreement": function.agreement,
-        "divergence": function.divergence,
-        "weight_distance": _finite(weights.distance),
-        "by_piece": {name: _finite(distance) for name, distance in weights.by_group.items()},
-        "cka": {name: _finite(value) for name, value in cka.items()},
-    }
 
+    def __init__(self, network: Network, old_head: nn.Linear, samples: Samples, fabric: Fabric):
+        self.old_head, self.fabric = old_head, fabric
+        self.samples = samples.evenly(MOST_IMAGES)
+        self.features, self.weights = _features(network, self.samples, fabric), _folded_weights(network)
 
-def _evenly(samples: Samples, most: int) -> Samples:
-    """At most so many of the samples, under their first view, evenly chosen: data sets may lie class by class."""
-    rows = torch.linspace(0, len(samples) - 1, min(len(samples), most), dtype=torch.float64).round().long()
-    labels = samples.labels[rows.to(samples.labels.device)]
-    return Samples(samples.inputs, samples.rows[:1, rows], labels, samples.views[:1])
+    def forgotten(self, after: Network) -> dict[str, Any]:
+        """What training made of it: how many `images` were asked about; `agreement` and `divergence` of what the old
+        head says of them; the relative `weight_distance` of the backbone, frozen pieces included, and `by_piece`; and
+        `cka`, of each piece that was trained and of the final features. What is not a finite number is None. See
+        `evaluation.forgetting`."""
+        old, new = self.features, _features(after, self.samples, self.fabric)
+        size = self.old_head.in_features  # beside them stand, where all is frozen, those of earlier stages
+        logits = [self.old_head(given[FINAL][:, -size:]).numpy() for given in (old, new)]
+        function = function_drift(*logits)
+        weights = weight_drift(self.weights, _folded_weights(after), group=lambda name: name.split(".")[0])
+        cka = {name: linear_cka(given.numpy(), new[name].numpy()) for name, given in old.items()}
+        return {
+            "images": len(self.samples),
+            "agreement": function.agreement,
+            "divergence": function.divergence,
+            "weight_distance": _finite(weights.distance),
+            "by_piece": {name: _finite(distance) for name, distance in weights.by_group.items()},
+            "cka": {name: _finite(value) for name, value in cka.items()},
+        }
 
 
 @torch.inference_mode()

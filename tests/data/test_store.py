@@ -25,6 +25,7 @@ from headstart.data.load import load
 from headstart.data.store import Reading, Store, open_store
 from headstart.errors import HeadstartError
 from headstart.options import CROP, FITS, LETTERBOX, STRETCH, Options
+from headstart.results.files import sha256
 from headstart.runtime.cache import cache_dir
 
 KILLS = 20
@@ -212,12 +213,45 @@ def test_a_process_whose_parent_was_killed_writes_nothing_any_more(photos, tmp_p
     ended.wait()
     kept = tmp_path / "rows.bin"
     kept.write_bytes(bytes(40 * 40 * 3))
-    arguments = ([photos / "cat" / "0.png"], 0, kept, np.array([0]), (1, 40, 40, 3), Reading(40, LETTERBOX))
+    photo = photos / "cat" / "0.png"
+    arguments = ([photo], [sha256(photo)], 0, kept, np.array([0]), (1, 40, 40, 3), Reading(40, LETTERBOX))
     with pytest.raises(HeadstartError, match="nobody waits"):
         store._read_chunk(*arguments, ended.pid)
     assert not any(kept.read_bytes())
     store._read_chunk(*arguments, os.getpid())
     assert any(kept.read_bytes())
+
+
+def remove(photo: Path) -> None:
+    photo.unlink()
+
+
+def replace(photo: Path) -> None:
+    shutil.copyfile(photo.with_name("8.png"), photo)
+
+
+def cut(photo: Path) -> None:
+    photo.write_bytes(photo.read_bytes()[:60])
+
+
+@pytest.mark.parametrize("change", [remove, replace, cut])
+def test_a_file_that_changes_while_it_is_read_is_named_and_keeps_no_image_of_another(photos, change, monkeypatch):
+    expected = opened(photos)
+    shutil.rmtree(cache_dir())
+    photo, read = photos / "cat" / "7.png", store.read_image
+    content = photo.read_bytes()
+
+    def changing(path, whites):
+        if path == photo:
+            change(path)
+        return read(path, whites)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "read_image", changing)
+        with pytest.raises(HeadstartError, match=r"cat/7\.png was replaced or removed while it was read: run again"):
+            opened(photos)
+    photo.write_bytes(content)
+    assert same(opened(photos), expected)
 
 
 CHECK = """

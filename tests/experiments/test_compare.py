@@ -35,6 +35,7 @@ FIGURES = [
     *(f"confusion_{name}.png" for name in DEFAULT),
     "curves.png",
     "metrics.png",
+    "mixtures.png",
     "reliability.png",
     "samples.png",
     "unfreezing.png",

@@ -17,7 +17,7 @@ SHARES = (0.8, 1.0)  # those of a whole comparison: a pass that gives other cuts
 @pytest.fixture(scope="module")
 def candidates():
     weights = weights_of(load_backbone("tf_efficientnet_lite0.in1k", 64, offline=True), None, True)
-    return candidates_of([hs.STRATEGIES["base-cnn"], hs.STRATEGIES["frozen"]], weights)
+    return candidates_of([hs.STRATEGIES["base-cnn"], hs.STRATEGIES["frozen"]], [weights])
 
 
 def looked(tiny, candidates, tmp_path, images, monkeypatch):

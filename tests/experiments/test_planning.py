@@ -22,20 +22,20 @@ from headstart.runtime.device import make_fabric
 from headstart.strategies import Weights, candidates_of
 from headstart.training.preparation import from_scratch
 
+WEIGHTS = Weights("net", 192, "", "", "")
 PACE = Pace(train=0.01, predict=0.001)
 
 
 def planner(tiny, *names, image_size=None):
     """What plans candidates on a backbone at 192 pixels that takes 10 ms an image."""
-    weights = Weights("net", 192, "", "", "")
     pretrained = SimpleNamespace(
         backbone=SimpleNamespace(image_size=192, takes_any_size=True),
         freezes=lambda strategy: bool(strategy.frozen_share),
         engine={"setup_seconds": 0.0, "image_seconds": 0.01},
         frozen_pass=SimpleNamespace(pace=lambda: 0.01),
     )
-    rows = candidates_of([hs.STRATEGIES[name] for name in names], weights)
-    return Planner(rows, tiny, pretrained, image_size, seeds=1, fabric=None)
+    rows = candidates_of([hs.STRATEGIES[name] for name in names], [WEIGHTS])
+    return Planner(rows, tiny, {WEIGHTS: pretrained}, image_size, seeds=1, fabric=None)
 
 
 def planned(case, limit, monkeypatch):
@@ -101,7 +101,7 @@ def test_an_image_size_that_was_asked_for_stays(tiny, monkeypatch):
 
 def test_a_smaller_image_makes_the_pass_and_the_tail_cheaper_and_not_the_head_on_features(tiny):
     case, small = planner(tiny, "frozen", "last20"), Shape(64)
-    assert case.pass_seconds(small) == pytest.approx(case.pass_seconds() / 9)
+    assert case.pass_seconds(WEIGHTS, small) == pytest.approx(case.pass_seconds(WEIGHTS) / 9)
     frozen, last20 = case.candidates
     assert case.options(frozen, PACE, small)[0].epoch_seconds == case.options(frozen, PACE, WHOLE)[0].epoch_seconds
     assert case.options(last20, PACE, small)[0].epoch_seconds == pytest.approx(
@@ -111,8 +111,8 @@ def test_a_smaller_image_makes_the_pass_and_the_tail_cheaper_and_not_the_head_on
 
 def test_without_mirrored_images_the_pass_mirrors_test_alone(tiny):
     case = planner(tiny, "frozen")
-    assert case.pass_seconds() == pytest.approx(0.01 * 2 * 156)
-    assert case.pass_seconds(Shape(views=1)) == pytest.approx(0.01 * (156 + 30))
+    assert case.pass_seconds(WEIGHTS) == pytest.approx(0.01 * 2 * 156)
+    assert case.pass_seconds(WEIGHTS, Shape(views=1)) == pytest.approx(0.01 * (156 + 30))
 
 
 @pytest.mark.parametrize("name", ["base-cnn", "deep-cnn", "frozen", "last20", "last50", "full", "random-init"])
@@ -181,7 +181,7 @@ def test_a_plan_is_followed_when_a_comparison_is_resumed(tiny, tmp_path):
 
 
 def test_measuring_tells_seconds_an_image(tiny):
-    (candidate,) = candidates_of([hs.STRATEGIES["base-cnn"]], None)
+    (candidate,) = candidates_of([hs.STRATEGIES["base-cnn"]], ())
     pace = measured_pace(candidate, tiny, None, None, make_fabric("cpu"))
     assert 0 < pace.predict < 1 and 0 < pace.train < 1
 

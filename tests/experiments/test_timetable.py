@@ -8,7 +8,7 @@ from headstart.experiments.planning import REPORT_SECONDS, Estimate
 from headstart.experiments.timetable import Timetable
 from headstart.experiments.trial import Setting, Trial
 from headstart.plan import Plan
-from headstart.strategies import candidates_of
+from headstart.strategies import Weights, candidates_of
 
 FIT = 1.1 * 10 * 5.0  # seconds of ten epochs of five, and of the check of the saved network
 
@@ -29,7 +29,7 @@ def clock(monkeypatch):
 
 def table_of(tmp_path, ends, most=10.0, planned=10.0, names=("base-cnn", "deep-cnn")):
     """Trials of candidates that each take ten epochs of five seconds, and nothing for their tests."""
-    candidates = candidates_of([hs.STRATEGIES[name] for name in names], None)
+    candidates = candidates_of([hs.STRATEGIES[name] for name in names], ())
     estimates = [Estimate(Plan(name, planned), most, 0.9, 5.0, 0.0, 0.0) for name in names]
     trials = [Trial(each, "holdout", 0, Setting(tmp_path)) for each in candidates]
     return Timetable(candidates, estimates, trials, ends), trials
@@ -81,7 +81,7 @@ def test_a_trial_that_has_no_time_left_ends_soon(tmp_path, clock):
 
 
 def test_the_pass_is_over_once_a_trial_that_needs_it_has_begun_to_train(tmp_path, clock):
-    candidates = candidates_of([hs.STRATEGIES["frozen"]], None)
+    candidates = candidates_of([hs.STRATEGIES["frozen"]], [Weights("net", 192, "", "", "")])
     trial = Trial(candidates[0], "holdout", 0, Setting(tmp_path))
     table = Timetable(candidates, [Estimate(Plan("frozen", 10.0), 10.0, 0.9, 5.0, 0.0, 100.0)], [trial], 170.0)
     table.begin(trial)

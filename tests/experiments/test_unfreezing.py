@@ -106,6 +106,28 @@ def test_what_was_not_pre_trained_cannot_forget(compared):
     assert compared["random-init"].metrics["forgetting"] is None
 
 
+@pytest.mark.parametrize("strategy", RETRAINED)
+def test_mixtures_go_from_what_was_pre_trained_to_what_was_retrained(compared, strategy):
+    run = compared[strategy]
+    rows, kept = run.metrics["mixtures"]["rows"], run.metrics["mixtures"]["kept"]
+    val_logits, val_labels, _ = run.predictions("val")
+    assert (rows[0]["agreement"], rows[0]["cka"], kept) == (1, 1, 1)
+    assert rows[-1]["agreement"] == run.metrics["forgetting"]["agreement"]
+    assert rows[-1]["accuracy"] == pytest.approx((val_logits.argmax(axis=1) == val_labels).mean())
+    assert [compared[name].metrics["mixtures"] for name in ("frozen", "random-init")] == [None, None]
+
+
+def test_the_best_mixture_is_kept_where_that_is_asked_for(tiny, tmp_path):
+    options = {"backbone": LITE0, "image_size": 64, "offline": True, "device": "cpu", "epochs": 3}
+    (run,) = hs.compare(tiny, ["last20"], wise=True, output=tmp_path / "out", **options).runs
+    found = run.metrics["mixtures"]
+    assert found["kept"] == found["best"]
+    row = next(row for row in found["rows"] if row["share"] == found["kept"])
+    assert run.metrics["forgetting"]["agreement"] == row["agreement"]
+    logits, labels, _ = run.predictions("val")
+    assert row["accuracy"] == pytest.approx((logits.argmax(axis=1) == labels).mean())
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_temperature_is_fitted_on_val_kept_and_used(compared, strategy):
     run, metrics = compared[strategy], compared[strategy].metrics
@@ -123,7 +145,7 @@ def test_the_temperature_is_fitted_on_val_kept_and_used(compared, strategy):
 def test_a_limit_plans_what_freezes_nothing_too(tiny, tmp_path):
     strategies = ["frozen", "full", "random-init"]
     options = {"backbone": LITE0, "image_size": 64, "offline": True, "device": "cpu"}
-    result = hs.compare(tiny, strategies, time_limit=60, output=tmp_path / "out", **options)
+    result = hs.compare(tiny, strategies, time_limit=30, output=tmp_path / "out", **options)
     plans = {run.strategy: Plan.of(run.config["plan"]) for run in result.runs}
     assert list(plans) == ["frozen", "full", "random-init"]
     for run in result.runs:

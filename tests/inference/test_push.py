@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 def finished(tmp_path_factory, tiny):
     """A finished comparison that says where on this machine its data lies."""
     folder = tmp_path_factory.mktemp("push")
-    (candidate,) = candidates_of([with_epochs(hs.STRATEGIES["base-cnn"], 1)], None)
+    (candidate,) = candidates_of([with_epochs(hs.STRATEGIES["base-cnn"], 1)], ())
     setting = Setting(folder, "cpu", command="headstart compare /home/jane/colours")
     run_trial(Trial(candidate, "holdout", 0, setting), replace(tiny, source="/home/jane/colours"))
     comparison = compare_runs(folder)

@@ -136,3 +136,22 @@ def test_a_convolution_of_many_channels(size, bf16, monkeypatch):
     for got, expected in zip(*gradients, strict=True):
         limit = (0.02 if bf16 else 1e-5) * expected.abs().max().item()
         torch.testing.assert_close(got, expected, rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize(
+    "quick, operation",
+    [
+        (Pointwise(6, 6, 1), "conv2d"),
+        (Depthwise(6, 6, 3, padding=1, stride=2, groups=6), "conv2d"),
+        (GlobalMean(), "mean"),
+        (SqueezeExcite(OrderedDict(TimmsSqueezeExcite(6, rd_channels=2).named_children())), "mean"),
+    ],
+)
+def test_an_exported_program_has_the_plain_form_of_the_same_function(quick, operation):
+    quick = convolutions.MatrixProducts(quick.double().requires_grad_(False).eval())
+    maps = lying_as_chwn(3, 6, 5, 4)
+    program = torch.export.export(quick, (maps,))
+    torch.testing.assert_close(program.module()(maps), quick(maps))
+    named = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
+    assert any(operation in each for each in named)
+    assert not any(other in each for each in named for other in ("permute", "bmm", "addmm"))

@@ -145,7 +145,8 @@ def write_run(comparison: Path, candidate: str, seed: int, dataset: Dataset) -> 
         runs.write_predictions(folder, names, test=(logits, labels), val=(val_logits, dataset.val.labels))
         write_json(folder / runs.ENVIRONMENT, {"python": "3.11.7", "torch": "2.11.0", "machine": {"cpu": "two cores"}})
         forgetting = None if row.frozen_share is None else make_forgetting(1 - row.frozen_share, random)
-        write_json(folder / runs.METRICS, {**costs, **scores, "forgetting": forgetting})
+        mixtures = make_mixtures(scores["accuracy"]) if row.frozen_share not in (None, 1) else None
+        write_json(folder / runs.METRICS, {**costs, **scores, "forgetting": forgetting, "mixtures": mixtures})
 
 
 def make_forgetting(retrained: float, random: np.random.Generator) -> dict[str, Any]:
@@ -159,6 +160,15 @@ def make_forgetting(retrained: float, random: np.random.Generator) -> dict[str, 
         "by_piece": {"blocks.5": 0.02 * moved, "blocks.6": 0.1 * moved},
         "cka": {"blocks.6": 1 - 0.2 * moved, "features": 1 - 0.3 * moved} if retrained else {"features": 1.0},
     }
+
+
+def make_mixtures(accuracy: float) -> dict[str, Any]:
+    """What a run says of mixtures: half of what was retrained is as accurate as all of it."""
+    rows = [
+        {"share": share, "accuracy": accuracy - 0.1 * max(0.0, 0.5 - share), "agreement": 1 - share, "cka": 1 - share}
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    return {"rows": rows, "best": 0.5, "kept": 1.0}
 
 
 def write_network(comparison: Path, strategy: str, dataset: Dataset) -> None:

@@ -120,7 +120,7 @@ def test_no_text_leaves_its_figure_nor_meets_another(make_comparison: Callable, 
 @pytest.mark.parametrize("count", [8, 10])
 def test_many_candidates_fit_on_every_figure(make_comparison: Callable, count: int, width: float):
     comparison, _ = make_comparison(many(count), (0, 1), make_dataset(per_class=20))
-    for draw in (*MEASURED, figures.unfreezing, reliability_diagram):
+    for draw in (*MEASURED, figures.unfreezing, figures.mixtures, reliability_diagram):
         figure = draw(comparison, width)
         figure.suptitle("")
         assert misplaced(figure) == [], draw.__name__

@@ -46,7 +46,7 @@ def test_the_figures_folder_holds_what_the_contract_says_and_nothing_else(whole:
     assert {path.name for path in (comparison.folder / runs.FIGURES).iterdir()} == {
         *("samples.png", "class_balance.png", "curves.png", "metrics.png", "class_scores.png", "accuracy_vs_time.png"),
         *("confusion_base-cnn.png", "confusion_deep-cnn.png", "confusion_frozen.png", "confusion_last20.png"),
-        *("reliability.png", "unfreezing.png"),
+        *("reliability.png", "unfreezing.png", "mixtures.png"),
     }
 
 
@@ -94,7 +94,7 @@ def test_the_page_loads_nothing_and_runs_its_own_script_alone(whole: Whole):
 def test_every_picture_has_words_for_those_who_do_not_see_it(whole: Whole):
     seen = Page(page_of(whole[0])).seen
     charts = [attributes for tag, attributes in seen if tag == "svg"]
-    assert len(charts) == 2 * 7
+    assert len(charts) == 2 * 8
     assert all(chart["role"] == "img" and chart["aria-label"] for chart in charts)
     assert all("alt" in attributes for tag, attributes in seen if tag == "img")
 

@@ -201,7 +201,7 @@ def test_every_command_works_on_whatever_became_of_a_folder_or_says_why_not(
 @pytest.mark.parametrize("shape", ["as it was", "empty", "a file", "of a newer headstart", "without what was asked"])
 @pytest.mark.usefixtures("loads")
 def test_a_learning_curve_goes_on_in_a_curves_folder_alone(shape, folder, capsys, monkeypatch):
-    monkeypatch.setattr("headstart.experiments.learning_curve.find_weights", lambda options: pytest.fail("too late"))
+    monkeypatch.setattr("headstart.experiments.learning_curve.find_backbones", lambda *asked: pytest.fail("too late"))
     place = SHAPES[shape][0](folder)
     if shape != "empty":
         assert outcome("learning-curve", place, capsys)[0] == 2

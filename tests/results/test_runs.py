@@ -23,6 +23,10 @@ def test_a_new_comparison_takes_the_next_number(tmp_path):
 
 def test_a_given_folder_must_be_empty_or_one_to_go_on_with(tmp_path):
     runs.refuse_taken(tmp_path / "new" / "deep")
+    (tmp_path / "killed").mkdir()
+    for name in (".lock", ".request.json.tmp"):  # by signal 9, before anything was written whole
+        (tmp_path / "killed" / name).touch()
+        runs.refuse_taken(tmp_path / "killed")
     (tmp_path / "full").mkdir()
     runs.refuse_taken(tmp_path / "full")
     (tmp_path / "full" / "thesis.txt").write_text("mine")

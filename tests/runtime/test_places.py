@@ -9,13 +9,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from headstart.cli import main
+from headstart.data.decode import fitted
+from headstart.data.resized import images_at
 from headstart.errors import HeadstartError, MachineError
-from headstart.runtime.cache import cache_dir, entries, kept_table
+from headstart.runtime.cache import cache_dir, entries, kept_table, make_room
 from headstart.runtime.places import cache_place, refuse_unwritable, why_unwritable
 from headstart.runtime.rows import RowTable
 
@@ -103,13 +107,14 @@ def test_what_cannot_be_cached_is_computed_and_that_is_said_once(kind, tmp_path,
     assert entries() == []
 
 
-def test_the_downloads_of_a_cache_that_is_read_only_are_used(mounted, monkeypatch):
+@pytest.mark.parametrize("name", ["cifar10/cifar-10.bin", "probes/engine-1.json"])
+def test_what_a_cache_that_is_read_only_has_of_downloads_and_measurements_is_used(name, mounted, monkeypatch):
     place = mounted("size=4m")
-    (place / "cifar10").mkdir()
-    (place / "cifar10" / "cifar-10.bin").write_text("records")
+    (place / name).parent.mkdir()
+    (place / name).write_text("content")
     subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
     monkeypatch.setenv("HEADSTART_CACHE", str(place))
-    assert (cache_dir() / "cifar10" / "cifar-10.bin").read_text() == "records"
+    assert (cache_dir() / name).read_text() == "content"
 
 
 def test_without_a_cache_and_a_temporary_folder_there_is_one_line(tmp_path, monkeypatch):
@@ -144,6 +149,31 @@ def test_rows_on_a_disk_that_has_no_room_are_an_error_and_no_end_of_the_process(
     assert table.known(["0", "1"]).tolist() == [True, False]
 
 
+@pytest.mark.parametrize("left", [0, 10, 60, 300])
+def test_what_a_full_cache_does_not_take_is_made_without_it(left, tiny, mounted, monkeypatch, capsys):
+    """left: kilobytes that others leave of the cache's disk, once it was found to be one that can be written."""
+    monkeypatch.setenv("HEADSTART_CACHE", str(mounted("size=1500k")))
+    expected = [fitted(pixels, 16, tiny.fit) for pixels in tiny.images]
+    place = cache_dir()
+    with suppress(OSError):
+        (place / "others").write_bytes(bytes(1024 * (1500 - left)))
+    images, rows = images_at(tiny, np.arange(len(tiny.images)), 16)
+    assert (images[rows] == expected).all()
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("cannot be written") == (left < 300)
+    assert (cache_dir() == place) == (left == 300)
+    (place / "others").unlink()
+
+
+def test_what_was_not_used_for_longest_goes_where_the_disk_is_full(mounted, monkeypatch):
+    monkeypatch.setenv("HEADSTART_CACHE", str(mounted("size=4m")))
+    old = cache_dir() / "images" / "old"
+    old.mkdir(parents=True)
+    (old / "rows.bin").write_bytes(bytes(3 * 2**20))
+    make_room(2 * 2**20)
+    assert not old.exists()
+
+
 @pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0" + b"x" * 5000])
 def test_a_damaged_index_of_the_cache_is_made_anew_and_that_is_said(damage, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path))
@@ -165,8 +195,6 @@ def test_folders_of_others_in_the_cache_are_neither_told_of_nor_removed(tmp_path
     theirs.mkdir(parents=True)
     os.utime(theirs, (0, 0))
     (tmp_path / "project" / "thesis.txt").write_text("mine")
-    from headstart.runtime.cache import make_room
-
     make_room(1)
     main(["cache", "clear"])
     assert theirs.is_dir()

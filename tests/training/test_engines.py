@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from headstart.models.convolutions import GlobalMean
 from headstart.models.network import Readout, Taps
 from headstart.models.preprocessing import Preprocessing
 from headstart.training import engines as module
@@ -135,3 +136,18 @@ def test_every_engine_agrees_with_eager_fp32(name):
     made = engines(taps(), SHAPE, CPU, bf16=True)[name]()
     for got, expected in zip(outputs(made), outputs(eager(taps(), CPU, bf16=False)), strict=True):
         np.testing.assert_allclose(got, expected, rtol=0.03, atol=0.03)
+
+
+class Means(nn.Module):
+    """The mean of each map as a network that was retrained takes it."""
+
+    def forward(self, images):
+        return (GlobalMean()(images.float()),)
+
+
+@pytest.mark.parametrize("name", engines(taps(), SHAPE, CPU, bf16=False))
+def test_every_engine_takes_the_mean_of_every_channel(name):
+    images = np.random.default_rng(0).integers(0, 256, (16, *SHAPE), dtype=np.uint8)
+    means = {}
+    engines(Means(), SHAPE, CPU, bf16=False)[name]()(images, lambda start, outputs: means.update({start: outputs[0]}))
+    np.testing.assert_allclose(means[0][:, :, 0, 0], images.mean((1, 2)), rtol=1e-5)

@@ -11,7 +11,7 @@ from headstart.models import build
 from headstart.models.backbones import Backbone, as_chain, create
 from headstart.training import forgetting as module
 from headstart.training.batches import Samples
-from headstart.training.forgetting import forgetting
+from headstart.training.forgetting import Original
 
 SMALL = "mobilenetv3_small_050.lamb_in1k"
 
@@ -41,7 +41,7 @@ def samples(network, count=12):
 
 
 def drift(before, after, old_head, fabric):
-    return forgetting(before, after, old_head.requires_grad_(False), samples(before), fabric)
+    return Original(before, old_head.requires_grad_(False), samples(before), fabric).forgotten(after)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -79,7 +79,7 @@ def test_statistics_of_batchnorm_that_drift_in_a_frozen_part_show(fabric):
 def test_images_are_chosen_evenly(monkeypatch, fabric):
     monkeypatch.setattr(module, "MOST_IMAGES", 4)
     many = Samples(torch.arange(20.0), torch.arange(20).view(2, 10), torch.arange(10), ("identity", "mirror"))
-    some = module._evenly(many, 4)
+    some = many.evenly(4)
     assert some.taken(0, slice(None), torch.device("cpu")).tolist() == some.labels.tolist() == [0, 3, 6, 9]
     before, old_head = network(1.0)
     assert drift(before, before, old_head, fabric)["images"] == 4

@@ -17,7 +17,7 @@ import numpy as np
 from headstart.data.cifar10 import layouts
 from headstart.data.dataset import Dataset, Split
 from headstart.errors import HeadstartError
-from headstart.runtime.cache import cache_dir, temporary_folder
+from headstart.runtime.cache import cache_dir, kept_or_not, temporary_folder
 from headstart.runtime.console import say
 from headstart.runtime.download import PATIENCE, Patience, fetch, hub_command, npm_command, torchvision_command
 
@@ -171,6 +171,7 @@ def _download(source: Source, content: Content, patience: Patience) -> tuple[np.
         return _keep(verified(records, content, place), source.words)
 
 
+@kept_or_not
 def _keep(records: np.ndarray, source: str) -> tuple[np.ndarray, str]:
     """Put checked records into the cache, whole or not at all, and open them there."""
     target = _cache_file()

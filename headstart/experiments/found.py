@@ -1,0 +1,66 @@
+"""The backbones that were asked for, as far as their weights can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headstart.experiments.trial import weights_of
+from headstart.models.backbones import WeightsError, check_name, load_backbone
+from headstart.options import Options
+from headstart.results.request import read_request
+from headstart.runtime.console import say
+from headstart.strategies import STRATEGIES, Weights
+
+
+@dataclass(frozen=True)
+class Found:
+    """weights: of each backbone that is there, in the order in which they were asked for; none where no strategy needs
+    one. missing: name -> why its weights could not be had."""
+
+    weights: tuple[Weights, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self, *keys: str) -> Any:
+        """These fields of the weights, as request.json keeps them: a dict a backbone, a list where there are several,
+        None where there is none."""
+        content = [{key: getattr(each, key) for key in keys} for each in self.weights]
+        return content if len(content) > 1 else next(iter(content), None)
+
+
+def find_backbones(options: Options, folder: Path | None = None) -> Found:
+    """The pre-trained weights that the strategies asked for need.
+
+    folder: where a comparison may have begun: what was missing then is not looked for, so that it goes on as it began.
+    Raises HeadstartError, before any weights are looked for, for a name that is none or has no pre-trained weights; and
+    where those of the only backbone, or of all, cannot be had. A network that is named twice is taken once.
+    """
+    if not any(STRATEGIES[name].network == "backbone" for name in options.strategies):
+        return Found()
+    for name in options.backbone if options.weights is None else ():
+        check_name(name)
+    request = None if folder is None else read_request(folder)
+    missing: dict[str, str] = {} if request is None else dict(request.get("missing", {}))
+    found: dict[str, Weights] = {}
+    for name in options.backbone:
+        if name in missing:
+            say(f"{name} is left out, as it was when this comparison began: {missing[name]}")
+            continue
+        try:
+            backbone = load_backbone(name, options.image_size, options.weights, options.offline)
+        except WeightsError as error:
+            if len(options.backbone) == 1 or request is not None:
+                raise
+            missing[name] = error.reason
+            say(f"{error}; the others go on")
+            last = error
+            continue
+        if backbone.name in found:
+            say(f"{backbone.name} was named twice: it is taken once")
+            continue
+        found[backbone.name] = weights_of(backbone, options.weights, options.offline)
+    if not found:
+        raise last
+    return Found(tuple(found.values()), missing)
