@@ -61,6 +61,15 @@ def disk(place: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+def is_possible(place: Path) -> bool:
+    """Whether a disk may be mounted here."""
+    try:
+        with disk(place / "disk"):
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
 def fill(filler: Path) -> None:
     """Take all the room that a disk has."""
     for size in (BLOCK, 1):
@@ -81,7 +90,7 @@ def soak(place: Path, points: int, minutes: float) -> Iterator[Outcome]:
             events = log.read_text().splitlines()
             for point in range(points):
                 if time.monotonic() < until:
-                    yield _one(place, there, kind, len(events) * point // points, events, whole)
+                    yield _one(place, there, kind, len(events) * (2 * point + 1) // (2 * points), events, whole)
 
 
 def _typed(place: Path, there: Path, kind: str) -> tuple[list[str], Path, Path]:
@@ -149,10 +158,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()
-        try:
-            with disk(place / "disk"):
-                pass
-        except (OSError, subprocess.CalledProcessError):
+        if not is_possible(place):
             print("skipped: no disk may be mounted here (Linux, as root)")
             return
         tiny.warm(place)

@@ -117,7 +117,9 @@ def soak(place: Path, kills: int, events: int | None, minutes: float) -> Iterato
     if events is None or events:
         one = Comparisons(place, 1)
         there = one.events()
-        chosen = range(len(there)) if events is None else [len(there) * n // events for n in range(events)]
+        chosen = (
+            range(len(there)) if events is None else [len(there) * (2 * n + 1) // (2 * events) for n in range(events)]
+        )
         for number in chosen:
             if time.monotonic() < until:
                 yield one.at_event(number)

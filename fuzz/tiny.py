@@ -8,6 +8,7 @@ are (some batches of 16), and no figure is drawn (five of six seconds); their fi
 from __future__ import annotations
 
 import csv
+import gc
 import importlib
 import io
 import json
@@ -92,6 +93,7 @@ def warm(place: Path) -> Path:
     for name in json.loads((place / MODULES).read_text()):
         with suppress(Exception):
             importlib.import_module(name)
+    gc.freeze()  # a collection would touch, and so copy, all of that in every fork
     return folder
 
 
