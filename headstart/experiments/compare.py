@@ -20,7 +20,7 @@ from headstart.data.folds import SPLIT_SEED, in_folds
 from headstart.data.labels import checked
 from headstart.data.load import limited, load
 from headstart.data.summary import summary
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, MachineError
 from headstart.evaluation.scores import METRICS, SCORES
 from headstart.experiments import trackers
 from headstart.experiments.final import train_on_all
@@ -143,14 +143,12 @@ class Request:
         """Run what is left of each stage; returns all their trials. What fails for want of memory is kept as failed,
         and raised where nothing else was finished. is_new: whether nothing was run before."""
         trials: list[Trial] = []
-        failed: list[Exception] = []
         is_dropped = partial(self.is_dropped, stages)
 
         def on_failed(trial: Trial, error: Exception) -> None:
             name, why = trial.candidate.name, known(error)
             say(f"{name} failed: {why}; the others go on")
             stages.keep(failed={**stages.kept.get("failed", {}), name: why})
-            failed.append(error)
 
         for stage, timetable in stages:
             if is_new and not trials:
@@ -159,8 +157,8 @@ class Request:
             left = [trial for trial in stage if not runs.is_run(trial.folder)]
             on_done = partial(self.report_so_far, stages.folder)
             self.run_trials(left, self.data, tracked, on_done, timetable, is_dropped, on_failed)
-        if failed and not runs.find_runs(stages.folder):
-            raise failed[0]
+        if (failed := stages.kept.get("failed")) and not runs.find_runs(stages.folder):
+            raise MachineError(next(iter(failed.values())))
         return trials
 
     def as_json(self, candidates: Sequence[Candidate]) -> dict[str, Any]:

@@ -72,7 +72,10 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
         "options": {key: value for key, value in options.as_json().items() if key in OF_RESULT},
         "dataset": {"name": data.name, "fingerprint": data.fingerprint, "fit": data.fit},
         "weights": found.as_json("name", "sha256"),
+        **({"missing": dict(found.missing)} if found.missing else {}),
     }
+    if found.missing:  # at every size, also where they could be had again by then
+        options = replace(options, backbone=tuple(each.name for each in found.weights))
     folder = options.output or runs.new_folder(f"{data.name}-curve")
     folder.mkdir(parents=True, exist_ok=True)
     limit = options.limit(usual=None)

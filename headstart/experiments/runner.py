@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 
 from headstart.data.dataset import Dataset
@@ -55,7 +56,9 @@ def run_here(
                     on_failed(trial, error)
             if timetable is not None:
                 timetable.end()
-            if run is not None:
+            if run is None:
+                gc.collect()  # now that the exception, and with it what it held of the trial, is gone
+            else:
                 on_done(run)
 
 

@@ -27,7 +27,7 @@ LITE0 = "tf_efficientnet_lite0.in1k"
 
 
 def trial_of(folder, name="base-cnn", seed=0, weights=None, epochs=1):
-    (candidate,) = candidates_of([with_epochs(hs.STRATEGIES[name], epochs)], [weights] if weights else ())
+    (candidate,) = candidates_of([with_epochs(hs.STRATEGIES[name], epochs)], [weights])
     shares = () if weights is None else (candidate.strategy.frozen_share,)
     return Trial(candidate, "holdout", seed, Setting(folder, "cpu", None, shares))
 
