@@ -81,7 +81,7 @@ def export(
         form.write(graph, told, file, chosen)
         runs_it, about = form.read(file)
         said, measured = said_of(images.images, runs_it, form.suffix), measured_of(chosen, classifier)
-        found = compared(runs_it, said, classifier, images.images, measured, form.rounding, far_of(chosen))
+        found = compared(runs_it, said, classifier, images, measured, form.rounding, far_of(chosen))
         refuse(found)
         say(found.said)
         loss = _in_int8(file, said, found, images, chosen_by(chosen, tested_on), allowed) if int8 else None

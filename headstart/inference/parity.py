@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy.special import softmax
 
-from headstart.data.dataset import Images
+from headstart.data.dataset import Images, Subset
 from headstart.data.findings import counted
 from headstart.errors import HeadstartError
 from headstart.inference.classifier import LATENCY_REPEATS, Classifier
@@ -21,6 +21,8 @@ from headstart.results.scores import LEAST_AGREEMENT
 from headstart.runtime.console import bar
 
 BATCH = 32  # images that the file is given at once
+ITSELF = 0.95  # share of images of which the classifier in fp32 must say what was measured: else it is another one
+LOST = 0.005  # of accuracy, at most, by the classifier in fp32 beside what was measured in another precision
 ALLOWED = 1e-3  # difference of a probability between the file and the classifier; or twice its rounding
 SHAPES = ((300, 60), (70, 210), (97, 101))  # height and width of photos that no data set keeps
 
@@ -30,7 +32,8 @@ class Parity:
     """What came of a comparison of an exported file.
 
     images: how many. measured: whether with predictions.npz, else with the classifier alone. agreement: the share of
-    images of which the classifier itself, in fp32, says what was measured. differ: of how many the file's class is
+    images of which the classifier itself, in fp32, says what was measured; lost: how much less accurate it is in fp32
+    than was measured. differ: of how many the file's class is
     another one. noise: the margin between an image's two first classes up to which arithmetic may decide: twice
     what a probability of the classifier differs from the one that was measured (by another engine, in another
     precision), and rounding. beyond: how many of those that differ have a larger one. largest_difference: of a
@@ -43,6 +46,7 @@ class Parity:
     images: int
     measured: bool
     agreement: float
+    lost: float
     differ: int
     noise: float
     beyond: int
@@ -57,7 +61,8 @@ class Parity:
     @property
     def holds(self) -> bool:
         """Whether the file may be kept. A difference that is no number is none that is allowed."""
-        right = self.agreement >= LEAST_AGREEMENT and self.beyond == 0
+        right = self.agreement >= ITSELF and self.lost <= max(LOST, 1.01 / self.images)  # of few images, one
+        right = right and self.beyond == 0
         right = right and (self.flags_differ or 0) <= max(1, (1 - LEAST_AGREEMENT) * self.images)
         return right and self.largest_difference <= self.allowed and self.of_shapes <= self.allowed
 
@@ -67,7 +72,10 @@ class Parity:
         against = "as measured" if self.measured else "as the classifier's: none was kept back from training"
         classes = f"the class of {self.differ:,} is another one" if self.differ else f"every class {against}"
         classes += f", {self.beyond:,} of them by more than arithmetic" if self.beyond else ""
-        own = f"; the classifier itself gives only {self.agreement:.1%} of them the class that was measured"
+        own = (
+            f"; the classifier itself, in fp32, gives only {self.agreement:.1%} of them the class that was measured, "
+            f"and {-100 * self.lost:+.2f} points of accuracy ({-100 * LOST:g} allowed)"
+        )
         classes += own if self.agreement < LEAST_AGREEMENT else ""
         if self.flagged is not None:
             classes += f"; {self.flagged:,} flagged as unlike training's, {self.flags_differ:,} not as measured"
@@ -96,29 +104,33 @@ def compared(
     run: Run,
     said: tuple[np.ndarray, ...],
     classifier: Classifier,
-    images: Images,
+    images: Subset,
     measured: np.ndarray | None,
     rounding: float,
     far: tuple[np.ndarray, float] | None,
 ) -> Parity:
     """Compare what an exported file said of images with the classifier, and both on photos of SHAPES made of the first.
 
-    said: what `run` gave of images (N, S, S, 3) uint8, as the data set keeps them. measured: (N, C) probabilities, what
-    was measured of them. rounding: of a probability, by the arithmetic of the file. far: see `far_of`.
+    said: what `run` gave of images as the data set keeps them, (N, S, S, 3) uint8. measured: (N, C) probabilities,
+    what was measured of them. rounding: of a probability, by the arithmetic of the file. far: see `far_of`.
     """
-    (probabilities, *_), (expected,) = said, said_of(images, lambda some: (classifier.predict_proba(some),), "PyTorch")
+    (probabilities, *_), (expected,) = (
+        said,
+        said_of(images.images, lambda some: (classifier.predict_proba(some),), "PyTorch"),
+    )
     reference = expected if measured is None else measured
     noise = 2 * (float(np.abs(expected - reference).max()) + rounding)
     differ = probabilities.argmax(axis=1) != reference.argmax(axis=1)
     first = np.sort(reference, axis=1)
     margins = first[:, -1] - first[:, -2]
     flags = None if far is None else [each > far[1] for each in (said[2], far[0])]
-    picture = Image.fromarray(images[0])
+    picture = Image.fromarray(images.images[0])
     shapes = [np.asarray(picture.resize((width, height)))[None] for height, width in SHAPES]
     return Parity(
         images=len(images),
         measured=measured is not None,
         agreement=float((expected.argmax(axis=1) == reference.argmax(axis=1)).mean()),
+        lost=float(np.subtract(*(np.mean(each.argmax(axis=1) == images.labels) for each in (reference, expected)))),
         differ=int(differ.sum()),
         noise=noise,
         beyond=int((differ & (margins > noise)).sum()),
@@ -126,7 +138,7 @@ def compared(
         of_shapes=max(_largest(run(photo)[0], classifier.predict_proba(photo)) for photo in shapes),
         of_measured=None if measured is None else _largest(probabilities, measured),
         allowed=max(ALLOWED, 2 * rounding),
-        latency_ms=latency_ms(run, images[:1]),
+        latency_ms=latency_ms(run, images.images[:1]),
         flagged=None if flags is None else int(flags[0].sum()),
         flags_differ=None if flags is None else int((flags[0] != flags[1]).sum()),
     )

@@ -312,7 +312,7 @@ def test_weights_that_are_not_those_that_were_measured_are_not_exported(run, dat
     writing_wrongly(lambda graph: None)
     logits, labels, _ = runs.Run(run).predictions()
     runs.write_predictions(run, CLASS_NAMES, test=(-logits, labels), val=(logits, labels))
-    with pytest.raises(HeadstartError, match="the classifier itself gives only"):
+    with pytest.raises(HeadstartError, match="the classifier itself, in fp32, gives only"):
         export(run, data=data)
 
 
@@ -332,3 +332,13 @@ def test_a_missing_package_and_a_wrong_name_are_told_before_anything_is_read(run
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(HeadstartError, match=r"onnxscript and onnxruntime: pip install 'headstart\[export\]'"):
         export(run, data=data)
+
+
+def test_what_another_precision_says_of_few_images_is_told_and_not_refused(run, data, writing_wrongly, capsys):
+    writing_wrongly(lambda graph: None)
+    logits, labels, _ = runs.Run(run).predictions()
+    logits[0] = np.roll(logits[0], 1)
+    runs.write_predictions(run, CLASS_NAMES, test=(logits, labels), val=(logits, labels))
+    found = json.loads(beside(export(run, data=data)).read_text(encoding="utf-8"))["parity"]
+    assert found["agreement"] == 0.975
+    assert "gives only 97.5% of them the class that was measured" in capsys.readouterr().err
