@@ -87,10 +87,10 @@ def test_an_unknown_name_is_an_attribute_error():
         headstart.no_such_name  # noqa: B018
 
 
-def test_the_readme_lists_every_file_of_the_house_in_its_room():
-    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_the_house_lists_every_file_in_its_room():
+    page = (PACKAGE.parent / "docs" / "house.md").read_text(encoding="utf-8")
     listed, rooms = [], []
-    for line in readme.split("\nheadstart/\n")[1].split("\nnotebooks/")[0].splitlines():
+    for line in page.split("\nheadstart/\n")[1].split("\nnotebooks/")[0].splitlines():
         name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2 - 1
         rooms[depth:] = [name.rstrip("/")] if name.endswith("/") else []
         if name.endswith(".py"):
