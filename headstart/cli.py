@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from headstart import __version__
+from headstart.arguments import make_parser
 from headstart.errors import HeadstartError
-from headstart.options import EXPORTED, MAX_LOSS, ONNX, Options
-from headstart.runtime.failures import FAILED, USER_ERROR, ending_in_a_line
+from headstart.options import Options
+from headstart.runtime.failures import FAILED, ending_in_a_line
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.signals import taking_signals
 from headstart.runtime.threads import yield_when_busy
-from headstart.values import days, path, share, whole_number
 
-EXIT_CODES = """\
-exit codes: 0 done, and nothing found; 1 findings of check and verify, photos that predict could not read, or the
-machine cannot go on (disk, memory, rights); 2 what was asked cannot be done (options, images, a folder); 130
-interrupted (Ctrl-C), 143 ended (SIGTERM), 138 warned by a batch system and ended (SIGUSR1), what is done is kept; 141
-nobody reads the output"""
 WRITTEN_THERE = "what is made is written there; copy the folder to where it can be"
-IMAGES = 1000  # that `headstart backbones` estimates for
 EXAMPLES = 3  # that are shown of a finding
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with code 2."""
-        self.exit(USER_ERROR, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. What goes wrong is one line, and an exit code: EXIT_CODES."""
+    """Run one command. What goes wrong is one line, and an exit code: `arguments.EXIT_CODES`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     with ending_in_a_line(), taking_signals():
         run(arguments)
@@ -50,244 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str], **instead: Any) -> None:
     """Run the command that was typed. instead: options that have another value than what was typed."""
     options = vars(make_parser().parse_args(arguments)) | instead
-    command = options.pop("command")
+    command = COMMANDS[options.pop("command")]
     command(typed=shlex.join(["headstart", *arguments]), **options)
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
-    parser = Parser(
-        prog="headstart",
-        description="Does a pre-trained network give you a head start on your images, and how much should you retrain?",
-        epilog=EXIT_CODES,
-    )
-    parser.add_argument("--version", action="version", version=f"headstart {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-
-    compare = commands.add_parser("compare", help="train the strategies, evaluate them alike, say which to take")
-    compare.set_defaults(command=run_compare)
-    _add_place(compare)
-    _add_options(compare)
-    _add_json(compare, "print what comparison.json keeps in place of the table")
-
-    curve = commands.add_parser(
-        "learning-curve", help="compare on more and more training images: what more would bring, who catches up when"
-    )
-    curve.set_defaults(command=run_learning_curve)
-    _add_place(curve)
-    curve.add_argument(
-        "--sizes",
-        type=_size,
-        nargs="+",
-        metavar="N",
-        help="training images, or all; what more would bring takes four sizes (default: those of 100, 300, 1000, 3000, "
-        "10000 that there are, and all)",
-    )
-    _add_options(curve)
-    _add_json(curve, "print what curve.json keeps in place of the table")
-
-    resume = commands.add_parser("resume", help="go on with what was stopped: what was typed for it is typed once more")
-    resume.set_defaults(command=run_resume)
-    resume.add_argument("folder", type=path, metavar="RUN", help="a folder such as runs/cifar10-1, or a learning curve")
-
-    check = commands.add_parser("check", help="look a data set over: exit code 0 where it is clean, 1 with findings")
-    check.set_defaults(command=run_check)
-    _add_place(check)
-    _add_options(check, "data_dir", "group", "follow_links", "offline", "fit")
-    _add_json(check, "print all findings, with their examples")
-    check.add_argument(
-        "--fix",
-        type=path,
-        metavar="DIR",
-        help="write DIR/keep.csv, for compare: what can be read, exact copies once; and left_out.csv, which says why; "
-        "your files stay as they are",
-    )
-
-    verify = commands.add_parser(
-        "verify", help="check a run's files and recompute its numbers: exit code 0 where all is right, 1 with findings"
-    )
-    verify.set_defaults(command=run_verify)
-    verify.add_argument(
-        "folder",
-        type=path,
-        metavar="RUN",
-        help="a comparison's folder, such as runs/cifar10-1, one run in it, or that of a learning curve",
-    )
-    _add_json(verify, "print what was found")
-
-    predict = commands.add_parser("predict", help="classify photos: a row each, on the screen or in a file")
-    predict.set_defaults(command=run_predict)
-    predict.add_argument(
-        "run",
-        type=path,
-        metavar="RUN",
-        help="a comparison's folder, for the classifier it recommends, one run's, or an export, .onnx, .xml or .html",
-    )
-    predict.add_argument(
-        "photos", nargs="+", metavar="PHOTOS", help="files, folders, @FILE with a list of names, - for standard input"
-    )
-    predict.add_argument(
-        "-o", "--output", type=path, metavar="FILE", help="write the answers there: .csv, .jsonl or .parquet"
-    )
-    predict.add_argument("--resume", action="store_true", help="go on with the answers of a run that was stopped")
-    predict.add_argument(
-        "--accuracy",
-        type=_typed(share),
-        metavar="SHARE",
-        help="how often answers are to be right, such as 99%%: the others are unsure (chosen by val)",
-    )
-    predict.add_argument(
-        "--sort-into", type=path, dest="into", metavar="DIR", help="make a folder a class there, of links"
-    )
-    predict.add_argument(
-        "--suggest",
-        type=_typed(whole_number),
-        metavar="N",
-        help="instead: which N photos to label next, as a CSV to fill in (default: suggest.csv) and a sheet",
-    )
-    predict.add_argument("--copy", action="store_true", help="sort copies, not links")
-    _add_options(predict, "follow_links")
-
-    export = commands.add_parser(
-        "export", help="write a classifier to one file for other programs, kept only if it says what was measured"
-    )
-    export.set_defaults(command=run_export)
-    export.add_argument(
-        "run", type=path, metavar="RUN", help="a comparison's folder, for the classifier it recommends, or one run's"
-    )
-    export.add_argument(
-        "--to",
-        choices=EXPORTED,
-        default=ONNX,
-        help="an ONNX file (default); OpenVINO's pair, .xml and .bin; a program of torch.export, .pt2; or web: a page "
-        "that classifies by itself, .html",
-    )
-    export.add_argument("--int8", action="store_true", help="the ONNX file in whole numbers of 8 bits: small and quick")
-    export.add_argument(
-        "--max-loss", default=MAX_LOSS, metavar="POINTS", help=f"of accuracy that it may lose (default {MAX_LOSS})"
-    )
-    export.add_argument("-o", "--output", type=path, metavar="FILE", help="default: RUN/exports/<candidate>.onnx")
-    export.add_argument(
-        "--data", metavar="DATA", help="where the images are that it was tested on (default: where they were)"
-    )
-    _add_options(export, "data_dir", "follow_links", "offline")
-
-    backbones = commands.add_parser("backbones", help="a short list of pre-trained networks: size, licence, pace here")
-    backbones.set_defaults(command=run_backbones)
-    backbones.add_argument(
-        "--images",
-        type=_typed(whole_number),
-        default=IMAGES,
-        metavar="N",
-        help=f"estimate the seconds for so many (default {IMAGES:,})",
-    )
-    _add_options(backbones, "device", "offline")
-    _add_json(backbones, "print the rows")
-
-    show = commands.add_parser("show", help="draw samples, class balance and what augmentation does")
-    show.set_defaults(command=run_show)
-    _add_place(show)
-    _add_options(show, "data_dir", "group", "train_limit", "follow_links", "offline", "fit")
-    show.add_argument("--output", type=path, metavar="FILE.png", help="default: <data set>.png")
-
-    for name, run, words in (
-        ("report", run_report, "make table, figures and report.html again, from the folder alone; or a curve's figure"),
-        ("slides", run_slides, "make a presentation of a comparison: slides.pdf, in its folder"),
-    ):
-        again = commands.add_parser(name, help=words)
-        again.set_defaults(command=run)
-        again.add_argument("folder", type=path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1")
-
-    push = commands.add_parser("push", help="publish card, weights and exports of a comparison on the Hugging Face hub")
-    push.set_defaults(command=run_push)
-    push.add_argument("folder", type=path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1")
-    push.add_argument("repository", metavar="USER/NAME", help="where to: it is made where it is not there")
-    push.add_argument(
-        "--private", action="store_true", help="make it for yourself alone; one that is public is refused"
-    )
-    push.add_argument("--revision", metavar="BRANCH", help="to this branch, made where it is not there (default: main)")
-
-    demo = commands.add_parser("demo", help="a page to try a classifier on pictures, served here until Ctrl-C")
-    demo.set_defaults(command=run_demo)
-    demo.add_argument(
-        "folder", type=path, metavar="RUN", help="a comparison's folder, for the classifier it recommends, or one run's"
-    )
-    demo.add_argument("--host", default=argparse.SUPPRESS, help="default: 127.0.0.1, for this machine alone")
-    demo.add_argument(
-        "--port", type=_port, default=argparse.SUPPRESS, metavar="N", help="default: 7860; 0: one that is free"
-    )
-
-    cache = commands.add_parser("cache", help="what is kept between runs, by data set and size")
-    cache.set_defaults(command=run_cache)
-    cache.add_argument("action", nargs="?", choices=("show", "clear"), default="show", help="default: show")
-    cache.add_argument(
-        "--older-than", type=_typed(days), metavar="TIME", help="clear only what was not used for so long, such as 30d"
-    )
-    return parser
-
-
-def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data",
-        nargs="?",
-        default="cifar10",
-        metavar="DATA",
-        help="cifar10 (default), a folder (<class>/... or {train,val,test}/<class>/...) or a CSV (path,label[,split])",
-    )
-
-
-def _add_json(parser: argparse.ArgumentParser, words: str) -> None:
-    parser.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help=f"{words}, as JSON: docs/json.md"
-    )
-
-
-def _add_options(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add these of the fields of `Options`, or all; what is not typed is left to their defaults."""
-    for each in fields(Options):
-        how = dict(each.metadata)
-        if how.get("hidden") or (names and each.name not in names):
-            continue
-        flag = f"--{each.name.replace('_', '-')}"
-        shared: dict[str, Any] = {"dest": each.name, "default": argparse.SUPPRESS, "help": how["help"]}
-        if isinstance(each.default, bool):
-            parser.add_argument(flag, action="store_true", **shared)
-        elif how.get("many"):
-            parser.add_argument(flag, nargs="+", metavar=how["metavar"], **shared)
-        elif also := how.get("also"):
-            either = parser.add_mutually_exclusive_group()
-            either.add_argument(flag, type=_typed(how["read"]), metavar=how["metavar"], **shared)
-            other, read, words = also
-            shared |= {"help": words, "action": _Several, "const": read}
-            either.add_argument(other, nargs="+", metavar=how["metavar"], **shared)
-        elif choices := how.get("choices"):
-            parser.add_argument(flag, choices=choices, **shared)
-        else:
-            parser.add_argument(flag, type=_typed(how["read"]), metavar=how["metavar"], **shared)
-
-
-class _Several(argparse.Action):
-    """Reads all that follows a flag at once, by `const`."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
-    ) -> None:
-        try:
-            setattr(namespace, self.dest, self.const(values))
-        except ValueError as error:
-            raise argparse.ArgumentError(self, f"{' '.join(values)!r} {error}") from None
-
-
-def _typed(read: Callable[[Any], Any]) -> Callable[[str], Any]:
-    """What reads an option, as argparse wants it."""
-
-    def typed(text: str) -> Any:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
-
-    return typed
 
 
 def run_compare(*, typed: str, data: str, json: bool = False, **options: Any) -> None:
@@ -482,18 +229,26 @@ def run_demo(*, typed: str, folder: Path, **where: Any) -> None:
     serve(folder, **where)
 
 
-def _port(text: str) -> int:
-    if not (text.isdecimal() and int(text) < 2**16):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number up to 65535")
-    return int(text)
-
-
-def _size(text: str) -> int | str:
-    return text if text == "all" else _typed(whole_number)(text)
-
-
 def _print_json(content: Mapping[str, Any]) -> None:
     """All that goes to standard output; messages are on standard error."""
     from headstart.results.files import json_text
 
     print(json_text(content), end="")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {  # name -> what does it
+    "compare": run_compare,
+    "learning-curve": run_learning_curve,
+    "resume": run_resume,
+    "check": run_check,
+    "verify": run_verify,
+    "predict": run_predict,
+    "export": run_export,
+    "backbones": run_backbones,
+    "show": run_show,
+    "report": run_report,
+    "slides": run_slides,
+    "push": run_push,
+    "demo": run_demo,
+    "cache": run_cache,
+}

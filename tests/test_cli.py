@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from headstart.cli import main, make_parser
+from headstart.arguments import make_parser
+from headstart.cli import main
 from headstart.options import Options
 
 LITE0 = "tf_efficientnet_lite0.in1k"

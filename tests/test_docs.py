@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import headstart as hs
-from headstart.cli import make_parser
+from headstart.arguments import make_parser
 
 ROOT = Path(hs.__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import headstart as hs
-from headstart.cli import make_parser
+from headstart.arguments import make_parser
 from headstart.experiments import planning
 from headstart.experiments.pace import Pace, measured_pace, noise
 from headstart.experiments.planning import REPORT_SECONDS, Estimate, Planner
