@@ -31,10 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str], **instead: Any) -> None:
-    """Run the command that was typed. instead: options that have another value than what was typed."""
+    """Run the command that was typed; without one, say what can be typed next. instead: options that have another value
+    than what was typed."""
     options = vars(make_parser().parse_args(arguments)) | instead
-    command = COMMANDS[options.pop("command")]
-    command(typed=shlex.join(["headstart", *arguments]), **options)
+    command = options.pop("command")
+    if command is None:
+        from headstart.results.recent import next_steps
+
+        print("\n".join(next_steps()))
+        return
+    COMMANDS[command](typed=shlex.join(["headstart", *arguments]), **options)
 
 
 def run_compare(*, typed: str, data: str, json: bool = False, **options: Any) -> None:

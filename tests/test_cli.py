@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from headstart.arguments import make_parser
 from headstart.cli import main
 from headstart.options import Options
+from headstart.results.checksums import write_checksums
+from headstart.results.files import write_json
 
 LITE0 = "tf_efficientnet_lite0.in1k"
 
@@ -49,7 +51,6 @@ LITE0 = "tf_efficientnet_lite0.in1k"
         ("cache empty", "invalid choice: 'empty'"),
         ("cache clear --older-than soon", "'soon' is not a time such as"),
         ("compere", "invalid choice: 'compere'"),
-        ("", "required: COMMAND"),
         ("show --epochs 3", "unrecognized arguments: --epochs"),
         ("compare --data-dir no/such/folder --strategies base-cnn", "no/such/folder"),
         (
@@ -106,3 +107,23 @@ def test_every_option_is_explained(command, capsys):
         main([command, "--help"])
     assert ended.value.code == 0
     assert "--data-dir" in capsys.readouterr().out
+
+
+def test_alone_it_says_what_to_type_next(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main([])
+    assert "headstart compare photos/" in capsys.readouterr().out
+    for name in ("pets-1", "pets-2"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        write_json(tmp_path / "runs" / name / "request.json", {"schema": 2})
+    main([])
+    assert "headstart resume runs/pets-2" in capsys.readouterr().out
+    write_json(tmp_path / "runs" / "pets-2" / "comparison.json", {"schema": 2, "recommended": "last20"})
+    write_checksums(tmp_path / "runs" / "pets-2")
+    main([])
+    said = capsys.readouterr().out
+    assert "Last: runs/pets-2; take last20" in said
+    assert "headstart export runs/pets-2 --to web" in said
+    write_json(tmp_path / "runs" / "pets-2" / "comparison.json", {"schema": 99})
+    main([])
+    assert "Last: runs/pets-2\n" in capsys.readouterr().out
