@@ -41,7 +41,7 @@ def trained(monkeypatch, killed) -> list[tuple[int, str, int]]:
     monkeypatch.setattr("headstart.experiments.compare.write_report", lambda comparison: None)
     monkeypatch.setattr("headstart.experiments.compare.write_card", lambda comparison: None)
     monkeypatch.setattr("headstart.experiments.compare.images.keep_pictures", lambda comparison, data: None)
-    monkeypatch.setattr("headstart.experiments.compare.Request._pretrained", lambda self, shares: None)
+    monkeypatch.setattr("headstart.experiments.stages.Stages.backbones", {})
     return ran
 
 
