@@ -35,7 +35,7 @@ def test_exported_photographs_give_the_accuracy_of_the_same_in_memory(tmp_path):
     except hs.HeadstartError as error:
         pytest.skip(f"no source of CIFAR-10 answers here: {error}")
     images, labels, splits = [], [], []
-    for name, most in (("train", 300), ("val", 50), ("test", 400)):
+    for name, most in (("train", 200), ("val", 50), ("test", 400)):
         split = getattr(cifar10, name)
         for label, number in enumerate(CLASSES):
             for place, row in enumerate(np.flatnonzero(split.labels == number)[:most]):

@@ -28,7 +28,7 @@ from headstart.options import CROP, FITS, LETTERBOX, STRETCH, Options
 from headstart.results.files import sha256
 from headstart.runtime.cache import cache_dir
 
-KILLS = 20
+KILLS = 8
 
 
 @pytest.fixture
