@@ -143,10 +143,10 @@ def test_times_are_read(text, seconds):
 def test_a_limit_becomes_a_plan_that_is_shown_kept_and_followed(tiny, tmp_path, capfd):
     asked = {"backbone": "tf_efficientnet_lite0.in1k", "offline": True, "device": "cpu", "seed": 3}
     names = ["base-cnn", "frozen"]
-    first = hs.compare(tiny, names, **asked, time_limit=30, output=tmp_path / "first")
+    first = hs.compare(tiny, names, **asked, time_limit=120, output=tmp_path / "first")  # for a busy machine
     shown = capfd.readouterr().err
     limit = int(re.search(r"planned for (\d+) s", shown)[1])
-    assert 0 <= limit < 30  # less what finding backbone and data took
+    assert 0 <= limit < 120  # less what finding backbone and data took
     plans = [run.config["plan"] for run in first.runs]
     assert {plan.split("=")[0] for plan in plans} == set(names)
     assert all(Plan.of(plan).candidate in shown for plan in plans)

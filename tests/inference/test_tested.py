@@ -35,7 +35,7 @@ def compared(tmp_path_factory):
 
 def test_the_images_of_a_fold_are_those_that_its_predictions_are_of(compared):
     for run in compared.runs:
-        images, (logits, labels, names) = images_of(run, data_of(run))[:], run.predictions()
+        images, (logits, labels, names) = images_of(run, data_of(run)).images[:], run.predictions()
         brightest = images.mean(axis=(1, 2)).argmax(axis=1)
         assert np.array_equal(np.array(CLASS_NAMES)[brightest], np.array(names)[labels])
         assert np.array_equal(Classifier.load(run.folder).predict_proba(images).argmax(axis=1), logits.argmax(axis=1))
@@ -54,7 +54,7 @@ def test_what_is_taken_home_after_folds_is_exported_and_knows_what_is_unsure_by_
     assert file.doubts.sureness[0].chosen_by == OUT_OF_FOLD
     assert file.doubts.sureness[0].test is None
     assert (file.doubts.limit.known, file.doubts.limit.false_flags) == (60, None)
-    [image] = images_of(chosen_run(compared.folder), data_of(chosen_run(compared.folder)))[:1]
+    [image] = images_of(chosen_run(compared.folder), data_of(chosen_run(compared.folder))).images[:1]
     assert not file.probabilities(file.square(image)[None])[1]  # it was trained on this one
     assert compared.classifier == compared.folder / runs.CLASSIFIER
 

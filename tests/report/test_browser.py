@@ -154,7 +154,7 @@ def test_nothing_stands_out_of_the_page_sideways(
     assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
     shown = page.locator(".chart svg:visible")
     widths = [round(box["width"]) for box in (chart.bounding_box() for chart in shown.all())]
-    assert len(widths) == (7 if which == "report" else 6)  # two start pre-trained, or one
+    assert len(widths) == (8 if which == "report" else 7)  # two start pre-trained, or one
     assert max(widths) < viewport["width"]
 
 
