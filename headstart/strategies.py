@@ -41,7 +41,7 @@ class Recipe:
     same weight in the loss, however few images it has. least_steps: of few images batches are smaller and epochs more,
     until so many batches were seen (see `with_enough_steps`). views: what training sees of an image, by turns.
     translate: the most pixels an image is moved by. test_views: averaged for the score with test-time augmentation,
-    which is reported apart. head_first: whether the new head is trained for the backbone as it is before both learn.
+    which is reported apart.
     wise: whether what is kept of a retrained backbone is its most accurate mixture, on val, with what it was.
     """
 
@@ -59,7 +59,6 @@ class Recipe:
     views: tuple[str, ...] = ("identity", "mirror")
     translate: int = 0
     test_views: tuple[str, ...] = ("identity", "mirror")
-    head_first: bool = False
     wise: bool = False
 
 

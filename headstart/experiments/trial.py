@@ -47,7 +47,7 @@ from headstart.strategies import (
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit, predict
 from headstart.training.forgetting import Original
-from headstart.training.mixtures import Line, best_share, fit_head
+from headstart.training.mixtures import Line, best_share
 from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
 
 MOST_LINES = 20  # epochs of a run that the screen tells of
@@ -252,8 +252,6 @@ def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch
     samples = TrainVal(train_samples, val_samples)
     epochs = watch.epochs or dict(trial.plan.changes if trial.plan else ()).get
     told, kept = Watch(tell, watch.on_batch, epochs), checkpoints(trial, prepared, data, fabric)
-    if recipe.head_first:
-        fit_head(prepared.network, samples, fabric, trial.seed)
     fitted = fit(prepared.network.trainable, samples, recipe, fabric, trial.seed, told, kept)
     if fitted.ended:
         say(f"{trial.candidate.name} (seed {trial.seed}): {fitted.ended}")
@@ -316,7 +314,8 @@ def mixed(
     rows = line.measured(val_samples, original, fabric)
     best = best_share(rows)
     kept = best if trial.candidate.strategy.recipe.wise else 1.0
-    keep(prepared.network, line, kept)
+    if kept < 1:
+        keep(prepared.network, line, kept)
     return {"rows": rows, "best": best, "kept": kept}
 
 
