@@ -13,7 +13,8 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from headstart.data.dataset import Dataset
-from headstart.experiments.trial import Trial, calibrated, checkpoints, config_of, keep, train, untrained
+from headstart.experiments.mixing import keep
+from headstart.experiments.trial import Trial, calibrated, checkpoints, config_of, train, untrained
 from headstart.inference.novelty import reference_of
 from headstart.models.network import Network
 from headstart.plan import Plan

@@ -21,11 +21,12 @@ from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.evaluation.calibration import fit_temperature
 from headstart.evaluation.novelty import distances
+from headstart.experiments.mixing import mixed, original_of
 from headstart.inference.agreement import saved_network
 from headstart.inference.classifier import Classifier
 from headstart.inference.novelty import reference_of
 from headstart.models.backbones import Backbone, load_backbone
-from headstart.models.network import Network, features_of
+from headstart.models.network import features_of
 from headstart.options import Options
 from headstart.plan import Plan
 from headstart.results import runs
@@ -46,8 +47,6 @@ from headstart.strategies import (
 )
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit, predict
-from headstart.training.forgetting import Original
-from headstart.training.mixtures import Line, best_share
 from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
 
 MOST_LINES = 20  # epochs of a run that the screen tells of
@@ -106,7 +105,8 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.R
     before = copy.deepcopy(prepared.network)
     fitted, frozen_seconds = train(trial, prepared, data, fabric, watch or Watch())
     original = original_of(before, prepared, data, fabric)
-    mixtures = mixed(trial, before, prepared, data, original, fabric)
+    is_wise = candidate.strategy.recipe.wise
+    mixtures = mixed(before, prepared, data, original, fabric, trial.seed, is_wise)
     with features_of(prepared.network) as of_val:
         val_logits = on_val(prepared, data, fabric)
     with features_of(prepared.network) as of_test:
@@ -291,37 +291,6 @@ def calibrated(prepared: Prepared, data: Dataset, logits: np.ndarray, labels: np
     from, and their labels (N,)."""
     sides, temperature = sides_of(prepared, data), fit_temperature(logits, labels)
     return Classifier(prepared.network, data.class_names, sides, temperature, data.fit, data.whites)
-
-
-def original_of(before: Network, prepared: Prepared, data: Dataset, fabric: Fabric) -> Original | None:
-    """A pre-trained backbone before training, to be compared by images of test; None where none was, or it had no
-    head."""
-    if prepared.old_head is None:
-        return None
-    samples, _ = prepared.samples(data.test, ("identity",))
-    return Original(before, prepared.old_head, samples, fabric)
-
-
-def mixed(
-    trial: Trial, before: Network, prepared: Prepared, data: Dataset, original: Original | None, fabric: Fabric
-) -> dict[str, Any] | None:
-    """What mixtures of a retrained network with what it was say on val, which of them is the best, and which is kept:
-    that one where the recipe asks for it. None where nothing was retrained, or there is no val."""
-    if not prepared.retrained or not len(data.val):
-        return None
-    train_samples, val_samples = (prepared.samples(part, ("identity",))[0] for part in (data.train, data.val))
-    line = Line.of(before, prepared.network, TrainVal(train_samples, val_samples), fabric, trial.seed)
-    rows = line.measured(val_samples, original, fabric)
-    best = best_share(rows)
-    kept = best if trial.candidate.strategy.recipe.wise else 1.0
-    if kept < 1:
-        keep(prepared.network, line, kept)
-    return {"rows": rows, "best": best, "kept": kept}
-
-
-def keep(network: Network, line: Line, share: float) -> None:
-    """Give a network the weights of a mixture."""
-    network.load_state_dict(line.at(share).state_dict())
 
 
 def test(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric) -> tuple[np.ndarray, np.ndarray]:

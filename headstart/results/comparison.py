@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +11,18 @@ import numpy as np
 import pandas as pd
 
 from headstart.errors import HeadstartError
-from headstart.evaluation.scores import METRICS, SCORES, with_interval
-from headstart.evaluation.statistics import interval
+from headstart.evaluation.scores import METRICS, SCORES
 from headstart.networks import caution
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.doubts import Audited, suspects, without_leaks
 from headstart.results.files import json_text, table_text, write_text
-from headstart.results.forgetting import forgetting_by_candidate, known_mean, mixtures_by_candidate
+from headstart.results.forgetting import forgetting_by_candidate, mixtures_by_candidate
 from headstart.results.passes import Pass, dropped, passes_of, refuse_copies, refuse_other_labels, tested
 from headstart.results.probed import Probed
 from headstart.results.request import read_request
-from headstart.results.scores import evaluated
+from headstart.results.rows import KEYS as KEYS
+from headstart.results.rows import pooled_of, row_of, summary_of
 from headstart.results.trivial import trivial_answers
 from headstart.results.verdict import FIT, LATENCY, SIZE, Verdict, beside, decide
 from headstart.runtime.text import html_table, shown
@@ -32,7 +31,6 @@ from headstart.values import given, path
 if TYPE_CHECKING:
     from headstart import Classifier
 
-KEYS = ("candidate", "strategy", "split", "seed")  # what a row is called by; its scores follow
 UNEQUAL = 5  # times as many images in the largest class as in the smallest: accuracy alone may mislead
 SAME = ("name", "fingerprint", "class_names", "tested")  # of the data: what runs that are compared must share
 
@@ -113,7 +111,7 @@ class Comparison:
         groups = rows.groupby("candidate", sort=False)
         table = groups[list(SCORES)].mean()
         if self.folds:
-            table.update(pd.DataFrame({name: _pooled(passes) for name, passes in self.passes.items()}, dtype=float).T)
+            table.update(pd.DataFrame({name: pooled_of(passes) for name, passes in self.passes.items()}, dtype=float).T)
         table.insert(1, "accuracy_std", groups["accuracy"].std(ddof=1).fillna(0.0))
         table.insert(2, "runs", groups.size())
         return table
@@ -231,7 +229,7 @@ def compare_runs(
             raise HeadstartError(
                 f"{run.folder} and {found[0].folder} were not tested on the same data: compare them apart"
             )
-    rows, passes = [_row(run) for run in found], passes_of(found)
+    rows, passes = [row_of(run) for run in found], passes_of(found)
     refuse_other_labels(passes)
     audit = Audited.of(folder, found[0].images)
     trials = [each for each in request["trials"] if each["candidate"] not in failed] if request else rows
@@ -261,7 +259,7 @@ def compare_runs(
     verdict = judged(metric)
     if (ratio := _inequality(passes)) >= UNEQUAL:
         verdict = beside(verdict, judged("accuracy" if metric != "accuracy" else "balanced-accuracy"), ratio)
-    summary = _summary(passes, rows, audit.units)
+    summary = summary_of(passes, rows, audit.units)
     most_accurate = max(
         (name for name in passes if name not in gone), key=lambda name: summary[name]["accuracy"]["mean"]
     )
@@ -321,38 +319,3 @@ def _planned(rows: Sequence[Mapping[str, Any]], trials: Sequence[Mapping[str, An
     splits = list(dict.fromkeys(trial["split"] for trial in trials))
     left = [it for it in trials if splits.index(it["split"]) < gone.get(it["candidate"], len(splits))]
     return len({(each["candidate"], each["split"], each["seed"]) for each in (*rows, *left)})
-
-
-def _row(run: runs.Run) -> dict[str, Any]:
-    """What a table says of a run. A score that the run's headstart did not know yet is computed from its predictions,
-    to as many figures as metrics.json has; one that was to be measured is missing."""
-    metrics = run.metrics
-    known = all(key in metrics for key, score in SCORES.items() if score.formula)
-    later = {} if known else json.loads(json_text(evaluated(run)))
-    named = {key: getattr(run, key) for key in KEYS}
-    return named | {key: metrics.get(key, later.get(key)) for key in SCORES}
-
-
-def _pooled(passes: Sequence[Pass]) -> dict[str, float | None]:
-    """Score -> its mean over passes, of those that follow from predictions."""
-    return {key: known_mean([each.metrics[key] for each in passes]) for key, score in SCORES.items() if score.formula}
-
-
-def _summary(
-    passes: Mapping[str, Sequence[Pass]], rows: Sequence[Mapping[str, Any]], units: np.ndarray
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Candidate -> score -> mean over passes, standard deviation over runs (0 for one), and its 95 % interval."""
-    everywhere = np.arange(len(units))
-    summary: dict[str, dict[str, dict[str, float]]] = {}
-    for name, of_candidate in passes.items():
-        summary[name] = {}
-        for score in with_interval():
-            values = [row[score.key] for row in rows if row["candidate"] == name]
-            found = interval(tested(of_candidate, score, everywhere, units))
-            summary[name][score.key] = {
-                "mean": found.value,
-                "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
-                "low": found.low,
-                "high": found.high,
-            }
-    return summary
