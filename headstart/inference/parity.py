@@ -21,7 +21,6 @@ from headstart.results.scores import LEAST_AGREEMENT
 from headstart.runtime.console import bar
 
 BATCH = 32  # images that the file is given at once
-ITSELF = 0.95  # share of images of which the classifier in fp32 must say what was measured: else it is another one
 LOST = 0.005  # of accuracy, at most, by the classifier in fp32 beside what was measured in another precision
 ALLOWED = 1e-3  # difference of a probability between the file and the classifier; or twice its rounding
 SHAPES = ((300, 60), (70, 210), (97, 101))  # height and width of photos that no data set keeps
@@ -61,7 +60,7 @@ class Parity:
     @property
     def holds(self) -> bool:
         """Whether the file may be kept. A difference that is no number is none that is allowed."""
-        right = self.agreement >= ITSELF and self.lost <= max(LOST, 1.01 / self.images)  # of few images, one
+        right = self.agreement >= LEAST_AGREEMENT and self.lost <= max(LOST, 1.01 / self.images)  # of few images, one
         right = right and self.beyond == 0
         right = right and (self.flags_differ or 0) <= max(1, (1 - LEAST_AGREEMENT) * self.images)
         return right and self.largest_difference <= self.allowed and self.of_shapes <= self.allowed
