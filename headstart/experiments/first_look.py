@@ -73,7 +73,7 @@ def first_look(
         return None
     shared = pretrained(frozen[0].weights, setting.shares, data.image_shape, fabric.device)
     seconds = PASS_SECONDS if limit is None else min(PASS_SECONDS, LIMIT_SHARE * limit)
-    images = max(int(seconds / shared.engine["image_seconds"]), 10 * len(data.class_names))
+    images = max(int(seconds / shared.engine()["image_seconds"]), 10 * len(data.class_names))
     if images >= len(data.train) + len(data.val):
         return None
     few = some_of(data, images)

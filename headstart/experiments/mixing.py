@@ -19,7 +19,7 @@ def original_of(before: Network, prepared: Prepared, data: Dataset, fabric: Fabr
     head."""
     if prepared.old_head is None:
         return None
-    samples, _ = prepared.samples(data.test, ("identity",))
+    samples, _ = prepared.samples(data.test, ("identity",), exact=True)
     return Original(before, prepared.old_head, samples, fabric)
 
 

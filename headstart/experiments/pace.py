@@ -27,10 +27,12 @@ PROBE_SECONDS = 1.0  # after which no third round is begun
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds an image: trained on once, and evaluated once. is_new: whether that was measured just now."""
+    """Seconds an image: trained on once, evaluated once, and evaluated once in the arithmetic in which networks are
+    used. is_new: whether that was measured just now."""
 
     train: float
     predict: float
+    exact: float
     is_new: bool = True
 
     def epoch_seconds(self, recipe: Recipe, data: Dataset) -> float:
@@ -39,17 +41,18 @@ class Pace:
         return images * self.train + len(data.val) * self.predict / recipe.validate_every
 
     def test_seconds(self, strategy: Strategy, data: Dataset) -> float:
-        """Of the evaluation: test under its views, val once more for the temperature, and, of a pre-trained backbone,
-        what it forgot, which is asked before and after, and its mixtures where it was retrained."""
-        images = len(data.val) + len(strategy.recipe.test_views) * len(data.test)
+        """Of the evaluation: test as it is and under further views, val once more for the temperature, and, of a
+        pre-trained backbone, what it forgot, which is asked before and after, and its mixtures where it was retrained.
+        """
+        images = len(data.val) + (len(strategy.recipe.test_views) - 1) * len(data.test)
         if strategy.frozen_share is not None:
             images += 2 * min(MOST_IMAGES, len(data.test))
             images += images_of_a_line(*map(len, (data.train, data.val, data.test))) * (strategy.frozen_share < 1)
-        return images * self.predict
+        return images * self.predict + len(data.test) * self.exact
 
     def at(self, scale: float) -> Pace:
         """Where each image takes so many times as long."""
-        return replace(self, train=scale * self.train, predict=scale * self.predict)
+        return replace(self, train=scale * self.train, predict=scale * self.predict, exact=scale * self.exact)
 
 
 def stored_pace(
@@ -67,9 +70,9 @@ def stored_pace(
 
     def measure() -> dict[str, float]:
         new.append(measured_pace(candidate, data, pretrained, image_size, fabric))
-        return {"train": new[0].train, "predict": new[0].predict}
+        return {name: getattr(new[0], name) for name in ("train", "predict", "exact")}
 
-    return replace(Pace(**stored_probe(f"pace-{key}", fabric.device, measure)), is_new=bool(new))
+    return replace(Pace(**stored_probe(f"paces-{key}", fabric.device, measure)), is_new=bool(new))
 
 
 def measured_pace(
@@ -85,17 +88,20 @@ def measured_pace(
     begun = now(fabric)
     steps: list[float] = []
     tests: list[float] = []
+    exact: list[float] = []
     marks: list[float] = []
     watch = Watch(on_batch=lambda images: marks.append(now(fabric)))
     while len(tests) < 2 or (len(tests) < PROBE_ROUNDS and now(fabric) - begun < PROBE_SECONDS):
         marks[:] = [now(fabric)]
         fit(model, TrainVal(samples, some), recipe, fabric, seed=0, watch=watch)
         steps += [after - before for before, after in pairwise(marks)]
-        started = now(fabric)
-        predict(model, some, fabric)
-        tests.append(now(fabric) - started)
+        for times, is_exact in ((tests, False), (exact, True)):
+            started = now(fabric)
+            predict(model, some, fabric, exact=is_exact)
+            times.append(now(fabric) - started)
     batch = min(recipe.batch_size, len(data.train))
-    return Pace(median(steps[1:]) / batch, median(tests[1:]) / len(some))  # the first pays for what happens only once
+    # The first pays for what happens only once.
+    return Pace(median(steps[1:]) / batch, median(tests[1:]) / len(some), median(exact[1:]) / len(some))
 
 
 def now(fabric: Fabric) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 from lightning_fabric import Fabric
 
 from headstart.data.dataset import Dataset
 from headstart.experiments.pace import Pace, measured_pace, stored_pace
 from headstart.experiments.trade_offs import WHOLE, Shape, accuracy, shapes
-from headstart.experiments.trial import CHECKED_SHARE
 from headstart.plan import Plan
 from headstart.strategies import Candidate, Weights
 from headstart.training.preparation import Pretrained
@@ -37,8 +37,8 @@ class Estimate:
 
     @property
     def fit_seconds(self) -> float:
-        """Of the epochs of one seed, and of the check of the saved network, which may take a part of that."""
-        return (1 + CHECKED_SHARE) * self.plan.epochs * self.epoch_seconds
+        """Of the epochs of one seed."""
+        return self.plan.epochs * self.epoch_seconds
 
     def seconds(self, seeds: int) -> float:
         """All of it, for so many seeds, the report included."""
@@ -142,17 +142,22 @@ class Planner:
         return [each for each in self.candidates if each.weights == weights and shared.freezes(each.strategy)]
 
     def pass_seconds(self, weights: Weights, shape: Shape = WHOLE) -> float:
-        """What the frozen pass over a backbone will take, by the measurement that chose its engine; nothing where it is
-        done."""
+        """What the frozen pass over a backbone will take, that over test in float32 included, by the measurement that
+        chose its engines; nothing where it is done."""
         if self.passed is not None and shape == self._possible(weights, self.passed):
             return 0.0
         recipes = [each.strategy.recipe for each in self.freezing(weights)]
         train = {view for recipe in recipes for view in recipe.views[: shape.views]}
-        test = {view for recipe in recipes for view in recipe.test_views}
-        images = len(train) * sum(map(len, self.data.parts.values())) + len(test - train) * len(self.data.test)
-        engine = self.backbones[weights].engine
-        image_seconds = self.image_seconds.get(weights, engine["image_seconds"])
-        return engine["setup_seconds"] + images * image_seconds * self._area(weights, shape)
+        further = {view for recipe in recipes for view in recipe.test_views[1:]}
+        trained = np.unique(np.concatenate([rows for each in self.data.splits for rows in (each.train, each.val)]))
+        tested = self.data.tested.rows
+        images = len(train) * len(trained) + len(further) * len(tested)
+        images -= len(train & further) * len(np.intersect1d(trained, tested))  # by folds: computed once
+        engine, exact = (self.backbones[weights].engine(exact) for exact in (False, True))
+        now = self.image_seconds.get(weights, engine["image_seconds"])
+        slower = now / engine["image_seconds"]
+        seconds = images * now + len(tested) * slower * exact["image_seconds"]
+        return engine["setup_seconds"] + exact["setup_seconds"] + seconds * self._area(weights, shape)
 
     def _area(self, weights: Weights, shape: Shape) -> float:
         """Pixels of an image in this shape, over those of one as it is."""

@@ -47,7 +47,7 @@ def measured_rate(device: str) -> float:
         weights = weights_of(load_backbone(EFFICIENTNET_LITE0, offline=True), None, True)
         shape = (weights.image_size, weights.image_size, 3)
         found = pretrained(weights, (1.0,), shape, make_fabric(device).device)
-        return LISTED[EFFICIENTNET_LITE0].multiply_adds / found.engine["image_seconds"]
+        return LISTED[EFFICIENTNET_LITE0].multiply_adds / found.engine()["image_seconds"]
 
 
 def lines(seen: Sequence[Seen], images: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from headstart.runtime.text import shown
 from headstart.values import given, path
 
 BATCH_PIXELS = 2**21  # of a batch: the first maps of a backbone take about 60 bytes for each
-LATENCY_REPEATS = 20
 TEMPERATURE = "temperature"  # its name among the saved tensors
 
 
@@ -98,15 +96,6 @@ class Classifier:
         """An image as the network is given it: (S, S, 3) uint8."""
         pixels = pixels_of(picture, self.whites)
         return as_seen(pixels, self.sides or (min(LARGEST, max(pixels.shape[:2])),), self.fit)
-
-    def latency_ms(self, picture: Picture) -> float:
-        """Milliseconds to classify one image, fp32: the median of 20 after a warm-up."""
-        seconds = []
-        for _ in range(LATENCY_REPEATS + 3):
-            started = time.perf_counter()
-            self.predict_proba(picture)
-            seconds.append(time.perf_counter() - started)
-        return 1000 * float(np.median(seconds[3:]))
 
     def save(self, file: Path) -> None:
         """Write all weights, and the temperature, to a safetensors file."""

@@ -114,13 +114,14 @@ def _ended(comparison: Comparison) -> list[str]:
 
 
 def _disagreeing(comparison: Comparison) -> list[str]:
-    """Where a saved network, in fp32, does not say what was measured, a sentence a run."""
+    """Where a saved network does not say what was measured, a sentence a run. Runs that say whether their scores are
+    `is_its_own` are older than the measuring of test in fp32."""
     found = [(run, run.metrics.get("saved_network")) for run in comparison.runs]
     return [
-        f"The network of {run.candidate}, seed {run.seed}, in fp32 as it was saved, gives {count(saved['images'])} "
+        f"The network of {run.candidate}, seed {run.seed}, as it was saved, gives {count(saved['images'])} "
         f"test images the measured class in {percent(saved['agreement'])} of cases."
         for run, saved in found
-        if saved and not saved["is_its_own"] and saved["agreement"] < LEAST_AGREEMENT
+        if saved and not saved.get("is_its_own") and saved["agreement"] < LEAST_AGREEMENT
     ]
 
 

@@ -25,9 +25,11 @@ from headstart.runtime.rows import MISSING, Fill, RowTable
 from headstart.training.batches import VIEWS, Samples, mapped
 from headstart.training.engines import (
     EAGER_BATCH,
+    EXACT,
     PROBE_IMAGES,
     PROBE_REPEATS,
     Engine,
+    among,
     choose,
     engines,
     image_seconds,
@@ -46,16 +48,24 @@ class FrozenPass:
     """
 
     def __init__(
-        self, chain: Readout, cuts: Sequence[int], image_shape: tuple[int, int, int], device: torch.device
+        self,
+        chain: Readout,
+        cuts: Sequence[int],
+        image_shape: tuple[int, int, int],
+        device: torch.device,
+        exact: bool = False,
     ) -> None:
+        """exact: in float32 throughout, as networks are used, also what is kept: for images that are scored."""
         self.chain, self.cuts, self.image_shape, self.device = chain, sorted(set(cuts)), image_shape, device
+        self.exact = exact
         self._fingerprints: dict[int, str] = {}
 
     @cached_property
     def choice(self) -> dict[str, Any]:
         """The engine to use, by name, and the measured seconds behind it. It does not depend on the cuts."""
         key = hashlib.sha256(f"{self.fingerprint(len(self.chain))} {self.image_shape}".encode()).hexdigest()[:12]
-        return choose(Taps(self.chain, [len(self.chain)]), self.image_shape, self.device, key)
+        found = choose(Taps(self.chain, [len(self.chain)]), self.image_shape, self.device, key)
+        return among(found["measured"], EXACT) if self.exact else found
 
     @cached_property
     def engine(self) -> Engine:
@@ -109,14 +119,15 @@ class FrozenPass:
             "engine": self.choice["engine"],
             "hardware": hardware(self.device),
         }
-        return RowTable("activations", collection, made_by, self.shapes[cut], np.float16)
+        dtype = np.float32 if self.exact else np.float16
+        return RowTable("activations", collection, made_by, self.shapes[cut], dtype)
 
     def _run(self, part: Subset, view: str) -> None:
-        """Compute what is missing of one view, at every cut; of what train is given, for val and test too: by another
-        split they may be train."""
+        """Compute what is missing of one view, at every cut; of what train is given, for val too: by another split it
+        may be train."""
         split = part.dataset.splits[0]
         if np.array_equal(part.rows, split.train):
-            part = Subset(part.dataset, np.concatenate(list(split.parts.values())))
+            part = Subset(part.dataset, np.concatenate([split.train, split.val]))
         keys = [f"{digest} {view}" for digest in part.digests]
         tables = [self._table(part.dataset.collection, cut) for cut in self.cuts]
         with ExitStack() as stack:
@@ -146,7 +157,7 @@ class FrozenPass:
                     advance(len(outputs[0]))
 
                 self.engine(viewed(part.images[chosen], view), write)
-                if not largest <= HALF_MAX:  # not "greater": NaN must not pass
+                if not largest <= HALF_MAX:  # not "greater": NaN must not pass; also where it is kept in 32 bits
                     raise HeadstartError(f"the frozen part gives values up to {largest:.3g}, too large for 16 bits")
                 for place, fill in zip(places, fills, strict=True):
                     fill.keep([each for each in place[chosen].tolist() if each != MISSING])

@@ -28,9 +28,9 @@ VIEWS = {
 class Samples:
     """Images of one part of a split as a trainable part sees them.
 
-    inputs: cached activations (M, ...) float16, or images (M, C, H, W) uint8 in channels-last order, from which any
-    view is made on the fly; they may hold more than these samples. rows: (V, N), where in them each sample is under
-    each view. labels: (N,) int64. views: the V names of the views.
+    inputs: cached activations (M, ...) float16 or float32, or images (M, C, H, W) uint8 in channels-last order, from
+    which any view is made on the fly; they may hold more than these samples. rows: (V, N), where in them each sample is
+    under each view. labels: (N,) int64. views: the V names of the views.
     """
 
     inputs: Tensor

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import cycle
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ PROBE_IMAGES, PROBE_REPEATS = 64, 3
 HOPELESS = 3  # times as slow as the quickest, by a first look
 AS_QUICK = 1.1  # times as slow: chance alone makes that much of a difference
 EAGER_BATCH = 128
+EXACT = "fp32"  # the arithmetic in which networks are used
 OPENVINO_BATCH = 16
 
 Write = Callable[[int, Sequence[np.ndarray]], None]
@@ -109,7 +110,7 @@ def engines(
     """
     makers: dict[str, Callable[[], Engine]] = {}
     for in_bf16 in (False, True) if (bf16_is_fast(device) if bf16 is None else bf16) else (False,):
-        precision = "bf16" if in_bf16 else "fp32"
+        precision = "bf16" if in_bf16 else EXACT
         makers[f"eager-{precision}"] = partial(eager, taps, device, in_bf16)
         if device.type == "cpu" and importlib.util.find_spec("openvino"):
             makers[f"openvino-{precision}"] = partial(openvino, taps, image_shape, in_bf16)
@@ -139,13 +140,17 @@ def choose(
                 if name.startswith("eager"):
                     raise
                 say(f"{name} cannot run this network: {(str(error).splitlines() or [type(error).__name__])[0][:120]}")
-        measured = {name: found[name] for name in available if name in found}
-        limit = AS_QUICK * min(each["image_seconds"] for each in measured.values())
-        engine = next(name for name, each in measured.items() if each["image_seconds"] <= limit)
-        return {"engine": engine, "measured": measured}
+        return among({name: found[name] for name in available if name in found})
 
     precision = "bf16" if any(name.endswith("bf16") for name in available) else "fp32"
     return stored_probe(f"engine-{precision}-{key}", device, measure)
+
+
+def among(measured: Mapping[str, Any], precision: str = "") -> dict[str, Any]:
+    """What `choose` returns, where only engines of a `precision` are to be had (of a name that ends so)."""
+    left = {name: each for name, each in measured.items() if name.endswith(precision)}
+    limit = AS_QUICK * min(each["image_seconds"] for each in left.values())
+    return {"engine": next(name for name, each in left.items() if each["image_seconds"] <= limit), "measured": left}
 
 
 def _measure(make: Callable[[], Engine], image_shape: tuple[int, int, int], hopeless: float) -> dict[str, float]:

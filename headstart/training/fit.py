@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -195,11 +196,12 @@ def train_epoch(
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, samples: Samples, fabric: Fabric, view: int = 0) -> Tensor:
-    """Logits (N, C) float32, on the device, of every sample under one of its views."""
+def predict(model: nn.Module, samples: Samples, fabric: Fabric, view: int = 0, exact: bool = False) -> Tensor:
+    """Logits (N, C) float32, on the device, of every sample under one of its views; exact: in float32 throughout, as
+    networks are used, and not in the precision of training."""
     model.eval()
     batches = in_order(samples, view, EVALUATION_BATCH, fabric.device)
-    with fabric.autocast():
+    with nullcontext() if exact else fabric.autocast():
         return torch.cat([model(inputs).float() for inputs, _ in batches])
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -22,18 +22,26 @@ from headstart.training.batches import Samples
 FROM_SCRATCH_SIZE = 64  # pixels a side at most: a network that starts at random pays for each pixel in every epoch
 
 
+class SamplesOf(Protocol):
+    """See `Prepared.samples`."""
+
+    def __call__(self, part: Subset, views: tuple[str, ...], exact: bool = False) -> tuple[Samples, float]:
+        """Find or compute them."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A network before training.
 
-    samples(part, views) gives what the trainable part sees, and the seconds the frozen part took for it. spec: how to
-    build the network again. backbone and retrained (names of pieces): what the run's config says of pre-training.
-    old_head: what gave the backbone's final features their meaning when it was pre-trained, if that is known.
+    samples(part, views) gives what the trainable part sees, and the seconds the frozen part took for it; with a third
+    argument `exact`, in the arithmetic in which the network is used. spec: how to build the network again. backbone and
+    retrained (names of pieces): what the run's config says of pre-training. old_head: what gave the backbone's final
+    features their meaning when it was pre-trained, if that is known.
     """
 
     network: Network
     spec: build.Spec
-    samples: Callable[[Subset, tuple[str, ...]], tuple[Samples, float]]
+    samples: SamplesOf
     backbone: dict[str, Any] | None = None
     retrained: list[str] = field(default_factory=list)
     old_head: nn.Linear | None = None
@@ -53,16 +61,19 @@ class Pretrained:
         """shares: what the strategies freeze of it; raises HeadstartError where it cannot be cut there."""
         self.backbone, self.device = backbone, device
         self.cuts = {share: backbone.cut(share) for share in shares}
-        self.frozen_pass = FrozenPass(backbone.chain, [cut for cut in self.cuts.values() if cut], image_shape, device)
+        cuts = [cut for cut in self.cuts.values() if cut]
+        self.frozen_pass = FrozenPass(backbone.chain, cuts, image_shape, device)
+        self.exact_pass = FrozenPass(backbone.chain, cuts, image_shape, device, exact=True)
 
     def freezes(self, strategy: Strategy) -> bool:
         """Whether a strategy leaves any of it as it is."""
         return bool(strategy.frozen_share and self.cuts[strategy.frozen_share])
 
-    @property
-    def engine(self) -> dict[str, float]:
-        """Seconds to make the engine of the frozen pass, and seconds an image, as measured."""
-        return self.frozen_pass.choice["measured"][self.frozen_pass.choice["engine"]]
+    def engine(self, exact: bool = False) -> dict[str, float]:
+        """Seconds to make the engine of the frozen pass (exact: over images that are scored), and seconds an image, as
+        measured."""
+        choice = (self.exact_pass if exact else self.frozen_pass).choice
+        return choice["measured"][choice["engine"]]
 
     def describe(self, strategies: Sequence[Strategy]) -> None:
         """Say what the backbone is, how its frozen part runs, and what each strategy retrains."""
@@ -94,8 +105,8 @@ class Pretrained:
         cut = self.cuts[strategy.frozen_share]
         if cut:
 
-            def samples(part: Subset, views: tuple[str, ...]) -> tuple[Samples, float]:
-                return self.frozen_pass.samples(part, views, cut)
+            def samples(part: Subset, views: tuple[str, ...], exact: bool = False) -> tuple[Samples, float]:
+                return (self.exact_pass if exact else self.frozen_pass).samples(part, views, cut)
 
         network, spec = build.on_backbone(self.backbone, cut, strategy.hidden, strategy.batchnorm, classes)
         about = {
@@ -131,10 +142,10 @@ def from_scratch(
     return Prepared(network, spec, images_as_samples(side, device))
 
 
-def images_as_samples(side: int, device: torch.device) -> Callable[[Subset, tuple[str, ...]], tuple[Samples, float]]:
+def images_as_samples(side: int, device: torch.device) -> SamplesOf:
     """What an empty frozen part gives: the images, of which nothing is computed or kept beyond their size."""
 
-    def samples(part: Subset, views: tuple[str, ...]) -> tuple[Samples, float]:
+    def samples(part: Subset, views: tuple[str, ...], exact: bool = False) -> tuple[Samples, float]:
         return Samples.of_images(*images_at(part.dataset, part.rows, side), part.labels, views, device), 0.0
 
     return samples

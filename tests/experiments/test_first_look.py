@@ -23,7 +23,7 @@ def candidates():
 def looked(tiny, candidates, tmp_path, images, monkeypatch):
     setting, fabric = Setting(tmp_path, "cpu", None, SHARES), make_fabric("cpu")
     shared = pretrained(candidates[1].weights, SHARES, tiny.image_shape, fabric.device)
-    monkeypatch.setattr(looks, "PASS_SECONDS", images * shared.engine["image_seconds"] * 1.001)
+    monkeypatch.setattr(looks, "PASS_SECONDS", images * shared.engine()["image_seconds"] * 1.001)
     return first_look(candidates, tiny, fabric, setting, started=0.0)
 
 

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 import headstart as hs
 from headstart.arguments import make_parser
+from headstart.data.folds import in_folds
 from headstart.experiments import planning
 from headstart.experiments.pace import Pace, measured_pace, noise
 from headstart.experiments.planning import REPORT_SECONDS, Estimate, Planner
 from headstart.experiments.trade_offs import SIZES, WHOLE, Shape, accuracy, shapes
-from headstart.experiments.trial import CHECKED_SHARE
 from headstart.plan import Plan
 from headstart.report.words import shortened
 from headstart.results import runs
@@ -23,7 +25,7 @@ from headstart.strategies import Weights, candidates_of
 from headstart.training.preparation import from_scratch
 
 WEIGHTS = Weights("net", 192, "", "", "")
-PACE = Pace(train=0.01, predict=0.001)
+PACE = Pace(train=0.01, predict=0.001, exact=0.002)
 
 
 def planner(tiny, *names, image_size=None):
@@ -31,7 +33,7 @@ def planner(tiny, *names, image_size=None):
     pretrained = SimpleNamespace(
         backbone=SimpleNamespace(image_size=192, takes_any_size=True),
         freezes=lambda strategy: bool(strategy.frozen_share),
-        engine={"setup_seconds": 0.0, "image_seconds": 0.01},
+        engine=lambda exact=False: {"setup_seconds": 0.0, "image_seconds": 0.03 if exact else 0.01},
         frozen_pass=SimpleNamespace(pace=lambda: 0.01),
     )
     rows = candidates_of([hs.STRATEGIES[name] for name in names], [WEIGHTS])
@@ -48,7 +50,7 @@ def planned(case, limit, monkeypatch):
 
 def test_an_estimate_counts_the_pass_once_and_the_rest_for_every_seed():
     estimate = Estimate(Plan("frozen", 3), 10, 0.9, epoch_seconds=2, test_seconds=1, pass_seconds=10)
-    each = (1 + CHECKED_SHARE) * 3 * 2 + 1 + REPORT_SECONDS
+    each = 3 * 2 + 1 + REPORT_SECONDS
     assert estimate.seconds(seeds=2) == pytest.approx(10 + 2 * each)
 
 
@@ -109,10 +111,19 @@ def test_a_smaller_image_makes_the_pass_and_the_tail_cheaper_and_not_the_head_on
     )
 
 
-def test_without_mirrored_images_the_pass_mirrors_test_alone(tiny):
+def test_the_pass_sees_train_and_val_in_every_view_and_test_once_exactly_and_once_mirrored(tiny):
     case = planner(tiny, "frozen")
-    assert case.pass_seconds(WEIGHTS) == pytest.approx(0.01 * 2 * 156)
-    assert case.pass_seconds(WEIGHTS, Shape(views=1)) == pytest.approx(0.01 * (156 + 30))
+    trained, tested = len(tiny) - len(tiny.test), len(tiny.test)
+    assert case.pass_seconds(WEIGHTS) == pytest.approx(0.01 * (2 * trained + tested) + 0.03 * tested)
+    assert case.pass_seconds(WEIGHTS, Shape(views=1)) == pytest.approx(0.01 * (trained + tested) + 0.03 * tested)
+
+
+def test_by_folds_the_pass_sees_each_image_once_in_each_view(tiny):
+    folds = in_folds(replace(tiny, cut=("val", "test")), "3", 0)
+    assert len(folds.splits) == 3
+    case = replace(planner(tiny, "frozen"), data=folds)
+    everything = len(np.unique(np.concatenate([rows for each in folds.splits for rows in each.parts.values()])))
+    assert case.pass_seconds(WEIGHTS) == pytest.approx(0.01 * 2 * everything + 0.03 * len(folds.tested))
 
 
 @pytest.mark.parametrize("name", ["base-cnn", "deep-cnn", "frozen", "last20", "last50", "full", "random-init"])

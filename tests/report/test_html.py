@@ -262,11 +262,12 @@ def test_what_ended_a_run_before_its_time_is_told(make_comparison: Callable):
 
 
 @pytest.mark.parametrize(
-    ("agreement", "is_its_own", "told"), [(0.99, False, True), (0.999, False, False), (0.9, True, False)]
+    ("agreement", "older", "told"),
+    [(0.99, {}, True), (0.999, {}, False), (0.99, {"is_its_own": False}, True), (0.9, {"is_its_own": True}, False)],
 )
-def test_a_saved_network_that_says_otherwise_is_told(make_comparison: Callable, agreement, is_its_own, told):
+def test_a_saved_network_that_says_otherwise_is_told(make_comparison: Callable, agreement, older, told):
     comparison, _ = make_comparison(("base-cnn",))
-    saved = {"images": 500, "agreement": agreement, "largest_difference": 0.1, "is_its_own": is_its_own}
+    saved = {"images": 500, "agreement": agreement, "largest_difference": 0.1, **older}
     write_report(with_metrics(comparison, saved_network=saved))
     assert ("gives 500 test images the measured class" in page_of(comparison)) == told
 

@@ -102,7 +102,7 @@ def test_every_split_and_size_of_a_collection_shares_its_activations(cache, monk
     assert [count for _, count in seen] == [10, 5, 5]
 
 
-def test_what_train_has_val_and_test_get_too_so_that_another_split_finds_it(cache, monkeypatch):
+def test_what_train_has_val_gets_too_and_another_split_finds_all_of_it(cache, monkeypatch):
     seen = passed(monkeypatch)
     data = images(20).dataset
     rows = np.arange(20)
@@ -110,7 +110,20 @@ def test_what_train_has_val_and_test_get_too_so_that_another_split_finds_it(cach
         cut = data.with_splits(split)
         for part in cut.parts.values():
             frozen_pass(chain()).samples(part, ("identity", "mirror"), 3)
-    assert seen == [("identity", 20), ("mirror", 20)]
+    assert seen == [("identity", 17), ("mirror", 17), ("identity", 3), ("mirror", 3)]
+
+
+def test_what_is_scored_is_kept_in_32_bits_beside_what_is_trained_on(cache, monkeypatch):
+    seen = passed(monkeypatch)
+    network, split = chain(), images()
+    exact = FrozenPass(network, (2, 3), (12, 12, 3), CPU, exact=True)
+    assert exact.choice["engine"].endswith("fp32")
+    with torch.inference_mode():
+        expected = network.split(3)[0](torch.from_numpy(split.images[:]).permute(0, 3, 1, 2))
+    rounded, kept = (each.samples(split, ("identity",), 3)[0].inputs for each in (frozen_pass(network), exact))
+    assert (rounded.dtype, kept.dtype) == (torch.float16, torch.float32)
+    torch.testing.assert_close(kept, expected, rtol=1e-5, atol=1e-5)
+    assert seen == 2 * [("identity", 20)]
 
 
 def test_an_image_that_is_there_twice_is_passed_once(cache, monkeypatch):
