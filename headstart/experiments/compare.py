@@ -44,6 +44,7 @@ from headstart.results.files import write_json
 from headstart.results.passes import dropped
 from headstart.results.request import begin
 from headstart.results.trivial import write_answers
+from headstart.results.writing import new_folder, refuse_taken, writing
 from headstart.runtime.console import say
 from headstart.runtime.device import describe, make_fabric, precision_of, settings_kept
 from headstart.runtime.failures import known, machine_errors
@@ -74,7 +75,7 @@ def run_comparison(data: Data, options: Options, started: float | None = None) -
     """`compare`, with its options read. started: when it was asked for, by `time.perf_counter` (None: now)."""
     started = time.perf_counter() if started is None else started
     given("data", data, data_or_name)
-    runs.refuse_taken(options.output)
+    refuse_taken(options.output)
     trackers.refuse_missing(options.log)
     with settings_kept(), running(options.runner) as run_trials:
         fabric = make_fabric(options.device)
@@ -105,9 +106,9 @@ class Request:
         options, data = self.options, self.data
         candidates = candidates_for(options, len(data.train), self.backbones.weights)
         say(f"on {describe(self.fabric)}, {precision_of(self.fabric)}")
-        folder = options.output or runs.new_folder(data.name)
+        folder = options.output or new_folder(data.name)
         folder.mkdir(parents=True, exist_ok=True)
-        with runs.writing(folder, options.command):
+        with writing(folder, options.command):
             kept = begin(folder, "comparison", self.as_json(candidates), options.command)
             write_json(folder / runs.AUDIT, found.as_json())
             if not (folder / runs.TRIVIAL).exists():

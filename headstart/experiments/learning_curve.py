@@ -19,6 +19,7 @@ from headstart.results import runs
 from headstart.results.checksums import write_checksums
 from headstart.results.learning_curve import Curve, read_curve
 from headstart.results.request import begin, read_request
+from headstart.results.writing import new_folder, refuse_taken, writing
 from headstart.runtime.console import say
 from headstart.runtime.failures import machine_errors
 from headstart.values import ALL, NO_LIMIT, given
@@ -62,7 +63,7 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     if sizes is not None and len({str(size) for size in sizes}) < 2:
         raise HeadstartError(f"a learning curve needs two sizes or more, and {len(sizes)} was given")
     given("data", data, data_or_name)
-    runs.refuse_taken(options.output, "learning curve")
+    refuse_taken(options.output, "learning curve")
     options = replace(options, keep=len(options.backbone))  # a curve needs every candidate at every size
     found = find_backbones(options, options.output)
     data = data_of(data, options)
@@ -76,10 +77,10 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     }
     if found.missing:  # at every size, also where they could be had again by then
         options = replace(options, backbone=tuple(each.name for each in found.weights))
-    folder = options.output or runs.new_folder(f"{data.name}-curve")
+    folder = options.output or new_folder(f"{data.name}-curve")
     folder.mkdir(parents=True, exist_ok=True)
     limit = options.limit(usual=None)
-    with runs.writing(folder, options.command):
+    with writing(folder, options.command):
         begin(folder, "learning curve", request, options.command)
         say(f"{folder}: {', '.join(f'{size:,}' for size in parts)} training images")
         for place, (size, part) in enumerate(parts.items()):

@@ -23,6 +23,7 @@ from headstart.results import runs
 from headstart.results.comparison import KEYS
 from headstart.results.files import read_json, write_json
 from headstart.results.verification import verify
+from headstart.results.writing import writing
 from headstart.runtime.cache import cache_dir
 from headstart.strategies import DEFAULT
 
@@ -304,7 +305,7 @@ def test_a_finished_comparison_is_read_again_and_told_by_another_preference(tiny
 
 def test_two_processes_do_not_write_one_comparison(tiny, tmp_path):
     hs.compare(tiny, output=tmp_path / "out", **OPTIONS_OF_ONE)
-    with runs.writing(tmp_path / "out"), pytest.raises(hs.HeadstartError, match="being written by another process"):
+    with writing(tmp_path / "out"), pytest.raises(hs.HeadstartError, match="being written by another process"):
         hs.compare(tiny, output=tmp_path / "out", **OPTIONS_OF_ONE)
 
 

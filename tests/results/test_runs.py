@@ -14,31 +14,6 @@ from headstart.results.pictures import Pictures, read_pictures, write_pictures
 from headstart.results.request import read_request
 
 
-def test_a_new_comparison_takes_the_next_number(tmp_path):
-    for taken in ("cifar10-1", "cifar10-7", "cifar10-x", "other-9"):
-        (tmp_path / taken).mkdir()
-    assert runs.new_folder("cifar10", root=tmp_path).name == "cifar10-8"
-    assert runs.new_folder("birds", root=tmp_path).name == "birds-1"
-
-
-def test_a_given_folder_must_be_empty_or_one_to_go_on_with(tmp_path):
-    runs.refuse_taken(tmp_path / "new" / "deep")
-    (tmp_path / "killed").mkdir()
-    for name in (".lock", ".request.json.tmp"):  # by signal 9, before anything was written whole
-        (tmp_path / "killed" / name).touch()
-        runs.refuse_taken(tmp_path / "killed")
-    (tmp_path / "full").mkdir()
-    runs.refuse_taken(tmp_path / "full")
-    (tmp_path / "full" / "thesis.txt").write_text("mine")
-    for taken in (tmp_path / "full", tmp_path / "full" / "thesis.txt"):
-        with pytest.raises(HeadstartError, match="not an empty folder"):
-            runs.refuse_taken(taken)
-    write_json(tmp_path / "full" / runs.REQUEST, {"schema": runs.SCHEMA, "kind": "learning curve"})
-    runs.refuse_taken(tmp_path / "full", "learning curve")
-    with pytest.raises(HeadstartError, match="holds a learning curve, no comparison"):
-        runs.refuse_taken(tmp_path / "full")
-
-
 def test_a_folder_of_a_newer_headstart_is_refused_in_one_line(tmp_path):
     for file in (runs.REQUEST, runs.CONFIG):
         write_json(tmp_path / file, {"schema": runs.SCHEMA + 1})
