@@ -207,9 +207,6 @@ def compare_runs(
     finished or when two were tested on different data.
     """
     folder = given("folder", folder, path)
-    found = runs.find_runs(folder)
-    if not found:
-        raise HeadstartError(f"{shown(folder)} holds no finished run: {runs.why_none(folder)}")
     before: Mapping[str, Any] = runs.read_beside(folder, runs.COMPARISON) or {}
     request = read_request(folder)
     asked_for: Mapping[str, Any] = request or {}
@@ -217,18 +214,7 @@ def compare_runs(
     asked |= {key: before.get("verdict", {}).get(key) for key, value in asked.items() if value is None}
     names = _asked(before, request)
     failed: Mapping[str, str] = asked_for.get("failed", {})
-    places = {name: place for place, name in enumerate(names)}
-    found = [run for run in found if run.candidate not in failed]
-    found.sort(key=lambda run: places.get(run.candidate, len(places)))
-    if not found:
-        raise HeadstartError(f"every candidate of {shown(folder)} failed: {' '.join(failed.values())}")
-    refuse_copies(found)
-    configs = [run.config for run in found]
-    for run, config in zip(found, configs, strict=True):
-        if any(config["dataset"].get(key) != configs[0]["dataset"].get(key) for key in SAME):
-            raise HeadstartError(
-                f"{run.folder} and {found[0].folder} were not tested on the same data: compare them apart"
-            )
+    found = _comparable(folder, names, failed)
     rows, passes = [row_of(run) for run in found], passes_of(found)
     refuse_other_labels(passes)
     audit = Audited.of(folder, found[0].images)
@@ -237,13 +223,7 @@ def compare_runs(
     probed = [Probed.of(each) for each in asked_for.get("probed", [])]
     of_probes = {each.candidate for each in probed}
     gone = dropped(found, trials, SCORES[METRICS[metric]], audit.clean, audit.units, of_probes)
-    costs = {
-        name: {
-            key: float(np.mean([run.metrics[key] for run in found if run.candidate == name]))
-            for key in (FIT, LATENCY, SIZE)
-        }
-        for name in passes
-    }
+    costs = {name: _costs([run for run in found if run.candidate == name]) for name in passes}
 
     def judged(metric: str) -> Verdict:
         score = SCORES[METRICS[metric]]
@@ -284,6 +264,32 @@ def compare_runs(
         missing=asked_for.get("missing", {}),
         failed=failed,
     )
+
+
+def _comparable(folder: Path, names: Sequence[str], failed: Mapping[str, str]) -> list[runs.Run]:
+    """The finished runs below a folder, in the order of the candidates' `names`, without those that `failed`; one
+    HeadstartError where there is none, and where they are not of one comparison."""
+    every = runs.find_runs(folder)
+    if not every:
+        raise HeadstartError(f"{shown(folder)} holds no finished run: {runs.why_none(folder)}")
+    found = [run for run in every if run.candidate not in failed]
+    if not found:
+        raise HeadstartError(f"every candidate of {shown(folder)} failed: {' '.join(failed.values())}")
+    places = {name: place for place, name in enumerate(names)}
+    found.sort(key=lambda run: places.get(run.candidate, len(places)))
+    refuse_copies(found)
+    first = found[0]
+    for run in found:
+        if any(run.config["dataset"].get(key) != first.config["dataset"].get(key) for key in SAME):
+            raise HeadstartError(
+                f"{run.folder} and {first.folder} were not tested on the same data: compare them apart"
+            )
+    return found
+
+
+def _costs(found: Sequence[runs.Run]) -> dict[str, float]:
+    """What the runs of a candidate cost on average."""
+    return {key: float(np.mean([run.metrics[key] for run in found])) for key in (FIT, LATENCY, SIZE)}
 
 
 def _backbone(found: Sequence[runs.Run], take: str) -> dict[str, Any] | None:

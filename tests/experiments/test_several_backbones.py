@@ -25,7 +25,7 @@ from headstart.results.verification import verify
 
 NAMES = ("test_resnet.r160_in1k", "test_efficientnet.r160_in1k", "test_convnext.r160_in1k")
 STRATEGIES = ["base-cnn", "frozen", "last20"]
-OPTIONS = {"strategies": STRATEGIES, "image_size": 32, "epochs": 2, "offline": True, "device": "cpu"}
+OPTIONS = {"strategies": STRATEGIES, "image_size": 32, "epochs": 2, "offline": True, "device": "cpu", "wise": True}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -118,6 +118,16 @@ def test_of_one_backbone_nothing_is_called_otherwise_than_before(tiny, tmp_path)
     assert request["options"]["backbone"] == NAMES[0] and "keep" not in request["options"]
     assert request["weights"]["name"] == NAMES[0]
     assert not {"probed", "missing", "failed"} & (request.keys() | read_json(tmp_path / "out/comparison.json").keys())
+
+
+def test_each_backbone_that_was_retrained_keeps_its_own_best_mixture(compared):
+    comparison, _ = compared
+    mixtures = {run.candidate: run.metrics["mixtures"] for run in comparison.runs}
+    kept = {each.backbone for each in comparison.probed if each.is_kept}
+    assert {name for name, found in mixtures.items() if found} == {f"last20@{name}" for name in kept}
+    for found in filter(None, mixtures.values()):
+        accuracies = {row["share"]: row["accuracy"] for row in found["rows"]}
+        assert found["kept"] == found["best"] and accuracies[found["best"]] == max(accuracies.values())
 
 
 def test_one_that_memory_does_not_suffice_for_is_reported_and_the_others_go_on(tiny, tmp_path, monkeypatch):
