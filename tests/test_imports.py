@@ -16,6 +16,7 @@ ROOMS = (  # a room may import from those below it, and from itself
     ("__main__",),
     ("cli",),
     ("arguments",),
+    ("parser",),
     ("experiments",),
     ("report",),
     ("inference",),
