@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.arguments import make_parser
+from headstart.config import configured
 from headstart.errors import HeadstartError
 from headstart.options import Options
 from headstart.runtime.failures import FAILED, ending_in_a_line
@@ -30,17 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(arguments)
 
 
-def run(arguments: Sequence[str], **instead: Any) -> None:
-    """Run the command that was typed; without one, say what can be typed next. instead: options that have another value
-    than what was typed."""
-    options = vars(make_parser().parse_args(arguments)) | instead
-    command = options.pop("command")
+def run(arguments: Sequence[str], configure: bool = True, **instead: Any) -> None:
+    """Run the command that was typed; without one, say what can be typed next. configure: whether a file may add
+    options. instead: those that have another value than what was typed."""
+    options = vars(make_parser().parse_args(arguments))
+    command = options["command"]
     if command is None:
         from headstart.results.recent import next_steps
 
         print("\n".join(next_steps()))
         return
-    COMMANDS[command](typed=shlex.join(["headstart", *arguments]), **options)
+    if configure and options["config"]:
+        arguments, source = configured(arguments, command)
+        options = vars(make_parser(source).parse_args(arguments))
+    del options["command"], options["config"]
+    COMMANDS[command](typed=shlex.join(["headstart", *arguments]), **options | instead)
 
 
 def run_compare(*, typed: str, data: str, json: bool = False, **options: Any) -> None:
@@ -75,7 +80,7 @@ def run_resume(*, typed: str, folder: Path) -> None:
     arguments, directory = typed_for(folder)
     folder = Path(os.path.relpath(folder.resolve(), directory))
     os.chdir(directory)
-    run(arguments, output=folder)
+    run(arguments, configure=False, output=folder)  # what a file had added was kept as if typed
 
 
 def run_cache(*, typed: str, action: str, older_than: float | None) -> None:

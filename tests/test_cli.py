@@ -99,7 +99,7 @@ def test_every_option_of_a_comparison_can_be_typed(command):
 
 def test_what_is_not_typed_is_left_to_the_one_default():
     parsed = vars(make_parser().parse_args(["compare"]))
-    assert parsed.keys() == {"command", "data"}
+    assert parsed.keys() == {"command", "config", "data"}
 
 
 @pytest.mark.parametrize("command", ["compare", "learning-curve", "show"])
