@@ -49,7 +49,7 @@ class Commands(Parser):
     def of_commands(self) -> dict[str, Parser]:
         """Name of a command -> its parser."""
         (commands,) = self.positionals()
-        return dict(commands.choices or {})  # type: ignore[call-overload]
+        return dict(commands.choices or {})
 
 
 def make_parser(source: str = "") -> Commands:

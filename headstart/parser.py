@@ -11,7 +11,12 @@ from headstart.runtime.failures import USER_ERROR
 from headstart.values import near, path
 
 COLUMN = 26  # of a help's words
-POSITIONAL = {"?": "[{}]", "+": "{} ...", None: "{}", argparse.PARSER: "{} ..."}  # nargs -> how it stands in the usage
+POSITIONAL: dict[Any, str] = {
+    "?": "[{}]",
+    "+": "{} ...",
+    None: "{}",
+    argparse.PARSER: "{} ...",
+}  # nargs -> how it stands in the usage
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
