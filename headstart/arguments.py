@@ -221,12 +221,28 @@ def _demo(parser: Parser) -> None:
 
 def _cache(parser: Parser) -> None:
     parser.add_argument(
-        "action", nargs="?", type=typed(one_of(CACHE)), choices=CACHE, default=SHOW, help="show (default), or clear"
+        "action",
+        nargs="?",
+        type=typed(one_of(CACHE)),
+        choices=CACHE,
+        default=SHOW,
+        metavar="ACTION",
+        help="show (default), or clear",
     )
     parser.add_argument(
         "--older-than", type=typed(days), metavar="TIME", help="clear only what was not used for so long, such as 30d"
     )
     _add_json(parser, "print the rows")
+
+
+def _completion(parser: Parser) -> None:
+    parser.add_argument(
+        "shell",
+        type=typed(one_of(SHELLS)),
+        choices=SHELLS,
+        metavar="SHELL",
+        help=f"one of {', '.join(SHELLS)}",
+    )
 
 
 def _add_place(group: argparse._ActionsContainer) -> None:
@@ -314,4 +330,5 @@ COMMANDS: dict[str, Command] = {
     ),
     "demo": Command("a page to try a classifier, served until Ctrl-C", "headstart demo runs/photos-1 --port 0", _demo),
     "cache": Command("what is kept between runs", "headstart cache clear --older-than 30d", _cache),
+    "completion": Command("print what a shell completes our commands by", "headstart completion bash", _completion),
 }

@@ -262,6 +262,13 @@ def run_demo(*, typed: str, folder: Path, **where: Any) -> None:
     serve(folder, **where)
 
 
+def run_completion(*, typed: str, shell: str) -> None:
+    """`headstart completion`."""
+    from headstart.completion import script
+
+    print(script(shell))
+
+
 def _print_file(file: Path, browse: bool) -> None:
     """Where what was made lies; shown, where that was asked."""
     from headstart.runtime.browser import open_in_browser
@@ -293,4 +300,5 @@ COMMANDS: dict[str, Callable[..., None]] = {  # name -> what does it
     "push": run_push,
     "demo": run_demo,
     "cache": run_cache,
+    "completion": run_completion,
 }

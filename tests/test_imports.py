@@ -15,7 +15,7 @@ PACKAGE = Path(headstart.__file__).parent
 ROOMS = (  # a room may import from those below it, and from itself
     ("__main__",),
     ("cli",),
-    ("config",),
+    ("config", "completion"),
     ("arguments",),
     ("parser",),
     ("experiments",),
