@@ -5,68 +5,95 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 from headstart import __version__
-from headstart.options import EXPORTED, MAX_LOSS, ONNX, Options
-from headstart.runtime.failures import USER_ERROR
-from headstart.values import days, path, share, whole_number
+from headstart.options import EXPORTED, IMAGES, MAX_LOSS, ONNX, Options
+from headstart.parser import Parser, Several, typed
+from headstart.values import days, near, one_of, path, share, whole_number
 
-EXIT_CODES = """\
-exit codes: 0 done, and nothing found; 1 findings of check and verify, photos that predict could not read, or the
-machine cannot go on (disk, memory, rights); 2 what was asked cannot be done (options, images, a folder); 130
-interrupted (Ctrl-C), 143 ended (SIGTERM), 138 warned by a batch system and ended (SIGUSR1), what is done is kept; 141
-nobody reads the output"""
-IMAGES = 1000  # that `headstart backbones` estimates for
+DESCRIPTION = """\
+Does a pre-trained network give you a head start on your images, and how much
+should you retrain?"""
+EPILOG = """\
+exit codes: 0 done, and nothing found; 1 findings of check and verify, photos
+that predict could not read, or the machine cannot go on (disk, memory,
+rights); 2 what was asked cannot be done (options, images, a folder); 130
+interrupted (Ctrl-C), 143 ended (SIGTERM), 138 warned by a batch system and
+ended (SIGUSR1), what is done is kept; 141 nobody reads the output
+
+example: headstart compare photos/"""
+ESTIMATED = 1000  # that `headstart backbones` estimates for
+SHELLS = ("bash", "zsh", "fish")  # that `headstart completion` writes for
+CACHE = SHOW, CLEAR = ("show", "clear")  # what can be done with it
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
+class Command(NamedTuple):
+    """help: a line of `headstart --help`. example: one that can be typed. add: gives a parser its arguments."""
 
-    def error(self, message: str) -> NoReturn:
-        """Exit with code 2."""
-        self.exit(USER_ERROR, f"{self.prog}: {message} (see {self.prog} --help)\n")
+    help: str
+    example: str
+    add: Callable[[Parser], None]
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
-    parser = Parser(
+class Commands(Parser):
+    """The parser of all commands."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuses a command that there is not, with the near one."""
+        first = next((each for each in args or () if not each.startswith("-")), None)
+        if first is not None and first not in COMMANDS:
+            self.error(f"unknown command {first!r}{near(first, COMMANDS)}")
+        return super().parse_known_args(args, namespace)
+
+    def of_commands(self) -> dict[str, Parser]:
+        """Name of a command -> its parser."""
+        (commands,) = self.positionals()
+        return dict(commands.choices or {})
+
+
+def make_parser(source: str = "") -> Commands:
+    """All commands and their options. source: the file that complaints are about, where not about what was typed."""
+    parser = Commands(
         prog="headstart",
-        description="Does a pre-trained network give you a head start on your images, and how much should you retrain?",
-        epilog=EXIT_CODES,
+        source=source,
+        description=DESCRIPTION,
+        epilog=EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"headstart {__version__}")
+    parser.add_argument("--no-config", action="store_false", dest="config", help="leave headstart.toml aside")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=Parser)
-    for name, (words, add_arguments) in COMMANDS.items():
-        add_arguments(commands.add_parser(name, help=words))
+    for name, (words, example, add_arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=words, source=source, epilog=f"example: {example}")
+        add_arguments(command)
+        command.usage = command.short_usage()
     return parser
 
 
-def _compare(parser: argparse.ArgumentParser) -> None:
-    _add_place(parser)
+def _compare(parser: Parser) -> None:
+    _add_place(parser.titled(IMAGES))
     _add_options(parser)
-    _add_json(parser, "print what comparison.json keeps in place of the table")
+    _add_json(parser, "print comparison.json in place of the table")
+    _add_open(parser, "the report")
 
 
-def _learning_curve(parser: argparse.ArgumentParser) -> None:
-    _add_place(parser)
-    parser.add_argument(
-        "--sizes",
-        type=_size,
-        nargs="+",
-        metavar="N",
-        help="training images, or all; what more would bring takes four sizes (default: those of 100, 300, 1000, 3000, "
-        "10000 that there are, and all)",
+def _learning_curve(parser: Parser) -> None:
+    _add_place(parser.titled(IMAGES))
+    parser.titled(IMAGES).add_argument(
+        "--sizes", type=_size, nargs="+", metavar="N", help="training images, or all (default: 100, 300 ... all)"
     )
     _add_options(parser)
-    _add_json(parser, "print what curve.json keeps in place of the table")
+    _add_json(parser, "print curve.json in place of the table")
+    _add_open(parser, "the figure")
 
 
-def _resume(parser: argparse.ArgumentParser) -> None:
+def _resume(parser: Parser) -> None:
     parser.add_argument("folder", type=path, metavar="RUN", help="a folder such as runs/cifar10-1, or a learning curve")
+    _add_json(parser, "print what its file keeps in place of the table")
+    _add_open(parser, "the report, or the curve's figure")
 
 
-def _check(parser: argparse.ArgumentParser) -> None:
+def _check(parser: Parser) -> None:
     _add_place(parser)
     _add_options(parser, "data_dir", "group", "follow_links", "offline", "fit")
     _add_json(parser, "print all findings, with their examples")
@@ -79,7 +106,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _verify(parser: argparse.ArgumentParser) -> None:
+def _verify(parser: Parser) -> None:
     parser.add_argument(
         "folder",
         type=path,
@@ -89,7 +116,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     _add_json(parser, "print what was found")
 
 
-def _predict(parser: argparse.ArgumentParser) -> None:
+def _predict(parser: Parser) -> None:
     parser.add_argument(
         "run",
         type=path,
@@ -105,7 +132,7 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the answers of a run that was stopped")
     parser.add_argument(
         "--accuracy",
-        type=_typed(share),
+        type=typed(share),
         metavar="SHARE",
         help="how often answers are to be right, such as 99%%: the others are unsure (chosen by val)",
     )
@@ -114,24 +141,27 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--suggest",
-        type=_typed(whole_number),
+        type=typed(whole_number),
         metavar="N",
         help="instead: which N photos to label next, as a CSV to fill in (default: suggest.csv) and a sheet",
     )
     parser.add_argument("--copy", action="store_true", help="sort copies, not links")
     _add_options(parser, "follow_links")
+    _add_json(parser, "print every answer")
 
 
-def _export(parser: argparse.ArgumentParser) -> None:
+def _export(parser: Parser) -> None:
     parser.add_argument(
         "run", type=path, metavar="RUN", help="a comparison's folder, for the classifier it recommends, or one run's"
     )
     parser.add_argument(
         "--to",
+        type=typed(one_of(EXPORTED)),
         choices=EXPORTED,
         default=ONNX,
-        help="an ONNX file (default); OpenVINO's pair, .xml and .bin; a program of torch.export, .pt2; or web: a page "
-        "that classifies by itself, .html",
+        metavar="FORM",
+        help="onnx: a file (default); openvino: a pair, .xml and .bin; torch: a program of torch.export, .pt2; web: a "
+        "page that classifies by itself, .html",
     )
     parser.add_argument("--int8", action="store_true", help="the ONNX file in whole numbers of 8 bits: small and quick")
     parser.add_argument(
@@ -144,29 +174,31 @@ def _export(parser: argparse.ArgumentParser) -> None:
     _add_options(parser, "data_dir", "follow_links", "offline")
 
 
-def _backbones(parser: argparse.ArgumentParser) -> None:
+def _backbones(parser: Parser) -> None:
     parser.add_argument(
         "--images",
-        type=_typed(whole_number),
-        default=IMAGES,
+        type=typed(whole_number),
+        default=ESTIMATED,
         metavar="N",
-        help=f"estimate the seconds for so many (default {IMAGES:,})",
+        help=f"estimate the seconds for so many (default {ESTIMATED:,})",
     )
     _add_options(parser, "device", "offline")
     _add_json(parser, "print the rows")
 
 
-def _show(parser: argparse.ArgumentParser) -> None:
+def _show(parser: Parser) -> None:
     _add_place(parser)
     _add_options(parser, "data_dir", "group", "train_limit", "follow_links", "offline", "fit")
     parser.add_argument("--output", type=path, metavar="FILE.png", help="default: <data set>.png")
+    _add_open(parser, "the picture")
 
 
-def _again(parser: argparse.ArgumentParser) -> None:
+def _again(parser: Parser) -> None:
     parser.add_argument("folder", type=path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1")
+    _add_open(parser, "what was made")
 
 
-def _push(parser: argparse.ArgumentParser) -> None:
+def _push(parser: Parser) -> None:
     parser.add_argument("folder", type=path, metavar="RUN", help="a comparison's folder, such as runs/cifar10-1")
     parser.add_argument("repository", metavar="USER/NAME", help="where to: it is made where it is not there")
     parser.add_argument(
@@ -177,7 +209,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _demo(parser: argparse.ArgumentParser) -> None:
+def _demo(parser: Parser) -> None:
     parser.add_argument(
         "folder", type=path, metavar="RUN", help="a comparison's folder, for the classifier it recommends, or one run's"
     )
@@ -187,75 +219,72 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _cache(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=("show", "clear"), default="show", help="default: show")
+def _cache(parser: Parser) -> None:
     parser.add_argument(
-        "--older-than", type=_typed(days), metavar="TIME", help="clear only what was not used for so long, such as 30d"
-    )
-
-
-def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data",
+        "action",
         nargs="?",
-        default="cifar10",
-        metavar="DATA",
-        help="cifar10 (default), a folder (<class>/... or {train,val,test}/<class>/...) or a CSV (path,label[,split])",
+        type=typed(one_of(CACHE)),
+        choices=CACHE,
+        default=SHOW,
+        metavar="ACTION",
+        help="show (default), or clear",
     )
-
-
-def _add_json(parser: argparse.ArgumentParser, words: str) -> None:
     parser.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help=f"{words}, as JSON: docs/json.md"
+        "--older-than", type=typed(days), metavar="TIME", help="clear only what was not used for so long, such as 30d"
+    )
+    _add_json(parser, "print the rows")
+
+
+def _completion(parser: Parser) -> None:
+    parser.add_argument(
+        "shell",
+        type=typed(one_of(SHELLS)),
+        choices=SHELLS,
+        metavar="SHELL",
+        help=f"one of {', '.join(SHELLS)}",
     )
 
 
-def _add_options(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add these of the fields of `Options`, or all; what is not typed is left to their defaults."""
+def _add_place(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "data", nargs="?", default="cifar10", metavar="DATA", help="cifar10 (default), a folder of class folders, a CSV"
+    )
+
+
+def _add_json(parser: Parser, words: str) -> None:
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=f"{words}: docs/json.md")
+
+
+def _add_open(parser: Parser, what: str) -> None:
+    parser.add_argument(
+        "--open", action="store_true", default=argparse.SUPPRESS, dest="browse", help=f"open {what} in the browser"
+    )
+
+
+def _add_options(parser: Parser, *names: str) -> None:
+    """Add these of the fields of `Options`, or all, under their titles; what is not typed is left to their defaults."""
     for each in fields(Options):
         how = dict(each.metadata)
         if how.get("hidden") or (names and each.name not in names):
             continue
+        group = parser if names else parser.titled(how["under"])
         flag = f"--{each.name.replace('_', '-')}"
+        parser.everywhere.append(flag)
         shared: dict[str, Any] = {"dest": each.name, "default": argparse.SUPPRESS, "help": how["help"]}
+        one: dict[str, Any] = {"type": typed(how["read"]), "metavar": how["metavar"]}
         if isinstance(each.default, bool):
-            parser.add_argument(flag, action="store_true", **shared)
+            group.add_argument(flag, action="store_true", **shared)
         elif how.get("many"):
-            parser.add_argument(flag, nargs="+", metavar=how["metavar"], **shared)
+            group.add_argument(flag, nargs="+", metavar=how["metavar"], **shared)
         elif also := how.get("also"):
-            either = parser.add_mutually_exclusive_group()
-            either.add_argument(flag, type=_typed(how["read"]), metavar=how["metavar"], **shared)
+            either = group.add_mutually_exclusive_group()
+            either.add_argument(flag, **one, **shared)
             other, read, words = also
-            shared |= {"help": words, "action": _Several, "const": read}
+            parser.everywhere.append(other)
+            shared |= {"help": words, "action": Several, "const": read}
             either.add_argument(other, nargs="+", metavar=how["metavar"], **shared)
-        elif choices := how.get("choices"):
-            parser.add_argument(flag, choices=choices, **shared)
         else:
-            parser.add_argument(flag, type=_typed(how["read"]), metavar=how["metavar"], **shared)
-
-
-class _Several(argparse.Action):
-    """Reads all that follows a flag at once, by `const`."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
-    ) -> None:
-        try:
-            setattr(namespace, self.dest, self.const(values))
-        except ValueError as error:
-            raise argparse.ArgumentError(self, f"{' '.join(values)!r} {error}") from None
-
-
-def _typed(read: Callable[[Any], Any]) -> Callable[[str], Any]:
-    """What reads an option, as argparse wants it."""
-
-    def typed(text: str) -> Any:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
-
-    return typed
+            group.add_argument(flag, **one, **shared)
 
 
 def _port(text: str) -> int:
@@ -265,28 +294,41 @@ def _port(text: str) -> int:
 
 
 def _size(text: str) -> int | str:
-    return text if text == "all" else _typed(whole_number)(text)
+    return text if text == "all" else typed(whole_number)(text)
 
 
-COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {  # name -> what it does, its arguments
-    "compare": ("train the strategies, evaluate them alike, say which to take", _compare),
-    "learning-curve": (
-        "compare on more and more training images: what more would bring, who catches up when",
+COMMANDS: dict[str, Command] = {
+    "compare": Command(
+        "train the strategies, measure them alike, say which to take",
+        "headstart compare photos/ --time-limit 10m",
+        _compare,
+    ),
+    "learning-curve": Command(
+        "compare on more and more images: what more would bring",
+        "headstart learning-curve photos/ --sizes 100 1000 all",
         _learning_curve,
     ),
-    "resume": ("go on with what was stopped: what was typed for it is typed once more", _resume),
-    "check": ("look a data set over: exit code 0 where it is clean, 1 with findings", _check),
-    "verify": (
-        "check a run's files and recompute its numbers: exit code 0 where all is right, 1 with findings",
-        _verify,
+    "resume": Command("go on with what was stopped", "headstart resume runs/photos-1", _resume),
+    "check": Command("look a data set over: exit code 1 with findings", "headstart check photos/ --fix clean", _check),
+    "verify": Command("recompute a run's numbers: exit code 1 if others", "headstart verify runs/photos-1", _verify),
+    "predict": Command(
+        "classify photos: a row each, on the screen or in a file",
+        "headstart predict runs/photos-1 new/ -o answers.csv",
+        _predict,
     ),
-    "predict": ("classify photos: a row each, on the screen or in a file", _predict),
-    "export": ("write a classifier to one file for other programs, kept only if it says what was measured", _export),
-    "backbones": ("a short list of pre-trained networks: size, licence, pace here", _backbones),
-    "show": ("draw samples, class balance and what augmentation does", _show),
-    "report": ("make table, figures and report.html again, from the folder alone; or a curve's figure", _again),
-    "slides": ("make a presentation of a comparison: slides.pdf, in its folder", _again),
-    "push": ("publish card, weights and exports of a comparison on the Hugging Face hub", _push),
-    "demo": ("a page to try a classifier on pictures, served here until Ctrl-C", _demo),
-    "cache": ("what is kept between runs, by data set and size", _cache),
+    "export": Command(
+        "write a classifier to one file for other programs", "headstart export runs/photos-1 --to web", _export
+    ),
+    "backbones": Command(
+        "a short list of pre-trained networks", "headstart backbones --images 5000 --offline", _backbones
+    ),
+    "show": Command("draw samples, class balance and augmentation", "headstart show photos/ --open", _show),
+    "report": Command("make report.html, or a curve's figure, again", "headstart report runs/photos-1 --open", _again),
+    "slides": Command("make a presentation of a comparison, slides.pdf", "headstart slides runs/photos-1", _again),
+    "push": Command(
+        "publish a comparison on the Hugging Face hub", "headstart push runs/photos-1 jane/photos --private", _push
+    ),
+    "demo": Command("a page to try a classifier, served until Ctrl-C", "headstart demo runs/photos-1 --port 0", _demo),
+    "cache": Command("what is kept between runs", "headstart cache clear --older-than 30d", _cache),
+    "completion": Command("print what a shell completes our commands by", "headstart completion bash", _completion),
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.arguments import make_parser
+from headstart.config import configured
 from headstart.errors import HeadstartError
 from headstart.options import Options
 from headstart.runtime.failures import FAILED, ending_in_a_line
@@ -30,55 +31,73 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(arguments)
 
 
-def run(arguments: Sequence[str], **instead: Any) -> None:
-    """Run the command that was typed; without one, say what can be typed next. instead: options that have another value
-    than what was typed."""
-    options = vars(make_parser().parse_args(arguments)) | instead
-    command = options.pop("command")
+def run(arguments: Sequence[str], configure: bool = True, **instead: Any) -> None:
+    """Run the command that was typed; without one, say what can be typed next. configure: whether a file may add
+    options. instead: those that have another value than what was typed."""
+    options = vars(make_parser().parse_args(arguments))
+    command = options["command"]
     if command is None:
         from headstart.results.recent import next_steps
 
         print("\n".join(next_steps()))
         return
-    COMMANDS[command](typed=shlex.join(["headstart", *arguments]), **options)
+    if configure and options["config"]:
+        arguments, source = configured(arguments, command)
+        options = vars(make_parser(source).parse_args(arguments))
+    del options["command"], options["config"]
+    COMMANDS[command](typed=shlex.join(["headstart", *arguments]), **options | instead)
 
 
-def run_compare(*, typed: str, data: str, json: bool = False, **options: Any) -> None:
+def run_compare(*, typed: str, data: str, json: bool = False, browse: bool = False, **options: Any) -> None:
     """`headstart compare`."""
     started = time.perf_counter()  # torch is still to be imported
     asked = Options.of({**options, "command": typed})
     yield_when_busy()
     from headstart.experiments.compare import run_comparison
     from headstart.report.screen import print_comparison
+    from headstart.results import runs
+    from headstart.runtime.browser import open_in_browser
 
     comparison = run_comparison(data, asked, started)
     _print_json(comparison.as_json()) if json else print_comparison(comparison)
+    if browse:
+        open_in_browser(comparison.folder / runs.REPORT)
 
 
 def run_learning_curve(
-    *, typed: str, data: str, sizes: list[int | str] | None, json: bool = False, **options: Any
+    *,
+    typed: str,
+    data: str,
+    sizes: list[int | str] | None,
+    json: bool = False,
+    browse: bool = False,
+    **options: Any,
 ) -> None:
     """`headstart learning-curve`."""
     asked = Options.of({**options, "command": typed})
     yield_when_busy()
     from headstart.experiments.learning_curve import run_learning_curve
     from headstart.report.learning_curve import print_curve
+    from headstart.results import runs
+    from headstart.runtime.browser import open_in_browser
 
     curve = run_learning_curve(data, sizes, asked)
     _print_json(curve.as_json()) if json else print_curve(curve)
+    if browse:
+        open_in_browser(curve.folder / runs.CURVE_FIGURE)
 
 
-def run_resume(*, typed: str, folder: Path) -> None:
+def run_resume(*, typed: str, folder: Path, **instead: Any) -> None:
     """`headstart resume`."""
     from headstart.results.request import typed_for
 
     arguments, directory = typed_for(folder)
     folder = Path(os.path.relpath(folder.resolve(), directory))
     os.chdir(directory)
-    run(arguments, output=folder)
+    run(arguments, configure=False, output=folder, **instead)  # what a file had added was kept as if typed
 
 
-def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
+def run_cache(*, typed: str, action: str, older_than: float | None, json: bool = False) -> None:
     """`headstart cache`: what lies there, or what was cleared, a line a data set and kind."""
     from headstart.runtime import cache
 
@@ -93,6 +112,11 @@ def run_cache(*, typed: str, action: str, older_than: float | None) -> None:
     sizes: Counter[tuple[str, str]] = Counter()
     for each in held:
         sizes[each.collection, each.kind] += each.size_bytes
+    if json:
+        rows = [{"collection": name, "kind": kind, "bytes": size} for (name, kind), size in sorted(sizes.items())]
+        place, limit = str(cache.cache_place()), cache.limit_bytes()
+        _print_json({"folder": place, "limit_bytes": limit, "cleared": action == "clear", "entries": rows})
+        return
     for (collection, kind), size in sorted(sizes.items()):
         print(f"  {collection:32} {kind:12} {size / 1e6:10,.1f} MB")
     done = "cleared from" if action == "clear" else f"of {cache.limit_bytes() / 1e9:g} GB in"
@@ -146,15 +170,18 @@ def run_verify(*, typed: str, folder: Path, json: bool = False) -> None:
         sys.exit(FAILED)
 
 
-def run_predict(*, typed: str, run: Path, photos: list[str], suggest: int | None, **asked: Any) -> None:
+def run_predict(
+    *, typed: str, run: Path, photos: list[str], suggest: int | None, json: bool = False, **asked: Any
+) -> None:
     """`headstart predict`: exit code 1 where a photo could not be read."""
     yield_when_busy()
     if suggest is not None:
         from headstart.inference import suggest as suggesting
         from headstart.report.sheet import write_sheet
 
-        if asked["resume"] or asked["accuracy"] or asked["into"] or asked["copy"]:
-            raise HeadstartError("--suggest answers nothing: leave out --resume, --accuracy, --sort-into and --copy")
+        if json or asked["resume"] or asked["accuracy"] or asked["into"] or asked["copy"]:
+            others = "--resume, --accuracy, --sort-into, --copy and --json"
+            raise HeadstartError(f"--suggest answers nothing: leave out {others}")
         output = asked["output"] or suggesting.SUGGESTIONS
         suggested = suggesting.suggest(run, photos, suggest, output, asked.get("follow_links", False))
         print(f"{suggested.said}; to look at: {write_sheet(suggested)}")
@@ -163,7 +190,7 @@ def run_predict(*, typed: str, run: Path, photos: list[str], suggest: int | None
     from headstart.report.screen import print_predicted
 
     predicted = predict_files(run, photos, **asked)
-    print_predicted(predicted, asked["output"])
+    _print_json(predicted.as_json()) if json else print_predicted(predicted, asked["output"])
     if predicted.unreadable:
         sys.exit(FAILED)
 
@@ -176,7 +203,7 @@ def run_export(*, typed: str, run: Path, **asked: Any) -> None:
     print(export(run, **asked))
 
 
-def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> None:
+def run_show(*, typed: str, data: str, output: Path | None, browse: bool = False, **options: Any) -> None:
     """`headstart show`."""
     from headstart.data.load import load
     from headstart.data.summary import summary
@@ -187,10 +214,10 @@ def run_show(*, typed: str, data: str, output: Path | None, **options: Any) -> N
     dataset = load(data, **options)
     for line in summary(dataset):
         say(line)
-    print(show(dataset, output or Path(f"{dataset.name}.png")))
+    _print_file(show(dataset, output or Path(f"{dataset.name}.png")), browse)
 
 
-def run_report(*, typed: str, folder: Path) -> None:
+def run_report(*, typed: str, folder: Path, browse: bool = False) -> None:
     """`headstart report`."""
     from headstart.report.card import write_card
     from headstart.report.html import write_report
@@ -203,21 +230,21 @@ def run_report(*, typed: str, folder: Path) -> None:
     if is_curve(folder):
         curve = read_curve(folder)
         curve.save()
-        print(write_figure(curve))
+        _print_file(write_figure(curve), browse)
         return
     comparison = compare_runs(folder)
     comparison.save()
     write_card(comparison)
-    print(write_report(comparison))
+    _print_file(write_report(comparison), browse)
 
 
-def run_slides(*, typed: str, folder: Path) -> None:
+def run_slides(*, typed: str, folder: Path, browse: bool = False) -> None:
     """`headstart slides`."""
     from headstart.report.slides import write_slides
     from headstart.results.comparison import compare_runs
 
     refuse_unwritable(folder, WRITTEN_THERE)
-    print(write_slides(compare_runs(folder)))
+    _print_file(write_slides(compare_runs(folder)), browse)
 
 
 def run_push(*, typed: str, folder: Path, repository: str, private: bool, revision: str | None) -> None:
@@ -233,6 +260,22 @@ def run_demo(*, typed: str, folder: Path, **where: Any) -> None:
     from headstart.inference.demo import serve
 
     serve(folder, **where)
+
+
+def run_completion(*, typed: str, shell: str) -> None:
+    """`headstart completion`."""
+    from headstart.completion import script
+
+    print(script(shell))
+
+
+def _print_file(file: Path, browse: bool) -> None:
+    """Where what was made lies; shown, where that was asked."""
+    from headstart.runtime.browser import open_in_browser
+
+    print(file, flush=True)
+    if browse:
+        open_in_browser(file)
 
 
 def _print_json(content: Mapping[str, Any]) -> None:
@@ -257,4 +300,5 @@ COMMANDS: dict[str, Callable[..., None]] = {  # name -> what does it
     "push": run_push,
     "demo": run_demo,
     "cache": run_cache,
+    "completion": run_completion,
 }

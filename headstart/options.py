@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import HeadstartError
+from headstart.networks import LISTED, SIZES
 from headstart.strategies import CLASS_WEIGHTS, DEFAULT, METRICS, PREFERENCES, STRATEGIES
 from headstart.values import (
+    FOLDS,
     NO_LIMIT,
     Read,
     flag,
@@ -38,12 +40,17 @@ USUAL_LIMIT = 20 * 60.0  # seconds that a comparison may take unless asked other
 DEVICES = ("auto", "cpu", "cuda")
 EXPORTED = ONNX, OPENVINO, TORCH, WEB = ("onnx", "openvino", "torch", "web")  # what a classifier is exported to
 MAX_LOSS = 0.5  # points of accuracy that an export in 8 bits may lose
+TRACKED = TENSORBOARD, MLFLOW = ("tensorboard", "mlflow")
 RUNNERS = HERE, DASK = ("here", "dask")
 FITS = STRETCH, CROP, LETTERBOX = ("stretch", "crop", "letterbox")  # how a picture is brought into a square
+IMAGES, NETWORKS, TRAINING, VERDICT, MACHINE = ("images", "networks", "training", "verdict", "machine and run")
+LONGS = ("time_limit", "epochs", "plan")  # of which one says how long is trained
 
 
 def option(default: Any, read: Read, help: str, metavar: str | None = None, **how: Any) -> Any:
-    """A field of Options. how: what the command line has otherwise: `many`, `also`, `hidden`."""
+    """A field of Options. help: a line of `--help`, docs/commands.md has the whole. how: what the command line has
+    otherwise: `under` which title of `--help`, `many`, `also`, `choices` (of an option with many, or any that reads
+    more than them, only those to complete), `hidden`."""
     return field(default=default, metadata={"read": read, "help": help, "metavar": metavar, **how})
 
 
@@ -54,118 +61,92 @@ class Options:
     Raises HeadstartError where a value, or two together, cannot be.
     """
 
-    strategies: tuple[str, ...] = option(DEFAULT, names, ", ".join(STRATEGIES), "NAME", many=True)
+    strategies: tuple[str, ...] = option(
+        DEFAULT, names, ", ".join(STRATEGIES), "NAME", under=NETWORKS, many=True, choices=tuple(STRATEGIES)
+    )
     backbone: tuple[str, ...] = option(
         ("auto",),
         several,
-        "any timm model with pretrained weights, or small, medium, large (see headstart backbones); auto (the "
-        "default): EfficientNetB0 if its weights can be had, else EfficientNet-Lite0; of several, all are tried frozen "
-        "and the best retrained",
+        "small, medium, large, any of timm's (default: auto)",
         "NAME",
+        under=NETWORKS,
         many=True,
+        choices=("auto", *SIZES, *LISTED),
     )
-    keep: int = option(2, whole_number, "how many of several backbones are retrained (default: 2)", "N")
-    weights: Path | None = option(None, path, "a local checkpoint for the backbone named", "FILE")
+    keep: int = option(2, whole_number, "retrain so many of several backbones (default: 2)", "N", under=NETWORKS)
+    weights: Path | None = option(None, path, "a local checkpoint for the backbone named", "FILE", under=NETWORKS)
     image_size: int | None = option(
-        None,
-        image_size,
-        "pixels a side that the networks see (default: 192 on a backbone, 64 at most from scratch)",
-        "N",
+        None, image_size, "pixels a side (default: 192, from scratch 64 at most)", "N", under=IMAGES
     )
     fit: str = option(
-        STRETCH,
-        one_of(FITS),
-        "how a picture is brought into a square: stretch (default): all of it, distorted; crop: its middle; letterbox: "
-        "all of it, between bars",
-        choices=FITS,
+        STRETCH, one_of(FITS), "into a square: stretch (default), crop, letterbox", "HOW", under=IMAGES, choices=FITS
     )
-    epochs: int | None = option(None, whole_number, "instead of each recipe's own number", "N")
+    epochs: int | None = option(None, whole_number, "instead of each recipe's own number", "N", under=TRAINING)
     seed: tuple[int, ...] = option(
         (0,),
         seeds,
-        "of the one run of each strategy (default 0)",
+        "of the one run of each strategy (default: 0)",
         "N",
-        also=("--seeds", several_seeds, "how many runs of each strategy, or the seed of each"),
+        under=TRAINING,
+        also=("--seeds", several_seeds, "how many runs of each, or the seed of each"),
     )
     folds: str = option(
-        "auto",
-        folds,
-        "cross-validation, for images without a test split: K folds, or RxK: R times; none: one split (default: auto, "
-        "5 where fewer than 1,000 images would be tested)",
-        "K",
+        "auto", folds, "cross-validation: K, RxK or none (default: auto)", "K", under=IMAGES, choices=FOLDS
     )
     class_weights: str = option(
         "none",
         one_of(CLASS_WEIGHTS),
-        "balanced: every class counts the same in training, however few images it has (default: none)",
+        "none (default), balanced: classes count the same",
+        "HOW",
+        under=TRAINING,
         choices=CLASS_WEIGHTS,
     )
-    wise: bool = option(
-        False,
-        flag,
-        "keep of each retrained network its most accurate mixture, on val, with the weights that it came from: it "
-        "forgets less",
-    )
+    wise: bool = option(False, flag, "mix with the weights it came from: forgets less", under=TRAINING)
     time_limit: float | str | None = option(
-        None,
-        time_limit,
-        "for all of it, as 90s, 10m or 1h30m (default: 20m, and none for a learning curve): what would take longer is "
-        "shortened where that costs the least accuracy; none: the whole recipes",
-        "TIME",
+        None, time_limit, "for all, as 90s, 10m, 1h30m or none (default: 20m)", "TIME", under=TRAINING
     )
     plan: tuple[str, ...] = option(
-        (),
-        plans,
-        "train so, without a clock, as a time limit planned it: STRATEGY=EPOCHS[,size=N][,views=N]",
-        "PLAN",
-        many=True,
+        (), plans, "as planned before: STRATEGY=EPOCHS[,size=N]", "PLAN", under=TRAINING, many=True
     )
     metric: str = option(
         "accuracy",
         one_of(METRICS),
-        "the score that decides (default: accuracy; balanced-accuracy: every class counts the same)",
+        f"what decides: {', '.join(METRICS)}",
+        "SCORE",
+        under=VERDICT,
         choices=METRICS,
     )
-    margin: float = option(
-        0.01, share, "a difference that is surely smaller is a tie (default: 1%%, one point)", "SHARE"
-    )
+    margin: float = option(0.01, share, "what is surely less is a tie (default: 1%%)", "SHARE", under=VERDICT)
     prefer: str = option(
         "accuracy",
         one_of(PREFERENCES),
-        "what counts when one is recommended: accuracy (default), or what is cheapest within 2 points of the best",
+        f"{PREFERENCES[0]} (default), or {', '.join(PREFERENCES[1:])}",
+        "WHAT",
+        under=VERDICT,
         choices=PREFERENCES,
     )
-    device: str = option("auto", one_of(DEVICES), "default: auto", choices=DEVICES)
+    device: str = option(
+        "auto",
+        one_of(DEVICES),
+        ", ".join(DEVICES).replace(",", " (default),", 1),
+        "NAME",
+        under=MACHINE,
+        choices=DEVICES,
+    )
     runner: str = option(
-        HERE,
-        one_of(RUNNERS),
-        "here: one trial after the other (default); dask: on the cluster that DASK_SCHEDULER_ADDRESS names, else by "
-        "processes on this machine's cores",
-        choices=RUNNERS,
+        HERE, one_of(RUNNERS), "here (default), dask: on a cluster", "WHERE", under=MACHINE, choices=RUNNERS
     )
-    data_dir: Path | None = option(None, path, "where CIFAR-10 already lies, as batches or archive", "DIR")
-    group: str | None = option(
-        None,
-        text,
-        "keep together what belongs together, such as photos of one patient: a column of the CSV, or a pattern on the "
-        "path with one capture, '(patient\\d+)'",
-        "GROUP",
-    )
-    train_limit: int | None = option(None, whole_number, "train on so many images only", "N")
-    max_bad: float = option(0.01, share, "stop where more of the files cannot be read (default: 1%%)", "SHARE")
-    follow_links: bool = option(False, flag, "follow links in a folder of images; without it they are left aside")
-    offline: bool = option(False, flag, "touch no network")
-    strict: bool = option(False, flag, "stop where the check of the images finds a fault")
+    data_dir: Path | None = option(None, path, "where CIFAR-10 lies, as batches or archive", "DIR", under=IMAGES)
+    group: str | None = option(None, text, "keep together: a column, or '(pattern)' on the path", "GROUP", under=IMAGES)
+    train_limit: int | None = option(None, whole_number, "train on so many images only", "N", under=IMAGES)
+    max_bad: float = option(0.01, share, "stop where more cannot be read (default: 1%%)", "SHARE", under=IMAGES)
+    follow_links: bool = option(False, flag, "follow links in a folder of images", under=IMAGES)
+    offline: bool = option(False, flag, "touch no network", under=MACHINE)
+    strict: bool = option(False, flag, "stop where the check of images finds a fault", under=IMAGES)
     log: tuple[str, ...] = option(
-        (),
-        names,
-        "tell a tracker too, as it trains: tensorboard, mlflow (in mlflow.db, or where MLFLOW_TRACKING_URI says)",
-        "TRACKER",
-        many=True,
+        (), names, f"tell a tracker too: {', '.join(TRACKED)}", "TRACKER", under=MACHINE, many=True, choices=TRACKED
     )
-    output: Path | None = option(
-        None, path, "default: the next free runs/<data set>-<n>; one that was stopped is resumed", "DIR"
-    )
+    output: Path | None = option(None, path, "default: the next free runs/<data set>-<n>", "DIR", under=MACHINE)
     command: str | None = option(None, text, "what was typed, kept with the runs", hidden=True)
 
     def __post_init__(self) -> None:
@@ -180,7 +161,7 @@ class Options:
             raise HeadstartError(
                 f"--weights {self.weights} are for one --backbone, and {len(self.backbone)} were given"
             )
-        fixed = self.changed("epochs", "plan")
+        fixed = self.changed(*LONGS[1:])
         if fixed and isinstance(self.time_limit, float):
             raise HeadstartError(f"a time limit plans what {fixed[0]} says: give one of the two, not both")
         if len(fixed) == 2:

@@ -135,7 +135,7 @@ def one_of(choices: tuple[str, ...]) -> Read:
 
     def read(value: Any) -> str:
         if value not in choices:
-            raise ValueError(f"is none of {', '.join(choices)}")
+            raise ValueError(f"is none of {', '.join(choices)}{near(str(value), choices)}")
         return value
 
     return read
@@ -190,7 +190,12 @@ def given(name: str, value: Any, read: Read) -> Any:
         raise HeadstartError(f"{name}: {shorten(repr(value), LONGEST)} {error}") from None
 
 
+def near(name: str, known: Iterable[str]) -> str:
+    """What to say behind an unknown name: the near one; nothing where none is near."""
+    close = get_close_matches(name, list(known), n=1)
+    return f": did you mean {close[0]!r}?" if close else ""
+
+
 def nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
     """What to say behind an unknown name: the near one, and all."""
-    close = get_close_matches(name, list(known), n=1)
-    return (f": did you mean {close[0]!r}?" if close else ":") + f" choose from {', '.join(known)}"
+    return (near(name, known) or ":") + f" choose from {', '.join(known)}"

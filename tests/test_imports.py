@@ -15,7 +15,9 @@ PACKAGE = Path(headstart.__file__).parent
 ROOMS = (  # a room may import from those below it, and from itself
     ("__main__",),
     ("cli",),
+    ("config", "completion"),
     ("arguments",),
+    ("parser",),
     ("experiments",),
     ("report",),
     ("inference",),

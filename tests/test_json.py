@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from headstart.results.files import read_json
 from headstart.results.learning_curve import read_curve
 
 PAGE = (Path(headstart.__file__).parent.parent / "docs" / "json.md").read_text(encoding="utf-8")
+JSON_COMMANDS = ["compare photos", "learning-curve photos", "check photos", "predict run photos", "cache"]
 
 
 @pytest.fixture
@@ -26,11 +28,19 @@ def curve(tmp_path):
 def printed(curve, monkeypatch, capsys, tmp_path):
     """What a command prints: nothing is trained, and a data set is not read."""
     from headstart.data.audit import Audit, Finding
+    from headstart.data.photos import Photos
+    from headstart.inference.answers import Answer
+    from headstart.inference.predict import Predicted
 
     found = Audit("photos", "f", (Finding("grey", 1, "1 grey image"),), np.array([True, False]), np.array([1, 1]), {})
     monkeypatch.setattr("headstart.experiments.compare.run_comparison", lambda *asked: curve.largest)
     monkeypatch.setattr("headstart.experiments.learning_curve.run_learning_curve", lambda *asked: curve)
     monkeypatch.setattr("headstart.data.audit.check", lambda data, **options: found)
+    answers = [Answer("a.jpg", "cat", 0.9, "dog", 0.1), Answer("b.jpg", doubt="no image")]
+    predicted = Predicted(
+        answers, Photos([Path("a.jpg"), Path("b.jpg")], Counter({"a video": 1}), []), None, "torch", 1.0, 2
+    )
+    monkeypatch.setattr("headstart.inference.predict.predict_files", lambda *asked, **options: predicted)
 
     def run(command: str) -> dict:
         try:
@@ -55,7 +65,29 @@ def test_what_verify_found_is_a_list(printed, curve):
     assert any("SHA256SUMS is missing" in each for each in found["findings"])
 
 
-@pytest.mark.parametrize("command", ["compare photos", "learning-curve photos", "check photos"])
+def test_answers_are_a_list_and_what_could_not_be_read_is_counted(printed):
+    found = printed("predict run photos")
+    assert [(each["path"], each["label"], each["doubt"]) for each in found["answers"]] == [
+        ("a.jpg", "cat", ""),
+        ("b.jpg", None, "no image"),
+    ]
+    assert (found["unreadable"], found["aside"]) == (1, {"a video": 1})
+
+
+def test_what_the_cache_holds_is_a_list(printed, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "kept"))
+    assert printed("cache")["entries"] == []
+    held = tmp_path / "kept" / "cifar10"
+    held.mkdir(parents=True)
+    (held / "archive.tar.gz").write_bytes(b"12345")
+    entry = {"collection": "cifar10", "kind": "cifar10", "bytes": 5}
+    found = printed("cache")
+    assert (found["entries"], found["cleared"], found["folder"]) == ([entry], False, str(tmp_path / "kept"))
+    assert printed("cache clear")["entries"] == [entry]
+    assert printed("cache")["entries"] == []
+
+
+@pytest.mark.parametrize("command", JSON_COMMANDS)
 def test_every_field_is_on_the_page(command, printed):
     section = PAGE.split(f"`headstart {command.split()[0]} ")[1].split("\n## ")[0]
     for field in printed(command):

@@ -21,6 +21,7 @@ from lightning_fabric.loggers import Logger, TensorBoardLogger
 from PIL import Image
 
 from headstart.errors import HeadstartError
+from headstart.options import MLFLOW, TENSORBOARD
 from headstart.results import runs
 from headstart.runtime.console import say
 from headstart.runtime.text import shorten, shown
@@ -107,8 +108,8 @@ class Tracker:
 TRACKERS = {
     tracker.name: tracker
     for tracker in (
-        Tracker("tensorboard", package="tensorboard", extra="tensorboard", make=TensorBoard),
-        Tracker("mlflow", package="mlflow", extra="mlflow", make=MLflow),
+        Tracker(TENSORBOARD, package="tensorboard", extra="tensorboard", make=TensorBoard),
+        Tracker(MLFLOW, package="mlflow", extra="mlflow", make=MLflow),
     )
 }
 

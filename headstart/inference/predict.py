@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from threading import Condition
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -137,6 +137,16 @@ class Predicted:
         """A row a photo: see `Answer`."""
         return table_of(self.answers)
 
+    def as_json(self) -> dict[str, Any]:
+        """What `headstart predict --json` prints: docs/json.md."""
+        return {
+            "answers": [asdict(each) for each in self.answers],
+            "unreadable": self.unreadable,
+            "aside": dict(self.photos.aside),
+            "sureness": self.sureness and self.sureness.as_json(),
+            "engine": self.engine,
+        }
+
 
 def predict(
     run: str | PathLike[str],
@@ -206,8 +216,9 @@ def predict_files(
         answers = [known[place] for place in range(len(photos.paths))]
         done = Predicted(answers, photos, sure, predictor.engine_name, time.perf_counter() - started, new)
         if file:
-            counts = {"photos": len(answers), "unreadable": done.unreadable, "aside": dict(photos.aside)}
-            file.write(answers, run=str(run), engine=predictor.engine_name, sureness=sure and sure.as_json(), **counts)
+            facts = done.as_json()
+            del facts["answers"]
+            file.write(answers, run=str(run), photos=len(answers), **facts)
     if into is not None:
         sort_into(into, list(zip(photos.paths, answers, strict=True)), predictor.class_names, copy)
     return done
