@@ -276,6 +276,7 @@ def _add_options(parser: Parser, *names: str) -> None:
             group.add_argument(flag, action="store_true", **shared)
         elif how.get("many"):
             group.add_argument(flag, nargs="+", metavar=how["metavar"], **shared)
+            parser.lists[flag] = how.get("choices") or ()
         elif also := how.get("also"):
             either = group.add_mutually_exclusive_group()
             either.add_argument(flag, **one, **shared)
@@ -283,6 +284,7 @@ def _add_options(parser: Parser, *names: str) -> None:
             parser.everywhere.append(other)
             shared |= {"help": words, "action": Several, "const": read}
             either.add_argument(other, nargs="+", metavar=how["metavar"], **shared)
+            parser.lists[other] = ()
         else:
             group.add_argument(flag, **one, **shared)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -35,13 +36,15 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose complaint is one line. source: the file that the arguments are from, where they were not
     typed. Options are typed whole: what is short for one today may be short for two tomorrow.
 
-    everywhere: the options that mean the same in every command that has them.
+    everywhere: the options that mean the same in every command that has them. lists: those that take all words up to
+    the next option -> the words that they know.
     """
 
     def __init__(self, *, source: str = "", **how: Any):
         super().__init__(allow_abbrev=False, formatter_class=Help, **how)
         self.source = source
         self.everywhere: list[str] = []
+        self.lists: dict[str, Sequence[str]] = {}
         self._titled: dict[str, argparse._ArgumentGroup] = {}
 
     def error(self, message: str) -> NoReturn:
@@ -50,13 +53,26 @@ class Parser(argparse.ArgumentParser):
         self.exit(USER_ERROR, f"{self.prog}: {blamed}{message} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """What argparse does, but for options that there are not: those are refused here, where the near ones are."""
-        found, left = super().parse_known_args(args, namespace)
+        """What argparse does, but for options that there are not: those are refused here, where the near ones are; and
+        but for a place that follows a list: it is none of its words."""
+        found, left = super().parse_known_args(args and self._with_place_first(list(args)), namespace)
         for each in left:
             if each.startswith("--") and each != "--":
                 name = each.split("=")[0]
                 self.error(f"unknown option {name}{near(name, [*self._option_string_actions])}")
         return found, left
+
+    def _with_place_first(self, args: list[str]) -> list[str]:
+        """`--backbone a b photos/` as `photos/ --backbone a b`: where nothing else was typed that could be the place of
+        the images, the last of several words of a list is it, if it lies there and is no word that the list knows.
+        Which images were taken is told with them."""
+        flags = [place for place, each in enumerate(args) if each.startswith("-")]
+        if not flags or flags[0] > 0 or not any(each.nargs == "?" for each in self.positionals()):
+            return args
+        flag, *words = args[flags[-1] :]
+        if flag not in self.lists or len(words) < 2 or words[-1] in self.lists[flag] or not os.path.lexists(words[-1]):
+            return args
+        return [words[-1], *args[:-1]]
 
     def titled(self, title: str) -> argparse._ArgumentGroup:
         """The arguments under a title of the help."""

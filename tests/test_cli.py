@@ -128,3 +128,23 @@ def test_alone_it_says_what_to_type_next(tmp_path, monkeypatch, capsys):
     write_json(tmp_path / "runs" / "pets-2" / "comparison.json", {"schema": 99})
     main([])
     assert "Last: runs/pets-2\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "data", "name", "words"),
+    [
+        ("compare --backbone resnet18 photos", "photos", "backbone", ["resnet18"]),
+        ("compare --folds 3 --strategies base-cnn frozen photos", "photos", "strategies", ["base-cnn", "frozen"]),
+        ("compare --strategies base-cnn frozen", "cifar10", "strategies", ["base-cnn", "frozen"]),
+        ("compare cifar10 --backbone resnet18 photos", "cifar10", "backbone", ["resnet18", "photos"]),
+        ("compare --backbone photos", "cifar10", "backbone", ["photos"]),
+        ("compare --backbone resnet18 nowhere", "cifar10", "backbone", ["resnet18", "nowhere"]),
+        ("learning-curve --seeds 1 2 photos", "photos", "seed", [1, 2]),
+    ],
+)
+def test_a_place_that_follows_a_list_is_the_place_of_the_images(typed, data, name, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("photos", "frozen"):  # the latter is a strategy all the same
+        (tmp_path / folder).mkdir()
+    parsed = make_parser().parse_args(typed.split())
+    assert parsed.data == data and list(getattr(parsed, name)) == words
