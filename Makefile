@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 INSTALL = $(if $(UV),$(UV) pip install --quiet $(COMPILE) --python $(BIN)/python $(1) || )$(PIP) $(1)
 
-.PHONY: compare test docs notebooks chromium lint lock clean
+.PHONY: compare test docs notebooks chromium lint lock release clean
 
 compare: .venv/.installed  ## train and compare the four strategies: make compare ARGS="--seeds 3"
 	$(BIN)/headstart compare $(ARGS)
@@ -37,7 +37,7 @@ lint: .venv/.installed  ## style, types
 
 # uv reads nothing of pip's configuration: the index that is named there is handed over, unless uv was given its own.
 PIP_INDEX = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -nE "s/^(global|:env:)[.]index-url='(.*)'/\2/p" | head -n 1)
-.venv/.installed lock: export UV_DEFAULT_INDEX ?= $(or $(UV_INDEX_URL),$(PIP_INDEX))
+.venv/.installed lock release: export UV_DEFAULT_INDEX ?= $(or $(UV_INDEX_URL),$(PIP_INDEX))
 
 define VENV
 $(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'headstart needs Python 3.11 or newer: make PYTHON=python3.12 ...')"
@@ -55,6 +55,18 @@ lock:  ## renew requirements.lock from pyproject.toml
 	$(VENV)
 	$(or $(UV),uv) pip compile pyproject.toml --extra cpu --extra dev --extra explain --extra export --extra demo --extra docs --extra lite --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock
+
+# The wheel is set up alone, as who installs it has it; where it lay is nobody's business.
+release: $(if $(filter $(BIN)/uv,$(UV)),.venv/.installed)  ## dist/: wheel, sdist; build/: what an installation holds, as SBOM and licences
+	rm -rf dist build
+	$(UV) build --quiet --out-dir dist
+	$(UV) venv --quiet --python $(PYTHON) build/installed
+	$(UV) pip install --quiet --python build/installed/bin/python dist/*.whl
+	cd build && PYTHONPATH= installed/bin/headstart --version
+	rm build/installed/lib/python*/site-packages/headstart-*.dist-info/direct_url.json
+	$(UV) tool run --quiet --from cyclonedx-bom cyclonedx-py environment --output-file build/sbom.cdx.json build/installed/bin/python
+	$(UV) tool run --quiet pip-licenses --python build/installed/bin/python --with-urls --format=csv --output-file build/licences.csv
+	rm -rf build/installed
 
 clean:
 	rm -rf .venv
