@@ -136,6 +136,9 @@ class Options:
         choices=PREFERENCES,
     )
     device: str = option("auto", one_of(DEVICES), "default: auto", choices=DEVICES)
+    devices: int = option(
+        1, whole_number, "GPUs, or processes on a CPU, that train one network together (default: 1)", "N"
+    )
     runner: str = option(
         HERE,
         one_of(RUNNERS),
@@ -180,6 +183,10 @@ class Options:
             raise HeadstartError(
                 f"--weights {self.weights} are for one --backbone, and {len(self.backbone)} were given"
             )
+        if self.devices > 1 and self.runner != HERE:
+            raise HeadstartError(
+                f"--devices {self.devices} is for trials that are run here: leave out it, or --runner {self.runner}"
+            )
         fixed = self.changed("epochs", "plan")
         if fixed and isinstance(self.time_limit, float):
             raise HeadstartError(f"a time limit plans what {fixed[0]} says: give one of the two, not both")
@@ -212,11 +219,14 @@ class Options:
         return [name for name in options if getattr(self, name) != default[name]]
 
     def as_json(self) -> dict[str, Any]:
-        """As the files of a run keep them; of one backbone as they did before there could be several."""
+        """As the files of a run keep them; of one backbone, and on one device, as they did before there could be
+        several."""
         content = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
         if len(self.backbone) == 1:
             content["backbone"] = self.backbone[0]
             del content["keep"]
+        if self.devices == 1:
+            del content["devices"]
         return content
 
 
@@ -237,4 +247,5 @@ OF_RESULT = (  # those that a trained weight depends on: to resume a comparison 
     "time_limit",
     "plan",
     "device",
+    "devices",
 )
