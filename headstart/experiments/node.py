@@ -20,6 +20,7 @@ from headstart.data.dataset import Dataset, Rows, digest_of
 from headstart.errors import HeadstartError, MachineError
 from headstart.experiments.sent import Sent, with_images
 from headstart.experiments.trial import Trial, run_trial
+from headstart.results import runs
 from headstart.results.packed import pack
 from headstart.runtime.console import console
 from headstart.runtime.device import hardware, settings_kept, take_probes
@@ -93,7 +94,8 @@ async def leave(comparison: str, dask_worker: Worker) -> None:
 
 def work(comparison: str, number: int, trial: Trial) -> dict[str, bytes]:
     """Run a trial by all threads of this worker; returns its run folder. Every row of its history is told under the
-    comparison's name, as (number, row); None at its beginning, which may be not the first."""
+    comparison's name, as (number, row); None at its beginning, which may be not the first. Where this worker sees the
+    comparison's own folder, checkpoints are kept there, and it goes on from the last of whoever began."""
     worker, key = get_worker(), get_worker().get_current_task()
 
     def tell(row: Row | None) -> None:
@@ -107,11 +109,18 @@ def work(comparison: str, number: int, trial: Trial) -> dict[str, bytes]:
         torch.set_num_threads(worker.state.nthreads)
         stop_unless_wanted()
         tell(None)
-        here = replace(trial, setting=replace(trial.setting, folder=Path(folder)))
+        own = trial.setting.folder
+        begun = own if mark_of(own, comparison).exists() else None
+        here = replace(trial, setting=replace(trial.setting, folder=Path(folder), begun=begun))
         try:
             return pack(run_trial(here, _HELD[comparison], Watch(tell, stop_unless_wanted)).folder)
         except HeadstartError as error:  # kinds of it do not travel: they are made of more than a message
             raise (MachineError if isinstance(error, MachineError) else HeadstartError)(str(error)) from None
+
+
+def mark_of(folder: Path, comparison: str) -> Path:
+    """A file beside the checkpoints by which a worker tells that it sees the same folder under its path."""
+    return folder / runs.CHECKPOINTS / f".{comparison}"
 
 
 def _table(collection: str, image_shape: tuple[int, ...]) -> RowTable:

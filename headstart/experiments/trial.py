@@ -58,7 +58,7 @@ class Setting:
     """What all trials of a comparison share.
 
     folder: the comparison's. shares: how much of their backbone the candidates freeze, all served by one pass. command:
-    what was typed.
+    what was typed. begun: the comparison's folder that has the checkpoints, where that is another one.
     """
 
     folder: Path
@@ -66,6 +66,7 @@ class Setting:
     image_size: int | None = None
     shares: tuple[float, ...] = ()
     command: str | None = None
+    begun: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -285,7 +286,8 @@ def checkpoints(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric)
         "weights": (prepared.backbone or {}).get("sha256"),
         "engine": ((prepared.backbone or {}).get("engine") or {}).get("engine"),
     }
-    folder = runs.checkpoint_folder(trial.setting.folder, trial.candidate.name, trial.split, trial.seed)
+    place = trial.setting.begun or trial.setting.folder
+    folder = runs.checkpoint_folder(place, trial.candidate.name, trial.split, trial.seed)
     return Checkpoints(folder, made_by, trial.name)
 
 
