@@ -133,6 +133,9 @@ class Options:
         under=MACHINE,
         choices=DEVICES,
     )
+    devices: int = option(
+        1, whole_number, "so many GPUs, or processes, train one network (default: 1)", "N", under=MACHINE
+    )
     runner: str = option(
         HERE, one_of(RUNNERS), "here (default), dask: on a cluster", "WHERE", under=MACHINE, choices=RUNNERS
     )
@@ -160,6 +163,10 @@ class Options:
         if self.weights is not None and len(self.backbone) > 1:
             raise HeadstartError(
                 f"--weights {self.weights} are for one --backbone, and {len(self.backbone)} were given"
+            )
+        if self.devices > 1 and self.runner != HERE:
+            raise HeadstartError(
+                f"--devices {self.devices} is for trials that are run here: leave out it, or --runner {self.runner}"
             )
         fixed = self.changed(*LONGS[1:])
         if fixed and isinstance(self.time_limit, float):
@@ -193,11 +200,14 @@ class Options:
         return [name for name in options if getattr(self, name) != default[name]]
 
     def as_json(self) -> dict[str, Any]:
-        """As the files of a run keep them; of one backbone as they did before there could be several."""
+        """As the files of a run keep them; of one backbone, and on one device, as they did before there could be
+        several."""
         content = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
         if len(self.backbone) == 1:
             content["backbone"] = self.backbone[0]
             del content["keep"]
+        if self.devices == 1:
+            del content["devices"]
         return content
 
 
@@ -218,4 +228,5 @@ OF_RESULT = (  # those that a trained weight depends on: to resume a comparison 
     "time_limit",
     "plan",
     "device",
+    "devices",
 )

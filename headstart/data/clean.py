@@ -19,6 +19,7 @@ from headstart.data.load import DATASETS
 from headstart.data.store import open_store
 from headstart.errors import HeadstartError
 from headstart.options import Options
+from headstart.runtime.places import write_bytes
 from headstart.runtime.text import shown
 from headstart.values import path
 
@@ -131,9 +132,10 @@ def _judge(images: Sequence[Image]) -> None:
 
 
 def _write(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV in UTF-8 with a mark: so labels are read as UTF-8 also where names of files are none."""
+    """Write a CSV, whole or not at all, in UTF-8 with a mark: so labels are read as UTF-8 also where names of files are
+    none."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    file.write_bytes(text.getvalue().encode("utf-8-sig", "surrogateescape"))
+    write_bytes(file, text.getvalue().encode("utf-8-sig", "surrogateescape"))

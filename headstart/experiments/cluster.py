@@ -102,12 +102,16 @@ def run_on(
     jobs = [Job(each.name, each.candidate.name, each.candidate.strategy.recipe.epochs) for each in trials]
     events: SimpleQueue[tuple[int, Row | Future | None]] = SimpleQueue()
     workers = Workers(client, data, trials[0].setting.device)
+    folder = trials[0].setting.folder.absolute()
+    mark = node.mark_of(folder, workers.name)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
     with live(jobs, {}) as board:
         course = Course(trials, jobs, board, tracked, on_done, is_dropped)
         client.subscribe_topic(workers.name, lambda event: events.put(tuple(event[1])))
 
         def begin(number: int, trial: Trial) -> Future:
-            trial = replace(trial, setting=replace(trial.setting, device=workers.device))
+            trial = replace(trial, setting=replace(trial.setting, folder=folder, device=workers.device))
             asked = {"resources": {workers.name: 1}, "pure": False, "key": f"{workers.name}-{number}"}
             future = client.submit(node.work, workers.name, number, trial, **asked)
             future.add_done_callback(lambda done: events.put((number, done)))
@@ -123,6 +127,7 @@ def run_on(
             course.stop()
             client.unsubscribe_topic(workers.name)
             workers.close()
+            mark.unlink(missing_ok=True)
     if course.missing:
         raise MachineError(f"{len(course.missing)} of {len(trials)} runs are missing: {', '.join(course.missing)}")
 

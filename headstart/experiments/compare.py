@@ -77,7 +77,7 @@ def run_comparison(data: Data, options: Options, started: float | None = None) -
     given("data", data, data_or_name)
     refuse_taken(options.output)
     trackers.refuse_missing(options.log)
-    with settings_kept(), running(options.runner) as run_trials:
+    with settings_kept(), running(options) as run_trials:
         fabric = make_fabric(options.device)
         backbones = find_backbones(options, options.output)
         data = data_of(data, options)

@@ -8,10 +8,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,36 +18,16 @@ from distributed import Worker, get_worker
 from headstart import __version__
 from headstart.data.dataset import Dataset, Rows, digest_of
 from headstart.errors import HeadstartError, MachineError
+from headstart.experiments.sent import Sent, with_images
 from headstart.experiments.trial import Trial, run_trial
+from headstart.results import runs
 from headstart.results.packed import pack
 from headstart.runtime.console import console
-from headstart.runtime.device import hardware, kept_probes, settings_kept, take_probes
+from headstart.runtime.device import hardware, settings_kept, take_probes
 from headstart.runtime.rows import RowTable
 from headstart.training.fit import Row, Watch
 
 VERSION = 1  # of what is kept: raise it when the same image would be kept as other bytes
-
-
-@dataclass(frozen=True, eq=False)
-class Sent:
-    """A data set as it travels: without its pixels. dataset: with no image. path, shape, rows: the file that has the
-    images on the machine that sends it, which may be there by the same path here; None where it is in memory. probes:
-    what the sender chose by measuring."""
-
-    dataset: Dataset
-    path: str | None
-    shape: tuple[int, ...]
-    rows: np.ndarray
-    probes: dict[str, dict[str, Any]]
-
-    @classmethod
-    def of(cls, data: Dataset) -> Sent:
-        """A data set, made ready to travel."""
-        images = data.images
-        base, rows = (images.base, images.rows) if isinstance(images, Rows) else (images, np.arange(len(data)))
-        path = getattr(base, "filename", None)  # of a memory map
-        bare = _with_images(data, np.empty((0, *data.image_shape), np.uint8))
-        return cls(bare, None if path is None else str(Path(path).absolute()), base.shape, rows, kept_probes())
 
 
 _HELD: dict[str, Dataset] = {}  # comparison -> its data set, on this machine
@@ -74,13 +52,13 @@ async def hold(comparison: str, sent: Sent) -> np.ndarray:
     where the sender's file is seen here too, or they were sent before."""
 
     def held() -> np.ndarray:
-        images = _by_path(sent)
+        images = sent.by_path()
         if images is None:
             table, digests = _table(sent.dataset.collection, sent.dataset.image_shape), sent.dataset.digests
             if not (known := table.known(digests)).all():
                 return np.flatnonzero(~known)
             images = Rows(table.values(), table.find(digests))
-        _HELD[comparison] = _with_images(sent.dataset, images)
+        _HELD[comparison] = with_images(sent.dataset, images)
         take_probes(sent.probes)
         return np.arange(0)
 
@@ -116,7 +94,8 @@ async def leave(comparison: str, dask_worker: Worker) -> None:
 
 def work(comparison: str, number: int, trial: Trial) -> dict[str, bytes]:
     """Run a trial by all threads of this worker; returns its run folder. Every row of its history is told under the
-    comparison's name, as (number, row); None at its beginning, which may be not the first."""
+    comparison's name, as (number, row); None at its beginning, which may be not the first. Where this worker sees the
+    comparison's own folder, checkpoints are kept there, and it goes on from the last of whoever began."""
     worker, key = get_worker(), get_worker().get_current_task()
 
     def tell(row: Row | None) -> None:
@@ -130,30 +109,20 @@ def work(comparison: str, number: int, trial: Trial) -> dict[str, bytes]:
         torch.set_num_threads(worker.state.nthreads)
         stop_unless_wanted()
         tell(None)
-        here = replace(trial, setting=replace(trial.setting, folder=Path(folder)))
+        own = trial.setting.folder
+        begun = own if mark_of(own, comparison).exists() else None
+        here = replace(trial, setting=replace(trial.setting, folder=Path(folder), begun=begun))
         try:
             return pack(run_trial(here, _HELD[comparison], Watch(tell, stop_unless_wanted)).folder)
         except HeadstartError as error:  # kinds of it do not travel: they are made of more than a message
             raise (MachineError if isinstance(error, MachineError) else HeadstartError)(str(error)) from None
 
 
-def _by_path(sent: Sent) -> Rows | None:
-    """The images in the sender's file, where this machine sees it; None where it does not, or another one."""
-    if sent.path is None:
-        return None
-    with suppress(OSError, ValueError):
-        images = Rows(np.memmap(sent.path, np.uint8, "r", shape=sent.shape), sent.rows)
-        if all(digest_of(images[row]) == digest for row, digest in enumerate(sent.dataset.digests)):
-            return images
-    return None
+def mark_of(folder: Path, comparison: str) -> Path:
+    """A file beside the checkpoints by which a worker tells that it sees the same folder under its path."""
+    return folder / runs.CHECKPOINTS / f".{comparison}"
 
 
 def _table(collection: str, image_shape: tuple[int, ...]) -> RowTable:
     made_by = {"headstart": __version__, "version": VERSION, "sent": "as it was kept elsewhere"}
     return RowTable("images", collection, made_by, image_shape, np.uint8)
-
-
-def _with_images(data: Dataset, images: np.ndarray | Rows) -> Dataset:
-    made = replace(data, images=images)
-    made.__dict__.update(digests=data.digests, fingerprint=data.fingerprint)
-    return made

@@ -23,12 +23,14 @@ def run_here(
     timetable: Timetable | None = None,
     is_dropped: Callable[[Trial], bool] = lambda trial: False,
     on_failed: Callable[[Trial, Exception], None] | None = None,
+    run: Callable[[Trial, Dataset, Watch], runs.Run] | None = None,
 ) -> None:
     """Run trials in this process, in this order.
 
     tracked: the comparison in its trackers, which get each run too. on_done: called after every trial. timetable: what
     keeps them to a time limit. is_dropped: asked before each trial whether it is still worth its time. on_failed: told
-    of a trial for which memory did not suffice, after which the others go on (None: nothing goes on).
+    of a trial for which memory did not suffice, after which the others go on (None: nothing goes on). run: what runs
+    one (default: `run_trial`).
     """
     jobs = [Job(trial.name, trial.candidate.name, trial.candidate.strategy.recipe.epochs) for trial in trials]
     with live(jobs, timetable.epoch_seconds if timetable else {}) as board:
@@ -47,19 +49,19 @@ def run_here(
                 watch = watching(job, board, run_tracked, len(data.on(trial.split).train), timetable)
                 job.epochs = trial.candidate.strategy.recipe.epochs
                 try:
-                    run = run_trial(trial, data, watch)
-                    run_tracked.result(run)
+                    done = (run or run_trial)(trial, data, watch)
+                    run_tracked.result(done)
                 except Exception as error:
                     if on_failed is None or not lacks_memory(error):
                         raise
-                    run = None
+                    done = None
                     on_failed(trial, error)
             if timetable is not None:
                 timetable.end()
-            if run is None:
+            if done is None:
                 gc.collect()  # now that the exception, and with it what it held of the trial, is gone
             else:
-                on_done(run)
+                on_done(done)
 
 
 def watching(job: Job, board: Board, tracked: Tracked, images: int, timetable: Timetable | None) -> Watch:

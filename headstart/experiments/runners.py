@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Protocol
 
+from torch.distributed import is_torchelastic_launched
+
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
+from headstart.experiments.processes import several
 from headstart.experiments.runner import run_here
 from headstart.experiments.timetable import Timetable
 from headstart.experiments.trackers import Tracked
 from headstart.experiments.trial import Trial
-from headstart.options import DASK, HERE
+from headstart.options import DASK, HERE, Options
 from headstart.results import runs
 
 
@@ -63,9 +67,12 @@ RUNNERS = {HERE: Runner(here), DASK: Runner(dask, package="distributed", extra="
 
 
 @contextmanager
-def running(name: str) -> Iterator[RunTrials]:
-    """While a runner is open; HeadstartError, before anything is begun, where it is not installed or not reached."""
-    runner = RUNNERS[name]
+def running(options: Options) -> Iterator[RunTrials]:
+    """While the runner that was asked for is open; HeadstartError, before anything is begun, where it is not installed
+    or not reached."""
+    name, runner = options.runner, RUNNERS[options.runner]
+    if options.devices > 1 or is_torchelastic_launched():
+        runner = Runner(partial(several, options.devices, options.device))
     if find_spec(runner.package) is None:
         raise HeadstartError(
             f"--runner {name} needs a package that is not here: pip install 'headstart[{runner.extra}]'"

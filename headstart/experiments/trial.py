@@ -33,7 +33,7 @@ from headstart.results import runs
 from headstart.results.files import write_json
 from headstart.results.scores import LEAST_AGREEMENT, scores_of
 from headstart.runtime.console import note, say
-from headstart.runtime.device import describe, environment, hardware, make_fabric, precision_of, seed_all
+from headstart.runtime.device import describe, environment, hardware, kept_probes, make_fabric, precision_of, seed_all
 from headstart.runtime.places import refuse_full
 from headstart.strategies import (
     PROBE,
@@ -58,7 +58,7 @@ class Setting:
     """What all trials of a comparison share.
 
     folder: the comparison's. shares: how much of their backbone the candidates freeze, all served by one pass. command:
-    what was typed.
+    what was typed. begun: the comparison's folder that has the checkpoints, where that is another one.
     """
 
     folder: Path
@@ -66,6 +66,7 @@ class Setting:
     image_size: int | None = None
     shares: tuple[float, ...] = ()
     command: str | None = None
+    begun: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,12 @@ class Trial:
         return runs.run_folder(self.setting.folder, self.candidate.name, self.split, self.seed)
 
 
-def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None) -> runs.Run:
-    """Train a candidate, evaluate it on test, and leave its run folder."""
+def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None, fabric: Fabric | None = None) -> runs.Run:
+    """Train a candidate, evaluate it on test, and leave its run folder. fabric: by all of its processes, of which this
+    one is the first (None: by this one alone)."""
     candidate, tested = trial.candidate, data.tested.rows
     data = data.on(trial.split)
-    fabric = make_fabric(trial.setting.device)
+    fabric = fabric or make_fabric(trial.setting.device)
     prepared = untrained(trial, data, fabric)
     weights_bytes = sum(p.numel() * p.element_size() for p in prepared.network.parameters())
     refuse_full(trial.setting.folder, ROOM * weights_bytes, f"the run {trial.name}")
@@ -161,6 +163,13 @@ def untrained(trial: Trial, data: Dataset, fabric: Fabric) -> Prepared:
     prepared = prepare(candidate.strategy, data, shared, setting.image_size, fabric.device)
     prepared.network.to(fabric.device)
     return prepared
+
+
+def train_along(trial: Trial, data: Dataset, fabric: Fabric) -> None:
+    """What the other processes of `fabric` do while the first one is in `run_trial`. What a frozen part gives they find
+    in the cache, where the first has kept it."""
+    data = data.on(trial.split)
+    train(trial, untrained(trial, data, fabric), data, fabric, Watch())
 
 
 def tell(trial: Trial, metrics: dict[str, Any]) -> None:
@@ -250,7 +259,10 @@ def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch
 
     samples = TrainVal(train_samples, val_samples)
     epochs = watch.epochs or dict(trial.plan.changes if trial.plan else ()).get
-    told, kept = Watch(tell, watch.on_batch, epochs), checkpoints(trial, prepared, data, fabric)
+    told, kept = Watch(tell, watch.on_batch, epochs), None
+    if fabric.is_global_zero:
+        kept = checkpoints(trial, prepared, data, fabric)
+        fabric.broadcast(("trial", trial, kept_probes()))  # now that the cache has what the others are to find there
     fitted = fit(prepared.network.trainable, samples, recipe, fabric, trial.seed, told, kept)
     if fitted.ended:
         say(f"{trial.candidate.name} (seed {trial.seed}): {fitted.ended}")
@@ -263,6 +275,7 @@ def checkpoints(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric)
     made_by = {
         "headstart": __version__,
         "hardware": hardware(fabric.device),
+        "devices": fabric.world_size,
         "precision": precision_of(fabric),
         "strategy": asdict(trial.candidate.strategy),
         "plan": trial.plan and str(replace(trial.plan, seed=None)),
@@ -273,7 +286,8 @@ def checkpoints(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric)
         "weights": (prepared.backbone or {}).get("sha256"),
         "engine": ((prepared.backbone or {}).get("engine") or {}).get("engine"),
     }
-    folder = runs.checkpoint_folder(trial.setting.folder, trial.candidate.name, trial.split, trial.seed)
+    place = trial.setting.begun or trial.setting.folder
+    folder = runs.checkpoint_folder(place, trial.candidate.name, trial.split, trial.seed)
     return Checkpoints(folder, made_by, trial.name)
 
 

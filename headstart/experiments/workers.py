@@ -15,6 +15,7 @@ from distributed.comm import CommClosedError
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError, MachineError
 from headstart.experiments import node
+from headstart.experiments.sent import Sent
 from headstart.runtime.console import say
 from headstart.runtime.failures import one_line
 from headstart.runtime.text import shorten
@@ -34,7 +35,7 @@ class Workers:
 
     def __init__(self, client: Client, data: Dataset, device: str):
         self.client, self.data, self.device = client, data, device
-        self.sent = node.Sent.of(data)
+        self.sent = Sent.of(data)
         self.name = f"headstart-{uuid4().hex}"
         self.ready: dict[str, str] = {}  # address -> hardware
         self.refused: dict[str, str] = {}

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +17,12 @@ from numpy.lib.npyio import NpzFile
 from safetensors.numpy import load
 
 from headstart.errors import HeadstartError
+from headstart.runtime.places import TEMPORARY as TEMPORARY
+from headstart.runtime.places import write_bytes as write_bytes
 from headstart.runtime.text import shorten, shown
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 ONE_OF_A_RUN = "bring back the one that was written, or take its run out of the folder"
-TEMPORARY = ".tmp"  # ends the name of a file that is being written
 LONGEST = 120  # letters of what a reader says of a damaged file
 DIGITS = 10  # docs/decisions/verification.md
 
@@ -42,20 +42,6 @@ def json_text(content: Mapping[str, Any]) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary file, flush it to disk and rename it to `path`."""
-    temporary = path.with_name(f".{path.name}{TEMPORARY}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)  # on a full disk it would take what is needed to go on
-        raise
 
 
 class Saved(dict[str, Any]):

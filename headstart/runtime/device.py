@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ import numpy as np
 import torch
 from filelock import FileLock
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.utilities.seed import seed_everything
 from torch import nn
 
@@ -29,15 +32,56 @@ from headstart.errors import HeadstartError
 from headstart.runtime.cache import PROBES, cache_dir, kept_or_not, not_kept
 
 PROBE_REPEATS = 10  # a few milliseconds each: on a busy machine only the quickest of many says what it can do
+PATIENCE = timedelta(days=7)  # that processes wait for the first one, which tests and writes while they do
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
-VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")  # of the environment, that are set here
+VARIABLES = (  # of the environment, that are set here
+    "PL_GLOBAL_SEED",
+    "PL_SEED_WORKERS",
+    "CUBLAS_WORKSPACE_CONFIG",
+    *("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK"),
+)
 # Variables that hide instructions of the CPU: from torch, from oneDNN by its two names, from MKL.
 HIDING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 CUDNN_FLAGS = ("enabled", "benchmark", "deterministic")
 
 
-def make_fabric(device: str = "auto") -> Fabric:
+class Rank(LightningEnvironment):
+    """One of several processes of a machine, the first of which (rank 0) is reached at a port."""
+
+    def __init__(self, rank: int, processes: int, port: int, address: str = "127.0.0.1"):
+        super().__init__()
+        self.rank, self.processes, self._port, self._address = rank, processes, port, address
+
+    def local_rank(self) -> int:
+        """Its number, which is that of its GPU."""
+        return self.rank
+
+    def node_rank(self) -> int:
+        """That of the machine: there is one."""
+        return 0
+
+    @property
+    def main_address(self) -> str:
+        """Of the first process."""
+        return self._address
+
+    @property
+    def main_port(self) -> int:
+        """Of the first process."""
+        return self._port
+
+
+class Together(DDPStrategy):
+    """Processes that were started without Lightning."""
+
+    def _configure_launcher(self) -> None:
+        """None: Lightning's would set the number of threads, and refuse a notebook."""
+
+
+def make_fabric(device: str = "auto", rank: Rank | None = None) -> Fabric:
     """Lightning Fabric on `device` ("auto", "cpu" or "cuda"), in bf16 where that is measured to be faster, else fp32.
+
+    rank: this process is one of several, which take their gradients' mean; they are to `launch` before they train.
 
     Raises HeadstartError for a device that this machine lacks.
     """
@@ -57,7 +101,10 @@ def make_fabric(device: str = "auto") -> Fabric:
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - torch does not type it
     precision: Any = "bf16-mixed" if bf16_is_fast(torch.device(device)) else "32-true"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the precision is said in our own words
-    return Fabric(accelerator=device, devices=1, precision=precision)
+    if rank is None:
+        return Fabric(accelerator=device, devices=1, precision=precision)
+    strategy = Together(timeout=PATIENCE)
+    return Fabric(accelerator=device, devices=rank.processes, strategy=strategy, precision=precision, plugins=[rank])
 
 
 def bf16_is_fast(device: torch.device) -> bool:
@@ -138,8 +185,10 @@ def seed_all(seed: int) -> None:
 def describe(fabric: Fabric) -> str:
     """The device in a person's words."""
     if fabric.device.type == "cuda":
-        return torch.cuda.get_device_name(fabric.device)
-    return f"{torch.get_num_threads()} CPU threads ({_processor()})"
+        name = torch.cuda.get_device_name(fabric.device)
+    else:
+        name = f"{torch.get_num_threads()} CPU threads ({_processor()})"
+    return name if fabric.world_size == 1 else f"{fabric.world_size} x {name}"
 
 
 def precision_of(fabric: Fabric) -> str:

@@ -1,4 +1,5 @@
-"""Where headstart writes: whether it can is found out before anything is read."""
+"""Where headstart writes: whether it can is found out before anything is read, and a file gets there whole or not at
+all."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from platformdirs import user_cache_path
 
 from headstart.errors import MachineError
 
+TEMPORARY = ".tmp"  # ends the name of a file that is being written
 PROBE_BYTES = 2**20  # that are written to find out: less than the smallest run takes
 
 
@@ -66,3 +68,17 @@ def _nearest(place: Path) -> Path:
             if place == place.parent:
                 raise  # the folder that we were started in is gone
             place = place.parent
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary file, flush it to disk and rename it to `path`."""
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # on a full disk it would take what is needed to go on
+        raise

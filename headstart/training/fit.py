@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -24,13 +23,12 @@ from headstart.strategies import Recipe
 from headstart.training.batches import Samples, in_order, mixed, without_end
 from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.optimizers import Schedule, make_optimizers
+from headstart.training.parts import Part, align, refuse_few, summed
 from headstart.training.stopping import EarlyStopping
 
 EVALUATION_BATCH = 100  # images: at 192 pixels the first maps of so many take half a gigabyte
 
 Row = dict[str, Any]
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""(logits (N, C), labels (N,)) -> mean loss"""
 
 
 class TrainVal(NamedTuple):
@@ -38,6 +36,32 @@ class TrainVal(NamedTuple):
 
     train: Samples
     val: Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """Cross-entropy as a recipe has it: mean over a batch. weight: (C,) of the classes, None where all are the same."""
+
+    weight: Tensor | None = None
+    label_smoothing: float = 0.0
+
+    @classmethod
+    def of(cls, recipe: Recipe, labels: Tensor) -> Loss:
+        """A recipe's, classes weighted by how rare they are among `labels` (N,) where they are to be balanced."""
+        weight = None
+        if recipe.class_weights == "balanced":
+            counts = labels.bincount().float()
+            weight = len(labels) / (len(counts) * counts.clamp(min=1))
+        return cls(weight, recipe.label_smoothing)
+
+    def __call__(self, logits: Tensor, labels: Tensor, whole: Tensor | None = None) -> Tensor:
+        """Of logits (N, C) and labels (N,). whole: labels of the batch that these are a part of (None: they are all of
+        it), to whose mean this is then their contribution."""
+        loss = F.cross_entropy(logits, labels, self.weight, label_smoothing=self.label_smoothing)
+        return loss if whole is None else loss * (self._weight_of(labels) / self._weight_of(whole))
+
+    def _weight_of(self, labels: Tensor) -> Tensor | int:
+        return len(labels) if self.weight is None else self.weight[labels].sum()
 
 
 @dataclass(frozen=True)
@@ -80,21 +104,25 @@ def fit(
     The history has a row a validation, mostly one an epoch: epoch (how many are over, to three decimals), then, since
     the row before: seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the recipe's last
     group, as it began), images_per_second (of training alone). Losses are what is minimised, label smoothing included.
-    A loss that is not finite breaks training off, which `ended` says; HeadstartError where no epoch before it was good.
+    Where `fabric` has several processes, all of them call this with the same, and end with the same: watch and
+    checkpoints are the first one's. A loss that is not finite breaks training off, which `ended` says; HeadstartError
+    where no epoch before it was good.
     checkpoints: from which it goes on, where there are any, as if it had never been interrupted, and which it leaves;
     rows of epochs from before are told to `watch` once more.
     """
     (train, val), watch = samples, watch or Watch()
+    refuse_few(min(recipe.batch_size, len(train)), fabric)
     dtype = torch.bfloat16 if precision_of(fabric) == "bf16-mixed" else torch.float32
     optimizers = make_optimizers(model, recipe, dtype)
     wrapped, *stepped = fabric.setup(model, *optimizers)
     epoch = max(1, len(train) // recipe.batch_size)  # in steps
     schedule, stopping = Schedule(stepped, recipe, steps_of(recipe.epochs, epoch)), EarlyStopping(recipe.patience)
-    loss_of = make_loss(recipe, train.labels.to(fabric.device))
+    loss_of = Loss.of(recipe, train.labels.to(fabric.device))
     state = State(model, optimizers, schedule, stopping, torch.Generator().manual_seed(seed))
     if checkpoints is not None and checkpoints.load(state):
         for row in state.history:
             watch.on_row(row)
+    align(state, fabric)
     batches = without_end(train, recipe, fabric.device, state.generator, schedule.done // epoch)
     history, ended = state.history, ""
     while schedule.done < schedule.end and not stopping.should_stop:
@@ -105,9 +133,7 @@ def fit(
                 wrapped, _told(some, watch), schedule, recipe.mixup, loss_of, fabric
             )
         train_seconds = time.perf_counter() - started
-        val_loss, val_accuracy = math.nan, math.nan
-        if len(val):
-            val_loss, val_accuracy = score(predict(wrapped, val, fabric), val.labels, loss_of)
+        val_loss, val_accuracy = validate(model, val, loss_of, fabric) if len(val) else (math.nan, math.nan)
         done = epochs_of(schedule.done, epoch)
         if not math.isfinite(train_loss + (val_loss if len(val) else 0)):
             if state.best is None:
@@ -117,23 +143,25 @@ def fit(
                 f"the loss was not finite by epoch {done}: training stopped, and the weights of epoch {kept} are kept"
             )
             break
-        history.append(
-            {
-                "epoch": done,
-                "seconds": time.perf_counter() - started,
-                "train_loss": train_loss,
-                "train_accuracy": train_accuracy,
-                "val_loss": val_loss,
-                "val_accuracy": val_accuracy,
-                "learning_rate": learning_rate,
-                "images_per_second": count / train_seconds,
-            }
-        )
+        row = {
+            "epoch": done,
+            "seconds": time.perf_counter() - started,
+            "train_loss": train_loss,
+            "train_accuracy": train_accuracy,
+            "val_loss": val_loss,
+            "val_accuracy": val_accuracy,
+            "learning_rate": learning_rate,
+            "images_per_second": count / train_seconds,
+        }
+        history.append(fabric.broadcast(row))  # all go on by the numbers of the first process
+        val_loss = history[-1]["val_loss"]
         if stopping.update(val_loss):
             state.best = copy.deepcopy(model.state_dict())
         watch.on_row(history[-1])
         schedule.after_validation(val_loss)
-        if watch.epochs and schedule.done < schedule.end and (epochs := watch.epochs(done)) is not None:
+        goes_on = schedule.done < schedule.end
+        epochs = fabric.broadcast(watch.epochs(done) if watch.epochs and goes_on else None)
+        if epochs is not None:
             schedule.end_at(steps_of(epochs, epoch))
             state.changes.append((done, epochs))
         if checkpoints is not None:
@@ -153,16 +181,6 @@ def epochs_of(steps: int, epoch: int) -> float:
     return round(steps / epoch, 3) if steps % epoch else steps // epoch
 
 
-def make_loss(recipe: Recipe, labels: Tensor) -> Loss:
-    """Cross-entropy as the recipe has it: mean over a batch, classes weighted by how rare they are among `labels` (N,)
-    where they are to be balanced."""
-    weight = None
-    if recipe.class_weights == "balanced":
-        counts = labels.bincount().float()
-        weight = len(labels) / (len(counts) * counts.clamp(min=1))
-    return partial(F.cross_entropy, weight=weight, label_smoothing=recipe.label_smoothing)
-
-
 def _told(batches: Iterable[tuple[Tensor, Tensor]], watch: Watch) -> Iterator[tuple[Tensor, Tensor]]:
     """The same batches; whoever watches is told of each after it was trained on, and one that is to be the last is."""
     for inputs, labels in batches:
@@ -179,20 +197,45 @@ def train_epoch(
     loss_of: Loss,
     fabric: Fabric,
 ) -> tuple[float, float, int]:
-    """Train on every batch once; returns mean loss and accuracy (of each image as it was seen) and their number."""
+    """Train on every batch once; returns mean loss and accuracy (of each image as it was seen) and their number.
+
+    Of several processes each has its part of every batch: what it adds to the batch's mean loss is multiplied by their
+    number, as ddp takes the mean of their gradients.
+    """
     model.train()
     loss_sum, correct, count = torch.zeros((), device=fabric.device), torch.zeros((), device=fabric.device), 0
     for inputs, labels in batches:
         inputs, targets = mixed(inputs, labels, mixup)
-        logits = model(inputs)  # (N, C)
-        loss = torch.stack([share * loss_of(logits, target) for target, share in targets]).sum()
-        fabric.backward(loss)
+        part = Part.of(len(labels), fabric)
+        with part.seeing_all():
+            logits = model(inputs[part.mine])  # (N, C)
+        whole = part.processes == 1
+        losses = [share * loss_of(logits, each[part.mine], None if whole else each) for each, share in targets]
+        loss = torch.stack(losses).sum()
+        fabric.backward(loss if whole else loss * part.processes)
         schedule.step()
         with torch.no_grad():  # summed on the device: asking for a number here would wait for it
             loss_sum += loss * len(labels)
-            correct += (logits.argmax(dim=1) == labels).sum()
+            correct += (logits.argmax(dim=1) == labels[part.mine]).sum()
             count += len(labels)
+    loss_sum, correct = summed(fabric, loss_sum, correct)
     return loss_sum.item() / count, correct.item() / count, count
+
+
+def validate(model: nn.Module, val: Samples, loss_of: Loss, fabric: Fabric) -> tuple[float, float]:
+    """Mean loss and accuracy on val, of which each process looks at its part. model: as it was before `fabric.setup`,
+    after which processes wait for each other at every batch, and parts may have more or fewer."""
+    part = Part.of(len(val), fabric)
+    if part.processes == 1:
+        return score(predict(model, val, fabric), val.labels, loss_of)
+    loss = correct = torch.zeros((), device=fabric.device)
+    mine = Samples(val.inputs, val.rows[:, part.mine], val.labels[part.mine], val.views)
+    if len(mine):
+        logits, labels = predict(model, mine, fabric), mine.labels.to(fabric.device)
+        loss = loss_of(logits, labels, val.labels.to(fabric.device))
+        correct = (logits.argmax(dim=1) == labels).sum()
+    loss, correct = summed(fabric, loss, correct)
+    return loss.item(), correct.item() / len(val)
 
 
 @torch.inference_mode()
@@ -205,7 +248,7 @@ def predict(model: nn.Module, samples: Samples, fabric: Fabric, view: int = 0, e
         return torch.cat([model(inputs).float() for inputs, _ in batches])
 
 
-def score(logits: Tensor, labels: Tensor, loss_of: Loss) -> tuple[float, float]:
+def score(logits: Tensor, labels: Tensor, loss_of: Callable[[Tensor, Tensor], Tensor]) -> tuple[float, float]:
     """Mean loss, as training has it, and accuracy of logits (N, C) on labels (N,)."""
     labels = labels.to(logits.device)
     loss = loss_of(logits, labels).item()

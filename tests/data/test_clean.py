@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pictures import encoded, picture, plant
 
 import headstart as hs
 from headstart.cli import main
+from headstart.data import clean
 
 
 @pytest.fixture
@@ -123,6 +125,16 @@ def test_names_of_files_that_are_no_utf8_are_found_again(tmp_path):
     fixed(root, tmp_path / "fixed")
     data = hs.load(tmp_path / "fixed" / "keep.csv")
     assert (len(data), data.class_names) == (10, ("cät", "dog"))
+
+
+def test_a_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)  # once all of it is written, before it has its name
+    with pytest.raises(OSError, match="No space left"):
+        clean._write(tmp_path / clean.KEEP, ("path", "label"), [("cat.png", "cat")])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

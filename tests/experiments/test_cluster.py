@@ -18,14 +18,16 @@ from small_data import CLASS_NAMES, coloured_part
 import headstart as hs
 from headstart.errors import HeadstartError, MachineError
 from headstart.experiments.runners import RUNNERS
+from headstart.experiments.trial import Setting, Trial
 from headstart.options import RUNNERS as NAMES
 from headstart.results import runs
 from headstart.results.packed import OF_A_RUN, pack, unpack
 from headstart.results.verification import verify
+from headstart.strategies import candidates_of, with_epochs
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
-from headstart.experiments import cluster  # noqa: E402 - needs distributed
+from headstart.experiments import cluster, node  # noqa: E402 - needs distributed
 
 OPTIONS = {"strategies": ["base-cnn"], "epochs": 2, "device": "cpu", "image_size": 32}
 
@@ -61,6 +63,41 @@ def test_a_runner_that_is_not_installed_is_named_with_what_brings_it(monkeypatch
     monkeypatch.setattr("headstart.experiments.runners.find_spec", lambda name: None)
     with pytest.raises(HeadstartError, match=r"pip install 'headstart\[cluster\]'"):
         hs.compare("cifar10", runner="dask", output=tmp_path / "out")
+
+
+def test_a_trial_whose_worker_died_goes_on_elsewhere_with_its_last_checkpoint(tiny, tmp_path, monkeypatch, capfd):
+    (candidate,) = candidates_of([with_epochs(hs.STRATEGIES["base-cnn"], 3)], [None])
+    trial = Trial(candidate, "holdout", 0, Setting(tmp_path / "out", "cpu"))
+    told: list[object] = []
+
+    def worker(dies_at):
+        def log_event(comparison, event):
+            told.append(event[1])
+            if event[1] is not None and event[1]["epoch"] == dies_at:
+                raise OSError("the machine is gone")
+
+        task = SimpleNamespace(state="executing")
+        state = SimpleNamespace(nthreads=torch.get_num_threads(), tasks={"key": task})
+        found = SimpleNamespace(state=state, local_directory=str(tmp_path), log_event=log_event)
+        return SimpleNamespace(get_current_task=lambda: "key", **vars(found))
+
+    def work(dies_at=None):
+        monkeypatch.setattr(node, "get_worker", lambda: worker(dies_at))
+        return node.work("of this test", 0, trial)
+
+    monkeypatch.setattr("headstart.training.checkpoint.SHARE", float("inf"))  # one an epoch
+    monkeypatch.setitem(node._HELD, "of this test", tiny)
+    whole = work()  # where nobody sees the folder
+    assert not trial.setting.folder.exists()
+    mark = node.mark_of(trial.setting.folder, "of this test")
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    with pytest.raises(OSError, match="is gone"):
+        work(dies_at=3)
+    told.clear()
+    assert work()[runs.MODEL] == whole[runs.MODEL]
+    assert "goes on after epoch 2" in capfd.readouterr().err
+    assert [path for path in mark.parent.rglob("*") if path.is_file()] == [mark]
 
 
 class TestCourse:
