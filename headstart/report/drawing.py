@@ -1,7 +1,4 @@
-"""How the house draws: one style, one colour a candidate, text that cannot crash, and where things are placed.
-
-Text that comes from outside (class names, names of data sets) is drawn through `drawable` alone.
-"""
+"""How the house draws: one style, one colour and marker a candidate, and where things are placed."""
 
 from __future__ import annotations
 
@@ -17,42 +14,31 @@ from xml.etree import ElementTree
 
 import numpy as np
 import seaborn as sns
-from matplotlib import font_manager, rc_context, style
+from matplotlib import rc_context, style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from headstart import theme
 from headstart.errors import HeadstartError
 from headstart.report import duration
+from headstart.report.lettering import broken, families, measured
 from headstart.report.reading import candidates
 from headstart.results.comparison import Comparison
-from headstart.runtime.text import shorten
 from headstart.theme import EDGE, GRID, INK, MUTED
 
 WIDTH = 9.0  # inches; at 10 points of type this reads well on a page and on a slide
 NARROW = 4.1  # inches: on a phone
 WIDE = 6.0  # inches: below that, a figure has fewer labels
 DPI = 160
-# For what DejaVu Sans, which comes with matplotlib, cannot draw; used where installed.
-FALLBACK_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Noto Sans SC",
-    "Noto Sans JP",
-    "Noto Sans",
-    "Source Han Sans SC",
-    "WenQuanYi Zen Hei",
-    "Microsoft YaHei",
-    "Yu Gothic",
-    "Malgun Gothic",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Arial Unicode MS",
-)
 TIME_TICKS = [number * unit for unit in (1, 60, 3600) for number in (1, 2, 5, 10, 30)]  # seconds
 
+SHAPES = ("use", "path")  # elements of an SVG that take their style from what they stand in
+LONGEST_LABEL = 14  # letters of a name that has room beside its mark
+LEGEND_POINTS, LEGEND_ROW = 9.0, 0.17  # inches
 SMALLEST_LABEL = 0.08  # inches a line
 # Points from the mark; the first free one is taken.
 LABEL_PLACES = [
@@ -89,7 +75,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 def _style() -> dict[str, Any]:
     return {
         **sns.axes_style("whitegrid"),
-        "font.family": _families(),
+        "font.family": families(),
         "font.size": 10,
         "text.color": INK,
         "axes.edgecolor": EDGE,
@@ -137,10 +123,36 @@ def svg(figure: Figure, name: str, words: str) -> str:
         attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
         element.attrib.clear()
         element.attrib.update({key: _of_page(key, value, name) for key, value in attributes.items()})
+    for element in root.iter():
+        _lighten(element)
     box = root.get("viewBox", "")
     root.attrib.clear()
     root.attrib.update({"viewBox": box, "role": "img", "aria-label": words})
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _lighten(element: ElementTree.Element) -> None:
+    """Take from an element of an SVG what no eye can see: of ten candidates in five folds, half of the page."""
+    for key in ("d", "x", "y"):
+        if key in element.attrib:
+            rounded = re.sub(
+                r"-?\d+\.\d+", lambda it: f"{float(it[0]):.2f}".rstrip("0").rstrip("."), element.attrib[key]
+            )
+            element.set(key, " ".join(rounded.split()))
+    looks = {(child.tag, child.get("style")) for child in element}
+    if len(element) > 1 and len(looks) == 1 and element.tag == "g" and "style" not in element.attrib:
+        ((tag, style),) = looks
+        if tag in SHAPES and style:  # of all marks of a candidate, once
+            element.set("style", style)
+            for child in element:
+                del child.attrib["style"]
+    if element.tag != "text":
+        element.text = None
+    element.tail = None
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def _of_page(key: str, value: str, name: str) -> str:
@@ -153,34 +165,6 @@ def _of_page(key: str, value: str, name: str) -> str:
         value = re.sub(r"font-family: [^;]*;? ?", "", value)  # those of this machine: the page names its own
         return re.sub(r"#[0-9a-f]{6}\b", lambda colour: theme.VARIABLE.get(colour[0], colour[0]), value)
     return value
-
-
-def drawable(text: str, otherwise: str, length: int = 26) -> str:
-    """`text` as matplotlib can draw it: short, on one line, not read as mathematics; `otherwise` if a glyph is missing.
-
-    A row of empty boxes would name nothing, so a class whose script has no font here is drawn by its number.
-    """
-    line = " ".join(text.split())
-    if not line or not all(map(_has_glyph, line)):
-        return otherwise
-    return shorten(line, length).replace("$", r"\$")
-
-
-def drawable_classes(class_names: Sequence[str], length: int = 26) -> list[str]:
-    """Every class name as matplotlib can draw it."""
-    return [drawable(name, f"class {index}", length) for index, name in enumerate(class_names)]
-
-
-@cache
-def _families() -> list[str]:
-    installed = set(font_manager.get_font_names())
-    return ["DejaVu Sans", *(family for family in FALLBACK_FONTS if family in installed)]
-
-
-@cache
-def _has_glyph(character: str) -> bool:
-    paths = (font_manager.findfont(font_manager.FontProperties(family=[family])) for family in _families())
-    return any(font_manager.get_font(path).get_char_index(ord(character)) for path in paths)
 
 
 def colours(comparison: Comparison) -> dict[str, str]:
@@ -227,10 +211,38 @@ def evenly(values: np.ndarray, most: int) -> np.ndarray:
     return values[np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
-def legend_columns(names: Collection[str], width: float) -> int:
-    """How many names of a legend have room side by side below a figure of `width` inches."""
-    inches = 0.55 + 0.09 * max(map(len, names))  # the mark, and about as much for each letter of the longest
-    return max(1, min(len(names), int((width - 0.4) / inches)))
+def are_long(names: Collection[str]) -> bool:
+    """Whether names have no room beside their marks: a legend names them then."""
+    return max(map(len, names)) > LONGEST_LABEL
+
+
+def write_legend(figure: Figure, names: Sequence[str], handles: Sequence[Artist]) -> None:
+    """Name candidates below a figure, as many side by side as have room; it grows by what they take, so that its panels
+    keep their size."""
+    width = figure.get_figwidth()
+    inches = 0.65 + max(measured(name, LEGEND_POINTS) for name in names)
+    columns = max(1, min(len(names), int((width - 0.3) / inches)))
+    rows = math.ceil(len(names) / columns)
+    figure.set_figheight(figure.get_figheight() + (rows - 1) * LEGEND_ROW)
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=LEGEND_POINTS)
+
+
+def marks(comparison: Comparison, names: Sequence[str], **look: Any) -> list[Line2D]:
+    """The mark of each of these candidates, for a legend."""
+    own, shapes = colours(comparison), markers(comparison)
+    usual = {"ls": "", "mec": "white"}
+    return [Line2D([], [], color=own[name], marker=shapes[name], **usual | look) for name in names]
+
+
+def panel_title(axes: Axes, name: str, what: str, inches: float, most: float, **look: Any) -> None:
+    """Head a panel of `inches` with a candidate and what is drawn of it: on one line where that has room in `most`
+    points or a little less, else below each other."""
+    whole = f"{name}: {what}"
+    if measured(whole, most, bold=True) <= inches:
+        axes.set_title(whole, fontsize=most, **look)
+        return
+    points = min(most, 8.0)
+    axes.set_title(f"{broken(name, inches, points, bold=True)}:\n{what}", fontsize=points, **look)
 
 
 def write_title(figure: Figure, finding: str) -> None:

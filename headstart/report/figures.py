@@ -25,16 +25,19 @@ from headstart.report.drawing import (
     WIDE,
     WIDTH,
     Point,
+    are_long,
     colours,
-    drawable_classes,
     label_points,
-    legend_columns,
     markers,
+    marks,
     name_classes,
+    panel_title,
     styled,
     time_axis,
+    write_legend,
     write_title,
 )
+from headstart.report.lettering import broken, drawable_classes
 from headstart.report.mixtures import mixtures as mixtures
 from headstart.report.reading import CLASS_SCORES, candidates, means_of, mistakes, runs_of
 from headstart.report.unfreezing import unfreezing as unfreezing  # so that all figures are found here
@@ -43,7 +46,8 @@ from headstart.theme import FRONT, INK, MUTED
 
 MOST_CLASSES_COUNTED = 25  # more rows than that leave no room for a number
 DASHES = (0, (3, 1.5))
-LONGEST_IN_TITLE = 8  # letters of a name that fit before ": accuracy" over a narrow panel
+MOST_BELOW = 5  # candidates whose curves stand below each other; of more, two stand side by side
+MOST_ACCURATE = 1.03  # where an axis ends: 1, and room for half a mark
 SHARE_TICKS = [0, 0.01, 0.05, 0.2, 0.5, 1]
 
 
@@ -52,13 +56,16 @@ def curves(comparison: Comparison, width: float = WIDTH, across: Sequence[str] =
     """Loss and accuracy on train and val by epoch, every seed a line: a row a candidate or, of those named `across`, a
     column each."""
     names = across or candidates(comparison)
-    height = 9 / 16 * width if across else (1.75 if width > WIDE else 1.45) * len(names) + 1.1
-    figure = Figure(figsize=(width, height))
-    panels = figure.subplots(*(2, len(names)) if across else (len(names), 2), squeeze=False)
-    panels = panels.T if across else panels
-    roomy = width > WIDE and not across
-    between = ": " if roomy or max(map(len, names)) <= LONGEST_IN_TITLE else ":\n"
-    for name, (loss, accuracy) in zip(names, panels, strict=True):
+    beside = 2 if width > WIDE and len(names) > MOST_BELOW and not across else 1  # candidates in a row of panels
+    rows, columns = (2, len(names)) if across else (math.ceil(len(names) / beside), 2 * beside)
+    a_row = (1.75 if width > WIDE else 1.45) + (0.2 if are_long(names) else 0)
+    figure = Figure(figsize=(width, 9 / 16 * width if across else a_row * rows + 1.1))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    panels = grid.T if across else grid.reshape(-1, 2)
+    for axes in panels[len(names) :].flat:
+        axes.set_axis_off()
+    roomy, room = columns == 2 and width > WIDE, (0.8 * width - 0.35) / columns  # inches of a title
+    for name, (loss, accuracy) in zip(names, panels, strict=False):
         colour = colours(comparison)[name]
         for history in (run.history for run in runs_of(comparison, name)):
             _curve(loss, history, "loss", colour)
@@ -66,9 +73,9 @@ def curves(comparison: Comparison, width: float = WIDTH, across: Sequence[str] =
         accuracy.sharey(panels[0][1])
         accuracy.yaxis.set_major_formatter(lambda value, _: percent(value, 0))
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-            axes.set_title(f"{name}{between}{what}", color=colour, fontsize=10.5 if roomy else 8.5)
+            panel_title(axes, name, what, room, 10.5 if roomy else 8.5, color=colour)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    for axes in panels[:, 1] if across else panels[-1]:
+    for axes in grid[-1]:
         axes.set_xlabel("epoch")
     handles = [
         Line2D([], [], color=INK, ls=DASHES, label="train"),
@@ -97,7 +104,10 @@ def metrics(comparison: Comparison, width: float = WIDTH) -> Figure:
     means, scores = means_of(comparison), shown_in(FIGURE)
     columns = 4 if width > WIDE else 2
     rows = math.ceil(len(scores) / columns)
-    figure = Figure(figsize=(width, rows * (0.42 * len(means) + 0.6) + 0.9))
+    points = 8.0 if are_long(means) else 10.0
+    ticks = [broken(name, (0.24 if width > WIDE else 0.3) * width, points) for name in means]
+    row = max(0.42, 1.4 * points / 72 * max(tick.count("\n") + 1 for tick in ticks))  # inches
+    figure = Figure(figsize=(width, rows * (row * len(means) + 0.6) + 0.9))
     panels = figure.subplots(rows, min(columns, len(scores)), sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(scores) :]:
         axes.set_axis_off()
@@ -118,8 +128,8 @@ def metrics(comparison: Comparison, width: float = WIDTH) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     for axes in panels[:, 0]:
-        axes.set_yticks(range(len(means)), list(means))
-        axes.tick_params(axis="y", labelcolor=INK, labelsize=10)
+        axes.set_yticks(range(len(means)), ticks)
+        axes.tick_params(axis="y", labelcolor=INK, labelsize=points)
         axes.set_ylim(len(means) - 0.5, -0.7)
     margin = max(0.3 * (max(drawn) - min(drawn)), 0.002)  # room for the numbers of the outermost marks
     panels[0, 0].set_xlim(min(drawn) - margin, max(drawn) + margin)
@@ -157,8 +167,7 @@ def class_scores(comparison: Comparison, width: float = WIDTH, height: float | N
     drawable = drawable_classes(names, 26 if width > WIDE else 14)
     name_classes(panels[0].yaxis, [drawable[index] for index in shown], height - 1.4)
     panels[0].set_ylim(len(shown) - 0.4, -0.6)
-    columns = legend_columns(scores, width)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
+    write_legend(figure, list(scores), marks(comparison, list(scores), ms=7))
     hardest = int(difficulty.argmin())
     of_all = "" if len(shown) == len(names) else f"The {len(shown)} hardest of {len(names)} classes; "
     write_title(
@@ -240,10 +249,14 @@ def accuracy_vs_time(comparison: Comparison, width: float = WIDTH, height: float
             lines += [((seconds[name], accuracy[name] - spread), (seconds[name], accuracy[name] + spread))]
         axes.plot(*points[name], markers(comparison)[name], color=colour, ms=11, mec="white", mew=1)
     axes.margins(x=0.14, y=0.18)
+    axes.set_ylim(top=min(axes.get_ylim()[1], MOST_ACCURATE))
     time_axis(axes, seconds.values())
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     axes.set_ylabel("accuracy on test")
     write_title(figure, _trade(seconds, accuracy))
+    if are_long(means):
+        write_legend(figure, list(means), marks(comparison, list(means), ms=9))
+        return figure
     figure.draw_without_rendering()  # names are placed where the points have come to lie
     label_points(axes, points, lines, colours(comparison))
     return figure

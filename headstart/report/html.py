@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from headstart import theme
 from headstart.evaluation.examples import choose
 from headstart.report import charts, confusion, count, percent, provenance, words
-from headstart.report.drawing import colours
+from headstart.report.drawing import colours, markers
 from headstart.report.figures import MOST_CLASSES_COUNTED
+from headstart.report.lettering import JOINT
 from headstart.report.reading import predictions, runs_of
 from headstart.report.tables import (
+    DIFFERENCES,
     FORGETTING,
     class_rows,
+    difference_rows,
     frequent_mistakes,
     key_numbers,
     probe_rows,
@@ -41,6 +46,7 @@ from headstart.runtime.text import shorten
 
 REFRESH_SECONDS = 15  # of a page that is written again while the comparison goes on
 MOST_CLASSES_OPEN = 20  # a longer table of classes starts folded
+FEW = 5  # candidates: of more, what each has of its own is folded but for what is taken
 
 
 def write_report(comparison: Comparison) -> Path:
@@ -59,8 +65,10 @@ def write_report(comparison: Comparison) -> Path:
         disagreeing=_disagreeing(comparison),
         **_doubts(comparison),
         question=words.QUESTION.format(comparison.dataset["name"]),
+        decision=words.decision(comparison),
         cautions=words.CAUTIONS,
         **_looks(comparison),
+        **_sureness(comparison),
         **_results(comparison),
         **_images(comparison),
         facts_of=provenance.facts(comparison),
@@ -97,8 +105,13 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": count, "shorten": shorten}
+    environment.filters |= {"count": count, "shorten": shorten, "breakable": _breakable}
     return environment.get_template(name)
+
+
+def _breakable(text: str) -> Markup:
+    """Text as HTML, where the names of candidates on a backbone, wider than a phone, may break at their joints."""
+    return Markup(re.sub(r"\S*@\S+", lambda it: JOINT.sub("<wbr>", it[0]), str(escape(text))))
 
 
 def _write(folder: Path, page: str) -> Path:
@@ -130,6 +143,17 @@ def _looks(comparison: Comparison) -> dict[str, Any]:
         "light": theme.LIGHT,
         "dark": theme.DARK,
         "colours": {name: theme.VARIABLE[colour] for name, colour in colours(comparison).items()},
+        "shapes": {name: theme.MARKERS.index(marker) for name, marker in markers(comparison).items()},
+        "few": FEW,
+    }
+
+
+def _sureness(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "doubts": words.doubts(comparison),
+        "differences": difference_rows(comparison) if comparison.verdict.alternatives else {},
+        "difference_titles": DIFFERENCES,
+        "about_differences": words.DIFFERENCES,
     }
 
 
@@ -161,14 +185,18 @@ def _images(comparison: Comparison) -> dict[str, Any]:
     examples = choose(logits, labels)
     few = len(comparison.dataset["class_names"]) <= MOST_CLASSES_COUNTED
     matrices = confusion.matrices(comparison, examples) if few else []
+    matrices.sort(key=lambda it: it.candidate != comparison.recommended)
     kept = {} if pictures is None else pictures.tests
     heats = {} if pictures is None else pictures.heats
+    galleries = confusion.galleries(comparison, examples, logits, labels) if kept else {}
+    placed = [shot for it in chain.from_iterable(galleries.values()) for shot in it.shots]
+    placed += [shot for it in matrices for shot in it.rows[it.shown[0]][it.shown[1]].shots]
     return {
         "matrices": matrices,
-        "galleries": confusion.galleries(comparison, examples, logits, labels) if kept else {},
+        "galleries": galleries,
         "jpeg": {index: charts.data_uri(content, "jpeg") for index, content in kept.items()},
         "heat": {shown: charts.data_uri(content, "jpeg") for shown, content in heats.items()},
-        "cells": _cells(matrices, kept),
+        "cells": _cells(matrices, kept, {shot.image for shot in placed}),
         "balance": None if pictures is None else charts.balance_chart(comparison, pictures),
         "samples": [] if pictures is None else _samples(comparison, pictures.samples),
         "data_pictures": charts.data_pictures(comparison) if pictures is None else [],
@@ -188,8 +216,9 @@ def _doubts(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _cells(matrices: Iterable[confusion.Matrix], kept: Mapping[int, bytes]) -> dict[str, Any]:
-    """What the script shows of a confusion cell: candidate -> "true,taken" -> images with words; and those images."""
+def _cells(matrices: Iterable[confusion.Matrix], kept: Mapping[int, bytes], placed: Collection[int]) -> dict[str, Any]:
+    """What the script shows of a confusion cell: candidate -> "true,taken" -> images with words; and those images, as
+    far as the page has not placed them elsewhere."""
     shots: dict[str, dict[str, list[tuple[int, str]]]] = {
         matrix.candidate: {
             f"{true},{taken}": [(shot.image, ", ".join(shot.lines)) for shot in cell.shots if shot.image in kept]
@@ -200,7 +229,10 @@ def _cells(matrices: Iterable[confusion.Matrix], kept: Mapping[int, bytes]) -> d
         for matrix in matrices
     }
     shown = {image for cells in shots.values() for cell in cells.values() for image, _ in cell}
-    return {"shots": shots, "jpegs": {image: base64.b64encode(kept[image]).decode("ascii") for image in sorted(shown)}}
+    return {
+        "shots": shots,
+        "jpegs": {image: base64.b64encode(kept[image]).decode("ascii") for image in sorted(shown.difference(placed))},
+    }
 
 
 def _samples(comparison: Comparison, samples: Iterable[tuple[int, bytes]]) -> list[tuple[str, list[str]]]:

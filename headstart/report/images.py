@@ -26,7 +26,6 @@ from headstart.report.drawing import (
     WIDE,
     WIDTH,
     blank_canvas,
-    drawable_classes,
     evenly,
     name_classes,
     place_image,
@@ -34,6 +33,7 @@ from headstart.report.drawing import (
     styled,
     write_title,
 )
+from headstart.report.lettering import drawable_classes
 from headstart.report.reading import predictions
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
@@ -49,7 +49,7 @@ SAMPLES, BALANCE = "samples.png", "class_balance.png"
 
 LONGEST_SIDE = 64  # pixels of a small picture
 QUALITY = 90  # of a JPEG
-MOST_BYTES = 2_500_000  # of all small pictures: the page that holds them stays well under 8 MB
+MOST_BYTES = 900_000  # of all small pictures: the page that holds them stays under 3 MB
 
 
 def keep_pictures(comparison: Comparison, dataset: Dataset) -> None:

@@ -19,7 +19,18 @@ from rich.table import Table
 from headstart.evaluation.learning_curve import Crossing, LearningCurve
 from headstart.evaluation.statistics import accuracy_interval
 from headstart.report import count, percent
-from headstart.report.drawing import MUTED, WIDTH, Point, colours, label_points, markers, png, styled, write_title
+from headstart.report.drawing import (
+    MUTED,
+    WIDTH,
+    Point,
+    colours,
+    label_points,
+    markers,
+    png,
+    styled,
+    write_legend,
+    write_title,
+)
 from headstart.report.figures import DASHES
 from headstart.report.screen import WIDTH_OF_A_FILE
 from headstart.results import runs
@@ -126,7 +137,7 @@ def learning_curve(curve: Curve) -> Figure:
         *([Line2D([], [], color=MUTED, ls=DASHES, label=GOES_ON)] if curve.laws else []),
         *([Line2D([], [], **RING, label="catches up")] if rings else []),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+    write_legend(figure, [str(each.get_label()) for each in handles], handles)
     write_title(figure, _finding(curve))
     figure.draw_without_rendering()  # words are placed where the points have come to lie
     label_points(axes, rings, lines, dict.fromkeys(rings, MUTED))

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from headstart.errors import HeadstartError
 from headstart.report import percent
-from headstart.report.drawing import WIDE, WIDTH, colours, markers, styled, write_title
+from headstart.report.drawing import WIDE, WIDTH, colours, markers, marks, styled, write_legend, write_title
 from headstart.results.comparison import Comparison
 
 PANELS = {"accuracy": "accuracy on val", "agreement": "images on which the old head agrees"}
@@ -28,8 +28,8 @@ def mixtures(comparison: Comparison, width: float = WIDTH) -> Figure:
         axes.set_xlabel("share of the retrained weights")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower right", ncols=len(names) if across else 2)
+    names = list(comparison.mixtures)
+    write_legend(figure, names, marks(comparison, names, ms=6, ls="-", mec=None))
     write_title(figure, said(comparison))
     return figure
 

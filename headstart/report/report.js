@@ -69,7 +69,7 @@ function explorable(matrix, { shots, jpegs }) {
 
 function figure([image, caption], jpegs, words) {
   const picture = document.createElement("img");
-  picture.src = `data:image/jpeg;base64,${jpegs[image]}`;
+  picture.src = placed.get(`${image}`) ?? `data:image/jpeg;base64,${jpegs[image]}`;
   picture.alt = `Test image ${image}: ${words}`;
   const below = document.createElement("figcaption");
   below.textContent = caption;
@@ -79,6 +79,8 @@ function figure([image, caption], jpegs, words) {
   return whole;
 }
 
+// Images that stand on the page already are not in it twice.
+const placed = new Map([...document.querySelectorAll("img[data-image]")].map((it) => [it.dataset.image, it.src]));
 document.querySelectorAll("table.sortable").forEach(sortable);
 const cells = JSON.parse(document.getElementById("cells").textContent);
 document.querySelectorAll(".matrix").forEach((matrix) => explorable(matrix, cells));

@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 
 from headstart.inference.suggest import Suggested
-from headstart.report.drawing import WIDTH, blank_canvas, drawable, place_image, png, styled
+from headstart.report.drawing import WIDTH, blank_canvas, place_image, png, styled
+from headstart.report.lettering import drawable
 from headstart.results.files import write_bytes
 from headstart.runtime.text import shorten
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from headstart.report.drawing import WIDTH
+from headstart.report.lettering import broken, fitting, measured
 from headstart.theme import GRID, INK, MUTED
 
 HEIGHT = WIDTH * 9 / 16
@@ -23,13 +22,14 @@ MARGIN = 0.45
 BODY = 11.0  # points: 16 where the slide is as wide as those of office programs
 LINE = 1.4  # of the letters' height
 GAP = 0.22  # between columns
+LONGEST_HEAD = 0.13  # inches of a column's head in one point of type: about 16 letters
 
 
 def blank(title: str) -> Figure:
-    """A slide with its title."""
+    """A slide with its title, on one line: a longer one is smaller."""
     figure = Figure(figsize=(WIDTH, HEIGHT))
     figure.set_layout_engine("none")
-    paragraph(figure, title, 0.38, points=16, bold=True)
+    paragraph(figure, title, 0.38, width=WIDTH, points=fitting(title, WIDTH - 2 * MARGIN, 16, bold=True), bold=True)
     return figure
 
 
@@ -75,23 +75,29 @@ def table(
 ) -> float:
     """Write rows of cells, the first row in the colours `heads`, the first column at the left; returns where it ends.
 
-    The letters are as large as `points`, or smaller where columns or rows would not fit, with a line below them.
+    The names of candidates that stand there, `LONGEST_HEAD` or longer, break at their joints. The letters are as large
+    as `points`, or smaller where columns or rows would not fit, with a line below them.
     """
+    rows = [[broken(cell, LONGEST_HEAD, 1, bold=True) for cell in rows[0]], *rows[1:]]
+    lines = max(cell.count("\n") + 1 for cell in rows[0])
     columns = list(zip(*rows, strict=True))
-    needed = [max(measured(cell, 1, bold=True) for cell in column) for column in columns]
+    needed = [max(measured(line, 1, bold=True) for cell in column for line in cell.split("\n")) for column in columns]
     room = WIDTH - 2 * MARGIN
     points = min(points, (room - GAP * (len(columns) - 1)) / sum(needed))
-    step = min(2.1 * points / 72, (HEIGHT - 0.25 - top) / len(rows))
+    step = min(2.1 * points / 72, (HEIGHT - 0.25 - top) / (len(rows) + 0.6 * (lines - 1)))
     points = min(points, step * 72 / LINE)
     gap = (room - points * sum(needed)) / (len(columns) - 1)
+    top += 0.6 * (lines - 1) * step
     for place, row in enumerate(rows):
         right = MARGIN - gap
         for column, cell in enumerate(row):
             right += points * needed[column] + gap
             at, side = (MARGIN, "left") if column == 0 else (right, "right")
             colour, weight = heads[column] if place == 0 else INK, "bold" if 0 in (place, column) else "normal"
-            y = 1 - (top + step / 2) / HEIGHT
-            figure.text(at / WIDTH, y, cell, ha=side, va="center", fontsize=points, color=colour, fontweight=weight)
+            y = 1 - (top + (0.85 if place == 0 else 0.5) * step) / HEIGHT
+            look: dict[str, Any] = {"va": "bottom" if place == 0 else "center", "linespacing": 1.1}
+            look |= {"ha": side, "fontsize": points, "color": colour, "fontweight": weight}
+            figure.text(at / WIDTH, y, cell, **look)
         top += step
         line(figure, top)
     return top
@@ -107,6 +113,11 @@ def box(figure: Figure, left: float, top: float, width: float, height: float, co
     """A filled rectangle."""
     corner = (left / WIDTH, 1 - (top + height) / HEIGHT)
     figure.add_artist(Rectangle(corner, width / WIDTH, height / HEIGHT, facecolor=colour, alpha=alpha, lw=0))
+
+
+def shape(figure: Figure, x: float, y: float, marker: str, colour: str, points: float) -> None:
+    """A candidate's mark, its middle at x and y."""
+    figure.add_artist(Line2D([x / WIDTH], [1 - y / HEIGHT], color=colour, marker=marker, ms=points, mec="none"))
 
 
 def picture(figure: Figure, jpeg: bytes, left: float, top: float, side: float) -> None:
@@ -126,9 +137,3 @@ def wrapped(text: str, width: float, points: float, bold: bool = False) -> list[
         else:
             lines.append(word)
     return lines
-
-
-def measured(text: str, points: float, bold: bool = False) -> float:
-    """How wide a line of text is, in inches."""
-    letters = FontProperties(size=points, weight="bold" if bold else "normal")
-    return text_to_path.get_text_width_height_descent(text, letters, ismath=False)[0] / 72

@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 
 from headstart.data.dataset import PARTS
 from headstart.evaluation.examples import choose
-from headstart.report import count, figures, images, megabytes, milliseconds, percent, short_count
-from headstart.report.drawing import WIDTH, colours, drawable, drawable_classes, evenly, styled
+from headstart.report import closing, count, figures, images, megabytes, milliseconds, percent, short_count
+from headstart.report.drawing import WIDTH, colours, evenly, markers, styled
+from headstart.report.lettering import drawable, drawable_classes, fitting, measured
 from headstart.report.reading import (
     candidates,
     confusion_matrix,
@@ -34,14 +35,14 @@ from headstart.report.slide import (
     blank,
     box,
     mark,
-    measured,
     paragraph,
     picture,
+    shape,
     table,
     with_chart,
 )
-from headstart.report.tables import key_numbers, table_rows, tables
-from headstart.report.words import CAUTIONS, QUESTION
+from headstart.report.tables import table_rows, tables
+from headstart.report.words import QUESTION
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.comparison import Comparison
@@ -89,7 +90,9 @@ def slides(comparison: Comparison) -> list[Figure]:
     made += [_curves(comparison, *part) for part in _parts(names, MOST_COLUMNS)]
     made += [_results(comparison, *part) for part in _parts(names, MOST_COLUMNS)]
     made += [with_chart(figures.class_scores(comparison, height=HEIGHT)), _confusion(comparison)]
-    made += [with_chart(figures.accuracy_vs_time(comparison, height=HEIGHT)), _verdict(comparison), _cautions()]
+    made += [with_chart(figures.accuracy_vs_time(comparison, height=HEIGHT)), closing.verdict(comparison)]
+    made += [closing.sure(comparison)] if comparison.verdict.alternatives else []
+    made += [closing.cautions()]
     return made
 
 
@@ -118,8 +121,7 @@ def _question(comparison: Comparison, configs: Mapping[str, Any]) -> Figure:
     points = min(11, 46 * step, (WIDTH - 2 * MARGIN - 0.4) / (of_name + of_summary))
     indent = MARGIN + max(1.6, 0.4 + points * of_name)
     for name, colour in colours(comparison).items():
-        side = points / 72
-        box(slide, MARGIN, top + 0.2 * side, side, side, colour)
+        shape(slide, MARGIN + 0.08, top + 0.7 * points / 72, markers(comparison)[name], colour, points)
         paragraph(slide, name, top, MARGIN + 0.25, points=points, bold=True, colour=colour)
         paragraph(slide, summaries[name], top, indent, WIDTH - MARGIN - indent, points=points)
         top += step
@@ -191,9 +193,11 @@ def _name_and_size(slide: Figure, comparison: Comparison, name: str, top: float)
         f"{short_count(row['parameters'])} parameters, {trained} of them trained; {megabytes(row['size_mb'])}; "
         f"{milliseconds(row['latency_ms'])} an image"
     )
-    paragraph(slide, name, top, points=13, bold=True, colour=colour)
-    indent = MARGIN + max(1.6, measured(name, 13, bold=True) + 0.15)
-    paragraph(slide, size, top + 0.02, indent, WIDTH - MARGIN - indent, points=10, colour=MUTED)
+    points = fitting(name, 0.46 * (WIDTH - 2 * MARGIN), 13, bold=True)
+    indent = MARGIN + max(1.6, measured(name, points, bold=True) + 0.15)
+    room = WIDTH - MARGIN - indent
+    paragraph(slide, name, top, points=points, bold=True, colour=colour)
+    paragraph(slide, size, top + 0.02, indent, room + 0.01, points=fitting(size, room, 10), colour=MUTED)
     return colour
 
 
@@ -318,27 +322,4 @@ def _confusion(comparison: Comparison) -> Figure:
         for place, jpeg in enumerate(shown):
             picture(slide, jpeg, 5.75 + 0.55 * place, top, 0.5)
         top += 0.65 if shown else 0.1
-    return slide
-
-
-def _verdict(comparison: Comparison) -> Figure:
-    slide = blank("The verdict")
-    colour = colours(comparison)[comparison.recommended]
-    take = "Take " if len(means_of(comparison)) > 1 else ""
-    top = paragraph(slide, f"{take}{comparison.recommended}", 0.95, points=30, bold=True, colour=colour) + 0.1
-    top = paragraph(slide, comparison.because, top, points=12.5) + 0.35
-    width = (WIDTH - 2 * MARGIN) / 4
-    for place, (what, cell) in enumerate(key_numbers(comparison).items()):
-        left = MARGIN + place * width
-        below = paragraph(slide, cell.text, top, left, width, points=16, bold=True)
-        below = paragraph(slide, what, below, left, width - 0.1, points=9, colour=MUTED)
-        paragraph(slide, cell.remark, below, left, width - 0.1, points=8, colour=MUTED)
-    return slide
-
-
-def _cautions() -> Figure:
-    slide, top = blank("What to be careful about"), 1.0
-    for what, words in CAUTIONS.items():
-        top = paragraph(slide, what, top, points=10.5, bold=True)
-        top = paragraph(slide, words, top, points=10, colour=MUTED) + 0.14
     return slide

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from headstart.evaluation.scores import COST, QUALITY, SCORES, shown_in
+from headstart.evaluation.scores import COST, METRICS, QUALITY, SCORES, shown_in
 from headstart.report import (
     NOT_MEASURED,
     WRITERS,
@@ -126,6 +126,47 @@ def _remark(key: str, row: Mapping[str, Any], comparison: Comparison) -> str:
     if key == "fit_seconds" and row["frozen_seconds"] > 0:
         return f"{duration(row['frozen_seconds'])} of it frozen pass"
     return ""
+
+
+DIFFERENCES = ("Score", "Difference", "p", "So it is")  # the columns of `difference_rows`
+RELATIONS = {
+    **{"better": "surely better", "worse": "surely worse"},
+    **{"tie": "equal within {} points", "open": "not told apart"},
+}
+SMALLEST_P = 0.001  # that is written
+
+
+def difference_rows(comparison: Comparison) -> dict[str, list[Cell]]:
+    """Candidate -> by the metric that decided: its score with its interval, how far from that of what is recommended,
+    the p-value of that, and what follows; the recommended one first, then the best."""
+    verdict = comparison.verdict
+    key = METRICS[verdict.metric]
+    rows = {comparison.recommended: [_with_interval(comparison, comparison.recommended, key), *[Cell("")] * 2]}
+    rows[comparison.recommended].append(Cell("taken"))
+    for each in verdict.alternatives:
+        away = each.difference.turned()
+        p = f"< {SMALLEST_P}" if away.p_value < SMALLEST_P else decimal(away.p_value)
+        gone = comparison.dropped.get(each.strategy, 0)
+        rows[each.strategy] = [
+            _with_interval(comparison, each.strategy, key),
+            Cell(_points(away.mean), f"{_points(away.low)} to {_points(away.high)}"),
+            Cell(p),
+            Cell(
+                RELATIONS[each.relation].format(f"{100 * verdict.margin:g}"),
+                f"given up after {gone} fold{'s' * (gone > 1)}" if gone else "",
+            ),
+        ]
+    return rows
+
+
+def _with_interval(comparison: Comparison, name: str, key: str) -> Cell:
+    found = comparison.summary[name][key]
+    return Cell(percent(found["mean"]), f"{100 * found['low']:.1f} to {100 * found['high']:.1f}")
+
+
+def _points(share: float) -> str:
+    """0.0168 -> '+1.68', and a true minus before what is below."""
+    return f"{100 * share:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def key_numbers(comparison: Comparison) -> dict[str, Cell]:

@@ -19,6 +19,11 @@ FORGETTING = (
     "has moved on these images, not how good it still is at what it once learned, and the first of very many classes "
     "turns over easily: read the columns together."
 )
+DIFFERENCES = (
+    "Differences are to what is taken, in points, with intervals that all hold together in 95 % of cases (Bonferroni). "
+    "p: how often a difference like that, or a larger one, would be seen if the two scored alike, times the number of "
+    "pairs. Not told apart: these images do not say which is better; it does not mean equal."
+)
 CAUTIONS = {
     "No network is tested on what it was trained or chosen by.": "Early stopping, the learning rate and every other "
     "choice used the validation images. Test images are looked at once, after training.",
@@ -33,6 +38,21 @@ CAUTIONS = {
     "take the original.",
     "Times and latencies belong to this machine.": "Accuracies carry over better than seconds do.",
 }
+
+
+def decision(comparison: Comparison) -> str:
+    """What whoever decides needs to know of the choice: how often it is right, why it is taken, and what pre-trained
+    weights are worth."""
+    verdict, accuracy = comparison.verdict, comparison.summary[comparison.recommended]["accuracy"]["mean"]
+    of = 100 if accuracy < 0.985 else 1000  # nobody believes 100 of 100
+    plain = f"It is right about {count(round(of * accuracy))} of {count(of)} images like these."
+    return " ".join(filter(None, (plain, verdict.said, verdict.head_start, comparison.caution)))
+
+
+def doubts(comparison: Comparison) -> str:
+    """How sure the choice is, who has learned nothing, and what another score would choose; may be empty."""
+    verdict = comparison.verdict
+    return " ".join(filter(None, (verdict.doubt, verdict.learned, verdict.otherwise)))
 
 
 def without_leaks(leaked: int, scores: Mapping[str, Mapping[str, float]]) -> str:

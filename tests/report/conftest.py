@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import FOUR, HOSTILE, make_dataset, write_runs
+from small_runs import FOUR, HOSTILE, make_dataset, make_folds, many, write_runs
 
 from headstart.data.dataset import Dataset
 from headstart.inference.explain import blend
@@ -73,8 +73,16 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Datas
     return _reported(tmp_path_factory.mktemp("hostile"), names, make_dataset(HOSTILE, per_class=10))
 
 
-def _reported(folder: Path, names: Sequence[str], dataset: Dataset) -> tuple[Comparison, Dataset]:
-    comparison = write_runs(folder, names, (0,), dataset)
+@pytest.fixture(scope="session")
+def ten(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Dataset]:
+    """The largest that anyone is expected to ask for: ten candidates on several backbones, five folds, three seeds."""
+    return _reported(tmp_path_factory.mktemp("ten"), many(10), make_folds(), (0, 1, 2))
+
+
+def _reported(
+    folder: Path, names: Sequence[str], dataset: Dataset, seeds: Sequence[int] = (0,)
+) -> tuple[Comparison, Dataset]:
+    comparison = write_runs(folder, names, seeds, dataset)
     with coarse(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(heat, "warmed", ramps)
         images.keep_pictures(comparison, dataset)

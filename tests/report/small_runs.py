@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import numpy as np
 from small_data import dataset_of
 
 from headstart.data.dataset import Dataset
+from headstart.data.folds import SPLIT_SEED, in_folds
 from headstart.evaluation.scores import evaluate
 from headstart.inference.classifier import Classifier
 from headstart.models import build
+from headstart.networks import LISTED
 from headstart.results import runs
 from headstart.results.comparison import Comparison, compare_runs
 from headstart.results.files import write_json
-from headstart.strategies import STRATEGIES, Strategy
+from headstart.strategies import AT, STRATEGIES, Strategy, backbone_name, strategy_name
 
 ANIMALS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HOSTILE = ("<img src=x onerror=alert(1)>", "$x^2$", "=cmd()", "an_endless_" * 20, "鹿", r"\frac{1}{$", "🦌", "a\nb")
@@ -44,14 +47,11 @@ BACKBONE = {"name": "efficientnet_b0", "weights": "ImageNet-1k", "why": "the sma
 
 
 def many(count: int) -> tuple[str, ...]:
-    """So many candidates: a row of the table of strategies each, then the same on other backbones."""
-    rows = (*SEVEN, *(f"{name}@b{number}" for number in range(3) for name in SEVEN))
-    return rows[:count]
-
-
-def strategy_of(candidate: str) -> Strategy:
-    """The row that a candidate of these tests is of: its name, or what stands before the @ of its backbone."""
-    return STRATEGIES[candidate.partition("@")[0]]
+    """So many candidates, as a comparison of several backbones has them: from scratch, then a few strategies on each of
+    those that have the longest names."""
+    backbones = sorted(LISTED, key=len, reverse=True)
+    on_backbones = (f"{name}{AT}{backbone}" for backbone in backbones for name in ("frozen", "last20", "full"))
+    return tuple(itertools.islice(itertools.chain(FOUR[:2], on_backbones), count))
 
 
 def make_dataset(class_names: Sequence[str] = ANIMALS, per_class: int = 6, seed: int = 0, size: int = 8) -> Dataset:
@@ -60,6 +60,11 @@ def make_dataset(class_names: Sequence[str] = ANIMALS, per_class: int = 6, seed:
     labels = np.tile(np.arange(len(class_names)), per_class)
     parts = [(random.integers(0, 256, (len(labels), size, size, 3), dtype=np.uint8), labels) for _ in range(3)]
     return dataset_of("noise", class_names, *parts, source="https://example.org/<noise>")
+
+
+def make_folds(class_names: Sequence[str] = ANIMALS, per_class: int = 7, folds: str = "5") -> Dataset:
+    """The same in so many folds, each image tested by one of them: three times as many are tested."""
+    return in_folds(replace(make_dataset(class_names, per_class), cut=("val", "test")), folds, SPLIT_SEED)
 
 
 def make_logits(labels: np.ndarray, classes: int, accuracy: float, random: np.random.Generator) -> np.ndarray:
@@ -72,22 +77,27 @@ def make_logits(labels: np.ndarray, classes: int, accuracy: float, random: np.ra
 
 
 def write_runs(folder: Path, names: Sequence[str], seeds: Sequence[int], dataset: Dataset) -> Comparison:
-    """Finished runs, compared."""
-    for candidate in names:
-        for seed in seeds:
-            write_run(folder, candidate, seed, dataset)
-    trials = [{"candidate": name, "split": "holdout", "seed": seed} for name in names for seed in seeds]
+    """Finished runs on every split of the data, compared."""
+    trials = [
+        {"candidate": name, "split": split.name, "seed": seed}
+        for split in dataset.splits
+        for name in names
+        for seed in seeds
+    ]
+    for trial in trials:
+        write_run(folder, trial["candidate"], trial["seed"], dataset, trial["split"])
     write_json(folder / runs.REQUEST, {"schema": runs.SCHEMA, "kind": "comparison", "trials": trials})
     comparison = compare_runs(folder)
     comparison.save()
     return comparison
 
 
-def write_run(comparison: Path, candidate: str, seed: int, dataset: Dataset) -> None:
+def write_run(comparison: Path, candidate: str, seed: int, data: Dataset, split: str = "holdout") -> None:
     """Everything that a finished run leaves behind, except the weights."""
-    row = strategy_of(candidate)
+    row, tested, dataset = STRATEGIES[strategy_name(candidate)], data.tested.rows, data.on(split)
     accuracy, seconds, frozen_seconds, trainable = numbers_of(row)
-    random = np.random.default_rng([seed, *candidate.encode()])
+    of_fold = () if split == "holdout" else split.encode()
+    random = np.random.default_rng([seed, *candidate.encode(), *of_fold])
     labels, names = dataset.test.labels, dataset.class_names
     pretrained = row.frozen_share is not None
     logits = make_logits(labels, len(names), accuracy + random.normal(0, 0.004), random)
@@ -106,18 +116,18 @@ def write_run(comparison: Path, candidate: str, seed: int, dataset: Dataset) -> 
     on_backbone = row.network == "backbone"
     parameters = BACKBONE_PARAMETERS if on_backbone else trainable
     sizes = {name: len(part) for name, part in dataset.parts.items()}
-    with runs.new_run(runs.run_folder(comparison, candidate, "holdout", seed)) as folder:
+    with runs.new_run(runs.run_folder(comparison, candidate, split, seed)) as folder:
         config = {
             "schema": runs.SCHEMA,
             "candidate": candidate,
             "strategy": asdict(row),
-            "split": "holdout",
+            "split": split,
             "seed": seed,
             "dataset": {
                 **{"name": dataset.name, "fingerprint": dataset.fingerprint, "source": dataset.source},
-                **{"class_names": list(names), **sizes},
+                **{"class_names": list(names), **sizes, "tested": len(tested)},
             },
-            "backbone": BACKBONE if pretrained else None,
+            "backbone": BACKBONE | {"name": backbone_name(candidate) or BACKBONE["name"]} if pretrained else None,
             "network": {"kind": row.network, "image_size": 8, "classes": len(names)},
             "retrained": ["blocks.6", "conv_head"] if row.frozen_share not in (None, 1) else [],
             "device": "cpu",
@@ -126,7 +136,7 @@ def write_run(comparison: Path, candidate: str, seed: int, dataset: Dataset) -> 
         }
         scores = evaluate(logits, labels, names)
         costs = {
-            **{"candidate": candidate, "split": "holdout", "seed": seed},
+            **{"candidate": candidate, "split": split, "seed": seed},
             **{"fit_seconds": seconds + seed, "frozen_seconds": frozen_seconds},
             **{"epochs": len(epochs), "parameters": parameters, "trainable_parameters": trainable},
             **{
@@ -142,7 +152,8 @@ def write_run(comparison: Path, candidate: str, seed: int, dataset: Dataset) -> 
             [dict(zip(history, row, strict=True)) for row in zip(*np.broadcast_arrays(*history.values()), strict=True)],
         )
         val_logits = make_logits(dataset.val.labels, len(names), accuracy, random)
-        runs.write_predictions(folder, names, test=(logits, labels), val=(val_logits, dataset.val.labels))
+        predictions = {"test": (logits, labels), "val": (val_logits, dataset.val.labels)}
+        runs.write_predictions(folder, names, **predictions, places=np.searchsorted(tested, dataset.test.rows))
         write_json(folder / runs.ENVIRONMENT, {"python": "3.11.7", "torch": "2.11.0", "machine": {"cpu": "two cores"}})
         forgetting = None if row.frozen_share is None else make_forgetting(1 - row.frozen_share, random)
         mixtures = make_mixtures(scores["accuracy"]) if row.frozen_share not in (None, 1) else None

@@ -20,6 +20,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PAPER = {"width": 1032, "height": 703}  # A4, landscape, without margins, in the pixels of a page
 Open = Callable[..., "playwright.Page"]
 
 
@@ -63,6 +64,11 @@ def report(whole: tuple[Comparison, Dataset]) -> Path:
 @pytest.fixture(scope="module")
 def hostile_report(hostile: tuple[Comparison, Dataset]) -> Path:
     return hostile[0].folder / runs.REPORT
+
+
+@pytest.fixture(scope="module")
+def report_of_ten(ten: tuple[Comparison, Dataset]) -> Path:
+    return ten[0].folder / runs.REPORT
 
 
 def first_column(table: playwright.Locator) -> list[str]:
@@ -142,20 +148,35 @@ def test_a_tap_shows_a_cell_on_a_phone(open_page: Open, report: Path):
     assert matrix.locator(".shots img").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("which", ["report", "hostile_report"])
-def test_nothing_stands_out_of_the_page_sideways(
-    open_page: Open, request: pytest.FixtureRequest, which: str, viewport: dict[str, int], scheme: str
+@pytest.mark.parametrize("viewport", [DESK, PHONE, PAPER], ids=["desk", "phone", "paper"])
+@pytest.mark.parametrize(("which", "charts"), [("report", 8), ("hostile_report", 7), ("report_of_ten", 8)])
+def test_nothing_stands_out_of_the_page_sideways_and_no_table_is_wider_than_it(
+    open_page: Open, request: pytest.FixtureRequest, which: str, charts: int, viewport: dict[str, int]
 ):
-    page = open_page(request.getfixturevalue(which), viewport, color_scheme=scheme)
+    page = open_page(request.getfixturevalue(which), viewport)
+    page.emulate_media(media="print" if viewport is PAPER else "screen")
     for details in page.locator("details").all():
         details.evaluate("(it) => it.open = true")
     assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+    wider = "[...document.querySelectorAll('table')].filter((it) => it.offsetWidth > it.parentNode.clientWidth + 1)"
+    assert page.evaluate(f"{wider}.map((it) => it.innerText.slice(0, 60))") == []
     shown = page.locator(".chart svg:visible")
     widths = [round(box["width"]) for box in (chart.bounding_box() for chart in shown.all())]
-    assert len(widths) == (8 if which == "report" else 7)  # two start pre-trained, or one
+    assert len(widths) == charts  # two start pre-trained, or one
     assert max(widths) < viewport["width"]
+
+
+def test_of_many_candidates_a_row_is_a_block_on_a_phone_and_every_number_says_what_it_is(
+    open_page: Open, report_of_ten: Path
+):
+    page = open_page(report_of_ten, PHONE)
+    table = page.locator("table.sortable", has_text="What they cost.")
+    cell = table.locator("tbody td").first
+    title = table.locator("thead th").nth(1).inner_text().split("\n")[0]
+    assert cell.evaluate("(it) => getComputedStyle(it, '::before').content") == f'"{title}"'
+    before = first_column(table)
+    table.locator("th", has_text="Time to fit").locator("button").click()
+    assert first_column(table) != before
 
 
 @pytest.mark.parametrize(("scheme", "colours"), [("light", theme.LIGHT), ("dark", theme.DARK)])

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from small_runs import HOSTILE
 
 from headstart import theme
-from headstart.report import drawing
+from headstart.report import drawing, lettering
 
 
 @drawing.styled
@@ -18,23 +18,23 @@ def svg_of(*texts: str, colour: str = theme.INK) -> str:
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], "o", color=theme.PALETTE["green"][0])
     for text in texts:
-        axes.text(0.5, 0.5, drawing.drawable(text, "class 7"), color=colour)
+        axes.text(0.5, 0.5, lettering.drawable(text, "class 7"), color=colour)
     return drawing.svg(figure, "chart", 'what "it" shows')
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_drawn_as_plain_text(name: str):
     figure = Figure()
-    figure.text(0, 0.5, drawing.drawable(name, "class 7"))
+    figure.text(0, 0.5, lettering.drawable(name, "class 7"))
     figure.draw_without_rendering()  # a name read as mathematics would raise, one without glyphs would warn
 
 
 def test_a_name_without_glyphs_is_drawn_by_its_number():
-    assert drawing.drawable_classes(["cat", "\U000f0000", ""]) == ["cat", "class 1", "class 2"]
+    assert lettering.drawable_classes(["cat", "\U000f0000", ""]) == ["cat", "class 1", "class 2"]
 
 
 def test_a_long_name_keeps_its_beginning_and_its_end():
-    assert drawing.drawable("n02085620-Chihuahua-of-Mexico", "", length=15) == "n020856…-Mexico"
+    assert lettering.drawable("n02085620-Chihuahua-of-Mexico", "", length=15) == "n020856…-Mexico"
 
 
 def test_a_strategy_has_a_colour_and_a_marker_of_its_own(make_comparison: Callable):

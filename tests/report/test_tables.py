@@ -11,7 +11,7 @@ from headstart.data.dataset import Dataset
 from headstart.evaluation.scores import QUALITY
 from headstart.report import NOT_MEASURED, duration, percent, short_count
 from headstart.report.html import write_report
-from headstart.report.tables import FORGETTING, columns_in, table_rows, tables
+from headstart.report.tables import FORGETTING, columns_in, difference_rows, table_rows, tables
 from headstart.results.comparison import Comparison
 from headstart.runtime.text import shorten
 
@@ -32,7 +32,20 @@ def test_the_numbers_shown_are_those_of_the_comparison(make_comparison: Callable
         assert ("±" in cells[name][0].remark) == (len(seeds) > 1)
         assert [cell.text for cell in cells[name]] == [column.write(row[column.key]) for column in columns]
         assert all(cell.text in text and cell.remark in text for cell in cells[name])
-    assert str(escape(comparison.because)) in text
+    assert all(str(escape(it)) in text for it in (comparison.verdict.said, comparison.verdict.doubt))
+
+
+def test_every_candidate_stands_beside_the_one_that_is_taken_with_its_interval(whole: Whole):
+    comparison, _ = whole
+    rows = difference_rows(comparison)
+    assert list(rows) == [comparison.recommended, *(each.strategy for each in comparison.verdict.alternatives)]
+    for each in comparison.verdict.alternatives:
+        score, away, p, so = rows[each.strategy]
+        assert score.text == percent(comparison.summary[each.strategy]["accuracy"]["mean"])
+        low, high = (float(end.replace("\N{MINUS SIGN}", "-")) for end in away.remark.split(" to "))
+        assert (low, high) == pytest.approx((-100 * each.difference.high, -100 * each.difference.low), abs=0.005)
+        assert (low <= 0 <= high) == (so.text in ("not told apart", "equal within 1 points"))
+        assert (p.text == "< 0.001") == (each.difference.p_value < 0.001)
 
 
 def test_a_score_that_means_nothing_of_the_data_has_no_column(make_comparison: Callable):
