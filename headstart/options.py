@@ -133,9 +133,7 @@ class Options:
         under=MACHINE,
         choices=DEVICES,
     )
-    devices: int = option(
-        1, whole_number, "so many GPUs, or processes, train one network (default: 1)", "N", under=MACHINE
-    )
+    devices: int = option(1, whole_number, "GPUs or processes that train each (default: 1)", "N", under=MACHINE)
     runner: str = option(
         HERE, one_of(RUNNERS), "here (default), dask: on a cluster", "WHERE", under=MACHINE, choices=RUNNERS
     )
