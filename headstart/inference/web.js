@@ -7,6 +7,8 @@ const MOST_AT_ONCE = 100; // pictures that one drop may hold
 const facts = JSON.parse(document.getElementById("facts").textContent);
 const the = (id) => document.getElementById(id);
 const percent = (share) => `${share > 0.0995 && share < 0.995 ? (100 * share).toFixed(0) : (100 * share).toFixed(1)}\u00a0%`;
+// A name in a script from right to left turns nothing round that stands beside it.
+const apart = (name) => Object.assign(document.createElement("bdi"), { textContent: name });
 const say = (words) => { the("status").textContent = words; };
 
 const ready = engine.ready(say).then((words) => { say(words); document.body.dataset.ready = "yes"; });
@@ -46,13 +48,13 @@ async function answered(card, file, truth) {
   const name = facts.classes[order[0]];
   card.dataset.probabilities = JSON.stringify([...answer.probabilities]);
   card.dataset.milliseconds = took.toFixed(1);
-  card.querySelector("h3").textContent = answer.doubts.length ? `${name}?` : name;
+  card.querySelector("h3").replaceChildren(apart(name), answer.doubts.length ? "?" : "");
   card.querySelector("img").alt = `${file.name}: ${name}`;
   const bars = order.slice(0, SHOWN).map((taken) => {
     const bar = document.createElement("li");
     const line = document.createElement("i");
     line.style.setProperty("--share", `${100 * answer.probabilities[taken]}%`);
-    bar.append(facts.classes[taken], Object.assign(document.createElement("span"), { textContent: percent(answer.probabilities[taken]) }), line);
+    bar.append(apart(facts.classes[taken]), Object.assign(document.createElement("span"), { textContent: percent(answer.probabilities[taken]) }), line);
     return bar;
   });
   card.querySelector(".bars").replaceChildren(...bars);
@@ -60,8 +62,8 @@ async function answered(card, file, truth) {
   doubt.hidden = !answer.doubts.length;
   doubt.textContent = answer.doubts.join(" ");
   const size = `${answer.width.toLocaleString("en")} × ${answer.height.toLocaleString("en")} pixels`;
-  const known = truth === undefined ? file.name : `Test picture; its label is ${truth}`;
-  card.querySelector("p.muted").textContent = `${known} · ${size} · ${took.toFixed(0)} ms`;
+  const known = truth === undefined ? [apart(file.name)] : ["Test picture; its label is ", apart(truth)];
+  card.querySelector("p.muted").replaceChildren(...known, ` · ${size} · ${took.toFixed(0)} ms`);
   const button = card.querySelector("button");
   if (engine.heat) {
     button.hidden = false;

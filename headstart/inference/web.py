@@ -26,7 +26,7 @@ from headstart.inference.ort_web import SCRIPT, WASM, runtime
 from headstart.options import CROP, LETTERBOX, STRETCH
 from headstart.results import runs
 from headstart.results.pictures import read_pictures
-from headstart.runtime.text import shown
+from headstart.runtime.text import in_a_line, shown
 
 EXAMPLES = 12  # small test pictures on the page
 MOST_SAID = 12  # classes that the first sentence lists
@@ -164,7 +164,7 @@ def _page(run: runs.Run, about: Mapping[str, Any], data: Mapping[str, Any], engi
         script=Markup(script),
         name=about["dataset"]["name"],
         candidate=about["candidate"],
-        classes=names,
+        classes=[in_a_line(it) for it in names],
         most_said=MOST_SAID,
         measured=measured(run),
         promise=engine.promise,
@@ -182,7 +182,7 @@ def _page(run: runs.Run, about: Mapping[str, Any], data: Mapping[str, Any], engi
 
 def _facts(run: runs.Run, about: Mapping[str, Any]) -> dict[str, str]:
     names = about["class_names"]
-    listed = {"Classes": ", ".join(names)} if len(names) > MOST_SAID else {}
+    listed = {"Classes": ", ".join(map(in_a_line, names))} if len(names) > MOST_SAID else {}
     return {
         "Trained on": f"{run.config['dataset']['train']:,} pictures of {about['dataset']['name']}",
         **listed,

@@ -13,7 +13,7 @@ from headstart.report import count, percent
 from headstart.report.figures import worst_mistake
 from headstart.report.reading import candidates, confusion_matrix, mistakes
 from headstart.results.comparison import Comparison
-from headstart.runtime.text import shorten
+from headstart.runtime.text import in_a_line, shorten
 
 LONGEST_NAME = 40  # letters: the table of classes has the whole name
 MOST_PAIRS = 6
@@ -83,7 +83,7 @@ def matrices(comparison: Comparison, examples: Mapping[str, Examples]) -> list[M
 
 
 def _names(comparison: Comparison) -> list[str]:
-    return [shorten(name, LONGEST_NAME) for name in comparison.dataset["class_names"]]
+    return [in_a_line(shorten(name, LONGEST_NAME)) for name in comparison.dataset["class_names"]]
 
 
 def _cell(counts: np.ndarray, true: int, taken: int, names: list[str], examples: Examples) -> Cell:

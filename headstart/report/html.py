@@ -23,7 +23,7 @@ from headstart.evaluation.examples import choose
 from headstart.report import charts, confusion, count, percent, provenance, words
 from headstart.report.drawing import colours, markers
 from headstart.report.figures import MOST_CLASSES_COUNTED
-from headstart.report.lettering import JOINT
+from headstart.report.lettering import JOINT, numbered
 from headstart.report.reading import predictions, runs_of
 from headstart.report.tables import (
     DIFFERENCES,
@@ -173,6 +173,7 @@ def _results(comparison: Comparison) -> dict[str, Any]:
         "confusion_pictures": charts.confusion_pictures(comparison) if needs_pictures else {},
         "classes": class_rows(comparison),
         "most_classes_open": MOST_CLASSES_OPEN,
+        "numbered": numbered(comparison.dataset["class_names"]),
         "frequent_mistakes": frequent_mistakes(comparison),
         "sizes": words.sizes(comparison),
     }

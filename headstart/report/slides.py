@@ -19,7 +19,7 @@ from headstart.data.dataset import PARTS
 from headstart.evaluation.examples import choose
 from headstart.report import closing, count, figures, images, megabytes, milliseconds, percent, short_count
 from headstart.report.drawing import WIDTH, colours, evenly, markers, styled
-from headstart.report.lettering import drawable, drawable_classes, fitting, measured
+from headstart.report.lettering import drawable, drawable_classes, fitting, measured, numbered
 from headstart.report.reading import (
     candidates,
     confusion_matrix,
@@ -137,6 +137,10 @@ def _data(comparison: Comparison) -> Figure:
     facts = folds or [f"{count(data[split])} images to {use}" for split, use in uses]
     facts += [f"{count(len(names))} classes"]
     facts += [] if pictures is None else [images.balance_sentence(pictures.counts[0], names)]
+    if lacking := numbered(data["class_names"]):
+        facts += [
+            f"No font here has the letters of {count(lacking)} of them: they are numbered, and named in {runs.REPORT}"
+        ]
     facts += [f"From {drawable(data['source'], 'elsewhere', 90)}"]
     top = 1.0
     for fact in facts:

@@ -115,8 +115,9 @@ def reading(path: Path, instead: str = ONE_OF_A_RUN) -> Iterator[None]:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV, whole or not at all."""
-    write_text(path, table_text(table))
+    """Write a CSV, whole or not at all: in UTF-8, with the mark by which spreadsheets know that where they need to."""
+    text = table_text(table)
+    write_bytes(path, text.encode("utf-8" if text.isascii() else "utf-8-sig"))
 
 
 def table_text(table: pd.DataFrame) -> str:

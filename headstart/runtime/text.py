@@ -5,14 +5,18 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import accumulate
 from pathlib import Path, PureWindowsPath
 from typing import Any
+from unicodedata import bidirectional, category, east_asian_width
 
 IN_ASCII = {  # signs of our own, where standard output cannot have them
     **{"\N{NO-BREAK SPACE}": " ", "±": "+-", "\N{EN DASH}": "-", "…": "...", "\N{MULTIPLICATION SIGN}": "x", "·": "-"},
     **dict.fromkeys("─━╴╺╸", "-"),
 }
 LONGEST_CELL = 60  # letters
+JOINER, LEFT_TO_RIGHT = "\N{ZERO WIDTH JOINER}", "\N{LEFT-TO-RIGHT MARK}"
+JOINED = (JOINER, *map(chr, range(0x1F3FB, 0x1F400)))  # what belongs to the sign before it: colours of skin, too
 
 
 def shown(name: str | Path) -> str:
@@ -28,11 +32,43 @@ def published(source: str) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Cut `text` to `length` characters out of its middle: names that begin alike often differ at the end."""
-    if len(text) <= length:
+    """Cut `text` to `length` columns out of its middle: names that begin alike often differ at the end. A letter of
+    Chinese, Japanese or Korean fills two columns, as an emoji does; none is cut in two."""
+    signs = _signs(text)
+    widths = [_columns(sign) for sign in signs]
+    if sum(widths) <= length:
         return text
     tail = (length - 1) // 2
-    return text[: length - 1 - tail] + "…" + text[len(text) - tail :]
+    begin, end = _fitting(widths, length - 1 - tail), len(signs) - _fitting(widths[::-1], tail)
+    return "".join((*signs[:begin], "…", *signs[end:]))
+
+
+def _signs(text: str) -> list[str]:
+    """What a reader takes for one sign each: a letter with its marks, an emoji of several joined."""
+    signs: list[str] = []
+    for character in text:
+        joins = category(character).startswith("M") or character in JOINED or (signs and signs[-1].endswith(JOINER))
+        if signs and joins:
+            signs[-1] += character
+        else:
+            signs.append(character)
+    return signs
+
+
+def _columns(sign: str) -> int:
+    return 2 if east_asian_width(sign[0]) in "WF" else 1
+
+
+def _fitting(widths: Sequence[int], columns: int) -> int:
+    """How many of the first signs have room."""
+    return sum(end <= columns for end in accumulate(widths))
+
+
+def in_a_line(name: str) -> str:
+    """A name as a line from left to right may hold it: marks keep one from right to left from turning round what stands
+    beside it, numbers above all."""
+    is_turned = any(bidirectional(character) in ("R", "AL", "AN") for character in name)
+    return f"{LEFT_TO_RIGHT}{name}{LEFT_TO_RIGHT}" if is_turned else name
 
 
 def html_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *said: str) -> str:

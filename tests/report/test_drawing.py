@@ -33,6 +33,28 @@ def test_a_name_without_glyphs_is_drawn_by_its_number():
     assert lettering.drawable_classes(["cat", "\U000f0000", ""]) == ["cat", "class 1", "class 2"]
 
 
+@pytest.mark.parametrize("name", ["كلب", "שלום", "a\N{COMBINING CYRILLIC TITLO}"])
+def test_a_script_that_matplotlib_cannot_set_is_drawn_by_its_number(name: str, monkeypatch: pytest.MonkeyPatch):
+    lettering._is_drawn.cache_clear()
+    monkeypatch.setattr(lettering, "SETS_ANY_SCRIPT", False)  # as before matplotlib 3.11
+    assert lettering.drawable_classes(["cat", name]) == ["cat", "class 1"]
+    assert lettering.numbered(["cat", name]) == 1
+    lettering._is_drawn.cache_clear()
+
+
+@pytest.mark.skipif(not lettering.SETS_ANY_SCRIPT, reason="this matplotlib sets no script from right to left")
+def test_a_name_from_right_to_left_is_drawn_between_marks_that_keep_it_apart():
+    mark = "\N{LEFT-TO-RIGHT MARK}"
+    assert lettering.drawable("שלום", "class 7") == f"{mark}שלום{mark}"
+
+
+def test_an_accent_of_its_own_becomes_one_letter_and_a_wish_for_colour_goes():
+    assert lettering.drawable("cafe\N{COMBINING ACUTE ACCENT}", "class 7") == "café"
+    assert (
+        lettering.drawable("\N{BLACK SUN WITH RAYS}\N{VARIATION SELECTOR-16}", "class 7") == "\N{BLACK SUN WITH RAYS}"
+    )
+
+
 def test_a_long_name_keeps_its_beginning_and_its_end():
     assert lettering.drawable("n02085620-Chihuahua-of-Mexico", "", length=15) == "n020856…-Mexico"
 
