@@ -36,6 +36,7 @@ WIDE = 6.0  # inches: below that, a figure has fewer labels
 DPI = 160
 TIME_TICKS = [number * unit for unit in (1, 60, 3600) for number in (1, 2, 5, 10, 30)]  # seconds
 
+NAMED = re.compile(r"^#(.+)$|url\(#(.+?)\)")  # an id that an element asks for
 SHAPES = ("use", "path")  # elements of an SVG that take their style from what they stand in
 LONGEST_LABEL = 14  # letters of a name that has room beside its mark
 LEGEND_POINTS, LEGEND_ROW = 9.0, 0.17  # inches
@@ -123,22 +124,26 @@ def svg(figure: Figure, name: str, words: str) -> str:
         attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
         element.attrib.clear()
         element.attrib.update({key: _of_page(key, value, name) for key, value in attributes.items()})
+    values = (value for element in root.iter() for value in element.attrib.values())
+    asked = {it[1] or it[2] for value in values for it in NAMED.finditer(value)}
     for element in root.iter():
-        _lighten(element)
+        _lighten(element, asked)
     box = root.get("viewBox", "")
     root.attrib.clear()
     root.attrib.update({"viewBox": box, "role": "img", "aria-label": words})
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _lighten(element: ElementTree.Element) -> None:
-    """Take from an element of an SVG what no eye can see: of ten candidates in five folds, half of the page."""
+def _lighten(element: ElementTree.Element, asked: Collection[str]) -> None:
+    """Take from an element of an SVG what no eye can see: of ten candidates in five folds, half of the page. asked: the
+    ids that are of use."""
+    if element.get("id") not in asked:
+        element.attrib.pop("id", None)
+    if element.get("transform", "").startswith("rotate(-0 "):
+        del element.attrib["transform"]
     for key in ("d", "x", "y"):
         if key in element.attrib:
-            rounded = re.sub(
-                r"-?\d+\.\d+", lambda it: f"{float(it[0]):.2f}".rstrip("0").rstrip("."), element.attrib[key]
-            )
-            element.set(key, " ".join(rounded.split()))
+            element.set(key, " ".join(re.sub(r"-?\d+\.\d+", _rounded, element.attrib[key]).split()))
     looks = {(child.tag, child.get("style")) for child in element}
     if len(element) > 1 and len(looks) == 1 and element.tag == "g" and "style" not in element.attrib:
         ((tag, style),) = looks

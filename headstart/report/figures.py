@@ -167,7 +167,8 @@ def class_scores(comparison: Comparison, width: float = WIDTH, height: float | N
     drawable = drawable_classes(names, 26 if width > WIDE else 14)
     name_classes(panels[0].yaxis, [drawable[index] for index in shown], height - 1.4)
     panels[0].set_ylim(len(shown) - 0.4, -0.6)
-    write_legend(figure, list(scores), marks(comparison, list(scores), ms=7))
+    drawn = candidates(comparison)
+    write_legend(figure, drawn, marks(comparison, drawn, ms=7))
     hardest = int(difficulty.argmin())
     of_all = "" if len(shown) == len(names) else f"The {len(shown)} hardest of {len(names)} classes; "
     write_title(

@@ -70,6 +70,8 @@ def keep_pictures(comparison: Comparison, dataset: Dataset) -> None:
     write_bytes(folder / BALANCE, png(class_balance(counts(dataset), dataset.class_names)))
     shown = _sample_indices(dataset.train.labels, len(dataset.class_names))
     kept = [(int(dataset.train.labels[index]), small_jpeg(as_shown(dataset.train, index))) for index in shown]
+    bytes_each = sum(len(jpeg) for _, jpeg in kept) / max(len(kept), 1)
+    kept = [kept[place] for place in evenly(np.arange(len(kept)), int(MOST_BYTES / 2 / max(bytes_each, 1)))]
     left = MOST_BYTES - sum(len(jpeg) for _, jpeg in kept)
     tests, heats = _small_tests(comparison, dataset.tested, left)
     parts = dataset.parts | {"test": dataset.tested}

@@ -9,6 +9,7 @@ from scipy.special import softmax
 from headstart.evaluation.calibration import Reliability, reliability
 from headstart.report import percent
 from headstart.report.drawing import WIDE, WIDTH, colours, markers, marks, styled, write_legend, write_title
+from headstart.report.reading import candidates
 from headstart.results.comparison import Comparison
 from headstart.results.passes import Pass
 from headstart.theme import FRONT
@@ -39,7 +40,8 @@ def reliability_diagram(comparison: Comparison, width: float = WIDTH) -> Figure:
         axes.set_xlabel("confidence")
     for axes in panels[:1] if across else panels:
         axes.set_ylabel("accuracy")
-    write_legend(figure, list(found), marks(comparison, list(found), ms=5, ls="-", mec=None))
+    drawn = candidates(comparison)
+    write_legend(figure, drawn, marks(comparison, drawn, ms=5, ls="-", mec=None))
     errors = {name: np.mean([[each.error for each in seed] for seed in seeds], axis=0) for name, seeds in found.items()}
     worst = max(errors, key=lambda name: errors[name][0])
     before, after = (percent(error, 1) for error in errors[worst])

@@ -207,7 +207,8 @@ def test_the_page_of_ten_candidates_in_five_folds_with_three_seeds_begins_with_t
     assert len(ten[0].runs) > 100
     assert len(text) < 2_000_000  # with pictures as large as they may be a million more
     sections = re.findall(r'<section id="(\w+)"', text)
-    assert text.index(str(quoted(decision(ten[0])))) < text.index("<section")
+    header = text.split("<section")[0].replace("<wbr>", "")  # where names may break
+    assert str(quoted(decision(ten[0]))) in header
     assert sections == [
         *("strategies", "cost", "classes", "confusion", "images", "data"),
         *("sure", "retraining", "learning", "run", "reading"),
