@@ -48,12 +48,11 @@ def candidates(greys: Greys, count: int) -> np.ndarray:
         def described(some: np.ndarray, share: float = 1.0) -> np.ndarray:
             return (_histograms(greys(some), share) - axes.mean) @ axes.whitening
 
+        vectors = np.empty((count, axes.whitening.shape[1]), np.float32)
         with bar("describing images", count) as advance:
-            parts = []
-            for part in pool.map(described, _cut(places, CHUNK)):
-                parts.append(part)
+            for some, part in zip(_cut(places, CHUNK), pool.map(described, _cut(places, CHUNK)), strict=True):
+                vectors[some] = part
                 advance(len(part))
-            vectors = np.concatenate(parts)
         index = _index(vectors, sample)
         zooms = greys(places[:1]).shape[1] > SIDE
 
@@ -149,7 +148,10 @@ def _index(vectors: np.ndarray, sample: np.ndarray) -> _Index:
         cell_of = np.concatenate([(some @ means.T).argmax(axis=1) for some in _cut(vectors, CHUNK)])
     places = np.argsort(cell_of, kind="stable")
     ends = np.searchsorted(cell_of[places], np.arange(cells + 1))
-    return _Index(means, _unit(vectors[places]), places, ends)
+    ordered = np.empty_like(vectors)
+    for start in range(0, len(places), BLOCK):  # of a million, half a gigabyte, no further copy is made
+        ordered[start : start + BLOCK] = _unit(vectors[places[start : start + BLOCK]])
+    return _Index(means, ordered, places, ends)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
