@@ -64,9 +64,7 @@ def several(devices: int, device: str) -> Iterator[Callable[..., None]]:
         fabric.launch()
         yield partial(run_together, fabric)
         is_over.set()
-        fabric.broadcast(None)
-        for each in started:
-            each.process.wait(GRACE)
+        fabric.broadcast(None)  # who was started here is ended below: a busy machine may take minutes to end by itself
     except RuntimeError as error:  # as collectives raise where another process is gone
         if said := _ended(started, GRACE / 2):
             raise MachineError(ENDED.format(said)) from error
