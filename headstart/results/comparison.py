@@ -207,6 +207,8 @@ def compare_runs(
     finished or when two were tested on different data.
     """
     folder = given("folder", folder, path)
+    if not (every := runs.find_runs(folder)):
+        raise HeadstartError(f"{shown(folder)} holds no finished run: {runs.why_none(folder)}")
     before: Mapping[str, Any] = runs.read_beside(folder, runs.COMPARISON) or {}
     request = read_request(folder)
     asked_for: Mapping[str, Any] = request or {}
@@ -214,7 +216,11 @@ def compare_runs(
     asked |= {key: before.get("verdict", {}).get(key) for key, value in asked.items() if value is None}
     names = _asked(before, request)
     failed: Mapping[str, str] = asked_for.get("failed", {})
-    found = _comparable(folder, names, failed)
+    found = [run for run in every if run.candidate not in failed]
+    if not found:
+        raise HeadstartError(f"every candidate of {shown(folder)} failed: {' '.join(failed.values())}")
+    found.sort(key=lambda run: names.index(run.candidate) if run.candidate in names else len(names))
+    refuse_apart(found)
     rows, passes = [row_of(run) for run in found], passes_of(found)
     refuse_other_labels(passes)
     audit = Audited.of(folder, found[0].images)
@@ -266,17 +272,8 @@ def compare_runs(
     )
 
 
-def _comparable(folder: Path, names: Sequence[str], failed: Mapping[str, str]) -> list[runs.Run]:
-    """The finished runs below a folder, in the order of the candidates' `names`, without those that `failed`; one
-    HeadstartError where there is none, and where they are not of one comparison."""
-    every = runs.find_runs(folder)
-    if not every:
-        raise HeadstartError(f"{shown(folder)} holds no finished run: {runs.why_none(folder)}")
-    found = [run for run in every if run.candidate not in failed]
-    if not found:
-        raise HeadstartError(f"every candidate of {shown(folder)} failed: {' '.join(failed.values())}")
-    places = {name: place for place, name in enumerate(names)}
-    found.sort(key=lambda run: places.get(run.candidate, len(places)))
+def refuse_apart(found: Sequence[runs.Run]) -> None:
+    """Raise HeadstartError where one run is there twice, or two were tested on different data."""
     refuse_copies(found)
     first = found[0]
     for run in found:
@@ -284,7 +281,6 @@ def _comparable(folder: Path, names: Sequence[str], failed: Mapping[str, str]) -
             raise HeadstartError(
                 f"{run.folder} and {first.folder} were not tested on the same data: compare them apart"
             )
-    return found
 
 
 def _costs(found: Sequence[runs.Run]) -> dict[str, float]:

@@ -175,7 +175,7 @@ def test_of_weights_that_cannot_be_had_the_others_go_on_and_the_report_says_so(t
     [
         ("test_resnet.r160_in1k resnet19", "no pretrained model 'resnet19'; similar: resnet1"),
         ("test_resnet.r160_in1k mobilenetv3_large_075", "mobilenetv3_large_075 cannot be had: timm names no weights"),
-        ("test_resnet.r160_in1k tests", "it is a file or folder: name the data before --backbone"),
+        ("tests", "it is a file or folder: name the data before --backbone"),
         ("test_resnet.r160_in1k small --weights w.safetensors", "are for one --backbone, and 2 were given"),
     ],
 )
