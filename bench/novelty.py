@@ -33,7 +33,8 @@ from headstart.data.arrays import from_arrays
 from headstart.data.dataset import Dataset
 from headstart.data.pixels import pixels_of
 from headstart.evaluation.novelty import normalised, threshold
-from headstart.experiments.trial import Setting, Trial, sides_of, train, untrained, weights_of
+from headstart.experiments.measuring import sides_of
+from headstart.experiments.trial import Setting, Trial, train, untrained, weights_of
 from headstart.inference.classifier import Classifier
 from headstart.models.backbones import EFFICIENTNET_LITE0, load_backbone
 from headstart.models.network import features_of, last_linear

@@ -18,13 +18,12 @@ from headstart.data.labelled import labelled
 from headstart.data.pixels import Picture, pictures_in
 from headstart.errors import HeadstartError
 from headstart.experiments.found import find_backbones
+from headstart.experiments.measuring import calibrated, on_val
 from headstart.experiments.trial import (
     Setting,
     Trial,
-    calibrated,
     candidates_for,
     config_of,
-    on_val,
     train,
     untrained,
 )

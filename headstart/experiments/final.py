@@ -13,8 +13,9 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from headstart.data.dataset import Dataset
+from headstart.experiments.measuring import calibrated
 from headstart.experiments.mixing import keep
-from headstart.experiments.trial import Trial, calibrated, checkpoints, config_of, train, untrained
+from headstart.experiments.trial import Trial, checkpoints, config_of, train, untrained
 from headstart.inference.novelty import reference_of
 from headstart.models.network import Network
 from headstart.plan import Plan

@@ -19,11 +19,10 @@ from lightning_fabric import Fabric
 from headstart import __version__
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
-from headstart.evaluation.calibration import fit_temperature
 from headstart.evaluation.novelty import distances
+from headstart.experiments.measuring import calibrated, on_test, on_val, sides_of
 from headstart.experiments.mixing import mixed, original_of
 from headstart.inference.agreement import saved_network
-from headstart.inference.classifier import Classifier
 from headstart.inference.novelty import reference_of
 from headstart.models.backbones import Backbone, load_backbone
 from headstart.models.network import features_of
@@ -46,8 +45,8 @@ from headstart.strategies import (
     with_recipe,
 )
 from headstart.training.checkpoint import Checkpoints
-from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit, predict
-from headstart.training.preparation import Prepared, Pretrained, prepare, side_seen
+from headstart.training.fit import Fitted, Row, TrainVal, Watch, fit
+from headstart.training.preparation import Prepared, Pretrained, prepare
 
 MOST_LINES = 20  # epochs of a run that the screen tells of
 ROOM = 2.5  # times the weights: that file, and all that is written beside it
@@ -111,7 +110,7 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None, fabric: F
     with features_of(prepared.network) as of_val:
         val_logits = on_val(prepared, data, fabric)
     with features_of(prepared.network) as of_test:
-        logits, averaged = test(trial, prepared, data, fabric)
+        logits, averaged = on_test(prepared, data, candidate.strategy.recipe.test_views, fabric)
     reference = reference_of(prepared, data.train, fabric)
     as_they_are = torch.cat(of_test)[: len(data.test)]  # their first view
     far = [distances(each.numpy(), reference) for each in (torch.cat(of_val), as_they_are)]
@@ -231,14 +230,6 @@ def pretrained(
     return Pretrained(replace(backbone, why=weights.why), shares, image_shape, device)
 
 
-def sides_of(prepared: Prepared, data: Dataset) -> tuple[int, ...]:
-    """The squares into which a file's image is fitted before the network is given it: that which the data set keeps
-    and, where nothing is frozen, the smaller one that is trained on."""
-    canvas = data.image_shape[0]
-    seen = canvas if len(prepared.network.frozen) else side_seen(data, prepared.spec["image_size"])
-    return (canvas, seen) if seen < canvas else (canvas,)
-
-
 def train(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric, watch: Watch) -> tuple[Fitted, float]:
     """Run the loop on train and val, from the last checkpoint on where there is one, and say where it broke off;
     returns what came of it, and the seconds of the frozen pass."""
@@ -289,37 +280,6 @@ def checkpoints(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric)
     place = trial.setting.begun or trial.setting.folder
     folder = runs.checkpoint_folder(place, trial.candidate.name, trial.split, trial.seed)
     return Checkpoints(folder, made_by, trial.name)
-
-
-def on_val(prepared: Prepared, data: Dataset, fabric: Fabric) -> np.ndarray:
-    """Logits (N, C) of val, which may be empty."""
-    if not len(data.val):
-        return np.empty((0, len(data.class_names)), np.float32)
-    samples, _ = prepared.samples(data.val, ("identity",))
-    return predict(prepared.network.trainable, samples, fabric).cpu().numpy()
-
-
-def calibrated(prepared: Prepared, data: Dataset, logits: np.ndarray, labels: np.ndarray) -> Classifier:
-    """A trained network as it is used, with the temperature that suits logits (N, C) of images that it did not learn
-    from, and their labels (N,)."""
-    sides, temperature = sides_of(prepared, data), fit_temperature(logits, labels)
-    return Classifier(prepared.network, data.class_names, sides, temperature, data.fit, data.whites)
-
-
-def test(trial: Trial, prepared: Prepared, data: Dataset, fabric: Fabric) -> tuple[np.ndarray, np.ndarray]:
-    """The first and only evaluation on test: logits (N, C) of the images as they are, and means over the test views.
-
-    Of the images as they are in the arithmetic in which the network is used, so that whoever uses it gets what was
-    measured; further views enter the means alone, and are seen as in training.
-    """
-    first, *others = trial.candidate.strategy.recipe.test_views
-    as_they_are, _ = prepared.samples(data.test, (first,), exact=True)
-    logits = [predict(prepared.network.trainable, as_they_are, fabric, exact=True).cpu().numpy()]
-    if others:
-        samples, _ = prepared.samples(data.test, tuple(others))
-        views = range(len(others))
-        logits += [predict(prepared.network.trainable, samples, fabric, view).cpu().numpy() for view in views]
-    return logits[0], np.mean(logits, axis=0)
 
 
 def config_of(trial: Trial, prepared: Prepared, data: Dataset, tested: int, fabric: Fabric) -> dict[str, Any]:
