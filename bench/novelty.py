@@ -31,7 +31,7 @@ from sklearn.metrics import roc_auc_score
 import headstart as hs
 from headstart.data.arrays import from_arrays
 from headstart.data.dataset import Dataset
-from headstart.data.pixels import pixels_of
+from headstart.data.pixels import image_of
 from headstart.evaluation.novelty import normalised, threshold
 from headstart.experiments.measuring import sides_of
 from headstart.experiments.trial import Setting, Trial, train, untrained, weights_of
@@ -219,7 +219,7 @@ def main(out: Path, hands: Path, faces: Path | None = None) -> None:
     sets = {"cifar10": hs.load("cifar10"), "hands": hs.load(hands, fit="stretch")}
     far = {"text": pictures_of_text(FAR, 96, draw), "noise": pictures_of_noise(FAR, 96, draw)}
     if faces is not None:
-        far["faces"] = np.stack([pixels_of(each) for each in np.load(faces)[:100].astype(np.float32)])
+        far["faces"] = np.stack([np.asarray(image_of(each)) for each in np.load(faces)[:100].astype(np.float32)])
     rows: list[dict[str, float | str]] = []
     for number, place in product(range(2), sets):
         data, held_out = sets[place], HELD_OUT[place][number]

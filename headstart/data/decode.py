@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +59,22 @@ class DecodeError(HeadstartError):
 
 @dataclass(frozen=True)
 class Decoded:
-    """pixels: (H, W, 3) uint8, upright. format: one of FORMATS. notices: what was done to get there, in words.
+    """image: in mode RGB, upright. format: one of FORMATS. notices: what was done to get there, in words.
 
     kind: of values that have a range of their own, one of `ranges.OF_TYPES`, and which one of them became white; of
     all others "" and 0.
     """
 
-    pixels: np.ndarray
+    image: Image.Image
     format: str
     notices: tuple[str, ...]
     kind: str = ""
     white: float = 0
+
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """The same as (H, W, 3) uint8: a copy, which takes as long as a third of decoding, and more memory."""
+        return np.asarray(self.image)
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS, whites: Whites | None = None) -> Decoded:
@@ -108,17 +114,20 @@ def read_image(path: Path, whites: Whites | None = None) -> Decoded:
     return decode(data, whites=whites)
 
 
-def fitted(pixels: np.ndarray, side: int, fit: str) -> np.ndarray:
-    """A picture (H, W, 3) uint8 in a square (side, side, 3), resized by Pillow's bicubic kernel.
+def fitted(picture: Image.Image | np.ndarray, side: int, fit: str) -> np.ndarray:
+    """A picture, in mode RGB or (H, W, 3) uint8, in a square (side, side, 3), resized by Pillow's bicubic kernel.
 
     fit: "stretch": all of it, each side brought to `side`. "crop": of its long side only the middle is kept, as much as
     the short side has. "letterbox": all of it in its own shape, PADDING beside it. A square is the same by all three.
     """
+    if isinstance(picture, np.ndarray):
+        if picture.shape[:2] == (side, side):
+            return picture
+        picture = Image.fromarray(picture)
     if fit == CROP:
-        pixels = _middle(pixels)
-    height, width = pixels.shape[:2]
-    rows, columns = inside(height, width, side, fit)
-    pixels = _resized(pixels, rows.stop - rows.start, columns.stop - columns.start)
+        picture = _middle(picture)
+    rows, columns = inside(picture.height, picture.width, side, fit)
+    pixels = _resized(picture, rows.stop - rows.start, columns.stop - columns.start)
     if pixels.shape[:2] == (side, side):
         return pixels
     square = np.full((side, side, 3), PADDING, np.uint8)
@@ -146,7 +155,7 @@ def unfitted(square: np.ndarray, height: int, width: int, fit: str) -> np.ndarra
     if fit != STRETCH:
         return shown
     rows, columns = inside(height, width, len(square), LETTERBOX)
-    return _resized(shown, rows.stop - rows.start, columns.stop - columns.start)
+    return _resized(Image.fromarray(shown), rows.stop - rows.start, columns.stop - columns.start)
 
 
 def own_side(height: int, width: int, fit: str) -> int:
@@ -154,17 +163,14 @@ def own_side(height: int, width: int, fit: str) -> int:
     return min(height, width) if fit == CROP else max(height, width)
 
 
-def _middle(pixels: np.ndarray) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return pixels[top : top + side, left : left + side]
+def _middle(image: Image.Image) -> Image.Image:
+    side = min(image.size)
+    top, left = (image.height - side) // 2, (image.width - side) // 2
+    return image.crop((left, top, left + side, top + side))
 
 
-def _resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
+def _resized(image: Image.Image, height: int, width: int) -> np.ndarray:
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
@@ -236,7 +242,7 @@ def upright_rgb(image: Image.Image, whites: Whites | None) -> Decoded:
     notices = (*(("turned upright",) if turned else ()), *of_tiff)
     if upright.mode not in DEEP_MODES:
         rgb, how = _rgb(upright)
-        return Decoded(np.asarray(rgb), "", (*notices, *how))
+        return Decoded(rgb, "", (*notices, *how))
     values = np.asarray(upright)
     kind = kind_of(values)
     white = own_white(values) if whites is None else whites.get(kind, OF_TYPES[kind])
@@ -245,7 +251,7 @@ def upright_rgb(image: Image.Image, whites: Whites | None) -> Decoded:
         grey = 255 - grey
     bits = 16 if upright.mode.startswith("I;16") else 32
     notice = f"{bits}-bit {kind} from 0 to {white:,g}"
-    return Decoded(np.repeat(grey[..., None], 3, axis=-1), "", (*notices, notice, "grey"), kind, white)
+    return Decoded(Image.fromarray(grey).convert("RGB"), "", (*notices, notice, "grey"), kind, white)
 
 
 def _look_at_tiff(image: Image.Image) -> tuple[str, ...]:
@@ -267,8 +273,9 @@ def _look_at_tiff(image: Image.Image) -> tuple[str, ...]:
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
     """The image as its EXIF orientation says; unreadable EXIF says nothing."""
     try:
-        orientation = image.getexif().get(0x0112, 1)
-        return ImageOps.exif_transpose(image), orientation in range(2, 9)
+        if image.getexif().get(0x0112, 1) not in range(2, 9):
+            return image, False
+        return ImageOps.exif_transpose(image), True
     except Exception:  # as above: its bytes may be anything
         return image, False
 

@@ -17,7 +17,7 @@ from headstart.data.findings import counted, some
 from headstart.data.folder import collection_at
 from headstart.data.folds import is_val
 from headstart.data.listing import Listing
-from headstart.data.pixels import Picture, pixels_of
+from headstart.data.pixels import Picture, image_of
 from headstart.data.splits import units_of
 from headstart.data.store import LARGEST, common_side, open_store
 from headstart.errors import HeadstartError
@@ -35,7 +35,7 @@ def labelled(
     fit: str,
     image_size: int | None = None,
 ) -> Dataset:
-    """A data set of images as `pixels_of` takes them, of any sizes, by one split into train and val; test is empty.
+    """A data set of images as `image_of` takes them, of any sizes, by one split into train and val; test is empty.
 
     labels: (N,) integers, indices into `class_names`. fit, image_size: as for `load`. Val is cut as that of a fold is:
     copies and near-duplicates stay together, a class that has but one image trains. Files are read by all cores and
@@ -87,7 +87,7 @@ def _in_memory(
     images = np.empty((len(pictures), side, side, 3), np.uint8)
     for row, each in enumerate(pictures):
         try:
-            images[row] = fitted(pixels_of(each), side, fit)
+            images[row] = fitted(image_of(each), side, fit)
         except HeadstartError as error:
             raise HeadstartError(f"image {row} of {len(pictures):,}: {error}") from None
     return {"images": images, "collection": collection_of(NAME, "in memory"), "groups": digests_of(images)}

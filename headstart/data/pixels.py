@@ -17,11 +17,11 @@ from headstart.runtime.text import shown
 PIXELS = "pixels are integers from 0 to 255, uint16, or floats from 0 to 1 (or to what the run's were)"
 
 Picture = str | PathLike[str] | Image.Image | np.ndarray
-"""A file, a Pillow image, or an array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); see `pixels_of`."""
+"""A file, a Pillow image, or an array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); see `image_of`."""
 
 
-def pixels_of(picture: Picture, whites: Whites = OF_TYPES) -> np.ndarray:
-    """The pixels (H, W, 3) uint8 of an image, upright and in RGB, as training has them.
+def image_of(picture: Picture, whites: Whites = OF_TYPES) -> Image.Image:
+    """An image upright and in mode RGB, with the pixels that training has of it.
 
     Arrays hold integers from 0 to 255, or uint16, or floats; a fourth channel is opacity. whites: what is white in
     uint16, in floats and in grey files of more than 8 bits (see `ranges`); where it does not say, 65,535 and 1. Raises
@@ -29,7 +29,7 @@ def pixels_of(picture: Picture, whites: Whites = OF_TYPES) -> np.ndarray:
     """
     if isinstance(picture, str | PathLike):
         try:
-            return read_image(Path(picture), whites).pixels
+            return read_image(Path(picture), whites).image
         except DecodeError as error:
             raise DecodeError(f"{shown(str(picture))}: {error}") from None
     if isinstance(picture, Image.Image):
@@ -37,13 +37,13 @@ def pixels_of(picture: Picture, whites: Whites = OF_TYPES) -> np.ndarray:
             picture.load()
         except Exception as error:  # its file is read only now, and damaged bytes make Pillow raise almost anything
             raise DecodeError(f"damaged: {' '.join(str(error).split())}") from None
-        return upright_rgb(picture, whites).pixels
+        return upright_rgb(picture, whites).image
     pixels = _eight_bits(np.asarray(picture), whites)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
         raise HeadstartError(f"an image is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); got {np.shape(picture)}")
-    return pixels if pixels.ndim == 3 and pixels.shape[2] == 3 else upright_rgb(Image.fromarray(pixels), whites).pixels
+    return upright_rgb(Image.fromarray(pixels), whites).image
 
 
 def pictures_in(images: Picture | Iterable[Picture]) -> Iterator[Picture]:
@@ -59,14 +59,17 @@ def pictures_in(images: Picture | Iterable[Picture]) -> Iterator[Picture]:
         yield from images
 
 
-def as_seen(pixels: np.ndarray, sides: Sequence[int], fit: str) -> np.ndarray:
-    """An image (H, W, 3) uint8 as a network was given it in training: fitted into squares of these sides in turn.
+def as_seen(image: Image.Image, sides: Sequence[int], fit: str) -> np.ndarray:
+    """An image in mode RGB as a network was given it in training, (S, S, 3) uint8: fitted into squares of these sides
+    in turn.
 
     fit: how, see `decode.fitted`.
     """
-    for side in sides:
-        pixels = fitted(pixels, side, fit)
-    return pixels
+    first, *others = sides
+    square = fitted(image, first, fit)
+    for side in others:
+        square = fitted(square, side, fit)
+    return square
 
 
 def _eight_bits(values: np.ndarray, whites: Whites) -> np.ndarray:

@@ -207,10 +207,9 @@ def read_square(path: Path, reading: Reading) -> tuple[np.ndarray, dict[str, Any
         decoded = read_image(path, dict(reading.whites) or None)
     except DecodeError as error:
         return np.zeros((side, side, 3), np.uint8), asdict(FileTraits(str(error))) | asdict(Traits())
-    square = fitted(decoded.pixels, side, reading.fit)
-    height, width = decoded.pixels.shape[:2]
+    square = fitted(decoded.image, side, reading.fit)
     notices = ", ".join(decoded.notices)
-    about = FileTraits("", decoded.format, width, height, notices, digest_of(square), decoded.kind, decoded.white)
+    about = FileTraits("", decoded.format, *decoded.image.size, notices, digest_of(square), decoded.kind, decoded.white)
     return square, asdict(about) | asdict(traits_of(decoded.pixels))
 
 

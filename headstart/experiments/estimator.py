@@ -38,7 +38,7 @@ from headstart.values import given, seed, text
 
 DEFAULTS = Options()
 Pictures = Sequence[Picture] | np.ndarray
-"""N files, Pillow images or arrays, of any sizes, or one array (N, H, W, 3): see `pixels_of`."""
+"""N files, Pillow images or arrays, of any sizes, or one array (N, H, W, 3): see `image_of`."""
 
 _weights = lru_cache(maxsize=8)(find_backbones)  # of one process: all folds of a search start from the same
 

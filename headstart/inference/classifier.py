@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from headstart.data.pixels import Picture, as_seen, pictures_in, pixels_of
+from headstart.data.pixels import Picture, as_seen, image_of, pictures_in
 from headstart.data.ranges import OF_TYPES, Whites
 from headstart.data.store import LARGEST
 from headstart.errors import HeadstartError
@@ -34,7 +34,7 @@ class Classifier:
 
     sides: the squares that an image is fitted into before the network is given it, one after the other; empty for runs
     of schema 1, which do not say: then one of the image's own long side, LARGEST at most. fit: how, see
-    `decode.fitted`. whites: what was white in training where the type of pixels does not say, see `pixels_of`.
+    `decode.fitted`. whites: what was white in training where the type of pixels does not say, see `image_of`.
     temperature: what logits are divided by, so that the probabilities are as often right as they say.
     """
 
@@ -55,7 +55,7 @@ class Classifier:
         self.whites = OF_TYPES | dict(whites)
 
     def predict(self, images: Picture | Iterable[Picture]) -> np.ndarray:
-        """Class names (N,) of images: files, Pillow images or arrays (`pixels_of` says which), one or many, of any
+        """Class names (N,) of images: files, Pillow images or arrays (`image_of` says which), one or many, of any
         sizes; (N, H, W, 3) counts as N of them. They are read one by one, so that few are in memory at once."""
         return np.array(self.class_names)[self.predict_proba(images).argmax(axis=1)]
 
@@ -94,8 +94,8 @@ class Classifier:
 
     def square(self, picture: Picture) -> np.ndarray:
         """An image as the network is given it: (S, S, 3) uint8."""
-        pixels = pixels_of(picture, self.whites)
-        return as_seen(pixels, self.sides or (min(LARGEST, max(pixels.shape[:2])),), self.fit)
+        image = image_of(picture, self.whites)
+        return as_seen(image, self.sides or (min(LARGEST, max(image.size)),), self.fit)
 
     def save(self, file: Path) -> None:
         """Write all weights, and the temperature, to a safetensors file."""

@@ -196,23 +196,21 @@ async def received(request: Request) -> bytes:
 
 def answer(trained: Trained, doubts: Doubts, data: bytes) -> dict[str, Any]:
     """What the page shows of a file; DecodeError where it gives no image."""
-    pixels = decode(data, MOST_PIXELS, trained.classifier.whites).pixels
-    height, width = pixels.shape[:2]
-    [probabilities], [unlike] = trained.probabilities(np.stack([trained.square(pixels)]))
+    image = decode(data, MOST_PIXELS, trained.classifier.whites).image
+    [probabilities], [unlike] = trained.probabilities(np.stack([trained.square(image)]))
     said = doubts.of_picture(probabilities, bool(unlike))
-    return {"probabilities": probabilities.tolist(), "width": width, "height": height, "doubts": said}
+    return {"probabilities": probabilities.tolist(), "width": image.width, "height": image.height, "doubts": said}
 
 
 def heat_map(classifier: Classifier, data: bytes, taken: int) -> bytes:
     """A PNG of a file's picture as the network sees it, warm where it speaks for a class."""
     from headstart.inference.explain import blend, heatmaps
 
-    pixels = decode(data, MOST_PIXELS, classifier.whites).pixels
-    height, width = pixels.shape[:2]
-    square = classifier.square(pixels)
+    image = decode(data, MOST_PIXELS, classifier.whites).image
+    square = classifier.square(image)
     warm = blend(square, heatmaps(classifier, square[None], [taken])[0])
     file = io.BytesIO()
-    Image.fromarray(unfitted(warm, height, width, classifier.fit)).save(file, "PNG")
+    Image.fromarray(unfitted(warm, image.height, image.width, classifier.fit)).save(file, "PNG")
     return file.getvalue()
 
 

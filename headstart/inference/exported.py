@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data.pixels import Picture, as_seen, pixels_of
+from headstart.data.pixels import Picture, as_seen, image_of
 from headstart.data.ranges import OF_TYPES
 from headstart.errors import HeadstartError
 from headstart.inference.doubt import Doubts
@@ -37,7 +37,7 @@ class Exported:
 
     def square(self, picture: Picture) -> np.ndarray:
         """See `predict.Predictor`."""
-        return as_seen(pixels_of(picture, self.whites), self.sides[:1], self.fit)
+        return as_seen(image_of(picture, self.whites), self.sides[:1], self.fit)
 
     def probabilities(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `predict.Predictor`."""

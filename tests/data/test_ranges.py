@@ -10,7 +10,7 @@ from PIL import Image
 from headstart.cli import main
 from headstart.data.decode import DecodeError, decode
 from headstart.data.load import load
-from headstart.data.pixels import as_seen, pixels_of
+from headstart.data.pixels import as_seen, image_of
 from headstart.data.ranges import RangeError, eight_bits, own_white
 
 RAMP = np.linspace(0, 1, 32 * 32).reshape(32, 32)
@@ -147,7 +147,7 @@ def test_a_set_has_one_range_and_predict_scales_by_it(tops, dtype, whites, tmp_p
     ((kind, white),) = whites.items()
     assert f"24 images have {kind} beyond 8 bits: 0 is taken for black, {white:,g} for white" in capsys.readouterr().err
     for path, square in zip(data.files["path"], data.images, strict=True):
-        assert np.array_equal(as_seen(pixels_of(photos / path, data.whites), [40], data.fit), square)
+        assert np.array_equal(as_seen(image_of(photos / path, data.whites), [40], data.fit), square)
         stored = np.asarray(Image.open(photos / path)).astype(float)
         assert np.abs(square[..., 0] - 255 * stored / white).max() < 0.51
 
@@ -155,7 +155,7 @@ def test_a_set_has_one_range_and_predict_scales_by_it(tops, dtype, whites, tmp_p
 def test_grey_of_8_bits_beside_deep_files_keeps_its_own_range(tmp_path):
     photos = plant(deep(tmp_path / "photos", [3900, 900] * 12), {"cat": 3}, first_seed=50)
     data = load(photos)
-    assert np.array_equal(image_of(data, "cat/0.png"), _square(photos / "cat" / "0.png", data.images.shape[1]))
+    assert np.array_equal(kept_of(data, "cat/0.png"), _square(photos / "cat" / "0.png", data.images.shape[1]))
     assert data.whites == {"integers": 4095}
 
 
@@ -169,7 +169,7 @@ def test_a_second_opening_decodes_nothing_and_a_brighter_photo_changes_all(tmp_p
     deep(photos, [900] * 24 + [4000])
     after = load(photos)
     assert (before.whites, after.whites) == ({"integers": 1023}, {"integers": 4095})
-    assert image_of(after, "cat/0.tif").max() < image_of(before, "cat/0.tif").max() / 3
+    assert kept_of(after, "cat/0.tif").max() < kept_of(before, "cat/0.tif").max() / 3
 
 
 def test_check_tells_the_range_and_marks_a_set_without_contrast(tmp_path, capsys):
@@ -185,10 +185,10 @@ def test_check_tells_the_range_and_marks_a_set_without_contrast(tmp_path, capsys
     assert "! 40 images of 40 with hardly any contrast" in capsys.readouterr().out
 
 
-def image_of(data, path):
+def kept_of(data, path):
     (row,) = np.flatnonzero(data.files["path"] == path)
     return data.images[int(row)]
 
 
 def _square(path, side):
-    return np.asarray(Image.fromarray(pixels_of(path)).resize((side, side), Image.Resampling.BICUBIC))
+    return np.asarray(image_of(path).resize((side, side), Image.Resampling.BICUBIC))
