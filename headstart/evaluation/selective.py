@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import softmax
-from scipy.stats import beta, binom
+from scipy.stats import binom
 
 from headstart.evaluation.statistics import Interval, accuracy_interval
 
 CONFIDENCE = 0.95  # that what a threshold promises holds
 STARTS = (1 / 4, 1 / 2, 1)  # shares of the images, the most confident ones, from which thresholds are tried
+STEPS = 1000  # accuracies that `best_accuracy` knows: it is told in tenths of a percent
 
 
 @dataclass(frozen=True)
@@ -54,30 +55,29 @@ def threshold(judged: Judged, accuracy: float, confidence: float = CONFIDENCE) -
     each threshold is a hypothesis, "of the answers above it fewer are right", rejected by the binomial tail of the
     mistakes among them; thresholds are tried from the more to the less confident, and the first that is not rejected
     ends it (fixed sequence testing, Angelopoulos et al. 2021, "Learn then Test", arXiv 2110.01052). A single confident
-    mistake would end it before there are images enough to show anything: it starts at each of STARTS, by an equal part
-    of the error allowed (their "multi-start"), and the lowest threshold counts.
+    mistake would end it before there are images enough to show anything: it starts at each of `_starts`, by an equal
+    part of the error allowed (their "multi-start"), and the lowest threshold counts.
     """
     levels, answered, wrong = _levels(judged)
-    error = (1 - confidence) / len(STARTS)
-    rejected = binom.cdf(wrong, answered, 1 - accuracy) <= error
+    starts = _starts(answered, accuracy, confidence)
+    rejected = binom.cdf(wrong, answered, 1 - accuracy) <= (1 - confidence) / max(1, len(starts))
     lowest = -1
-    for start in _starts(answered):
+    for start in starts:
         run = rejected[start:]
-        if len(run) and run[0]:
+        if run[0]:
             lowest = max(lowest, start + (len(run) if run.all() else int(run.argmin())) - 1)
     return float(levels[lowest]) if lowest >= 0 else None
 
 
 def best_accuracy(judged: Judged, confidence: float = CONFIDENCE) -> float:
-    """The highest accuracy for which `threshold` gives one: the highest lower bound at its STARTS (Clopper and Pearson
-    1934); 0 of no images."""
+    """The highest accuracy, in steps of 0.1 %, for which `threshold` gives one; 0 where it gives none."""
     _, answered, wrong = _levels(judged)
-    starts = _starts(answered)
-    if not starts:
-        return 0.0
-    right = answered[starts] - wrong[starts]
-    bounds = beta.ppf((1 - confidence) / len(STARTS), right, wrong[starts] + 1)
-    return float(np.where(right > 0, bounds, 0.0).max())
+    for step in range(STEPS - 1, 0, -1):
+        accuracy = step / STEPS
+        starts = _starts(answered, accuracy, confidence)
+        if any(binom.cdf(wrong[starts], answered[starts], 1 - accuracy) <= (1 - confidence) / max(1, len(starts))):
+            return accuracy
+    return 0.0
 
 
 def answered_above(judged: Judged, least: float) -> Answered:
@@ -97,8 +97,16 @@ def _levels(judged: Judged) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return levels[last], answered[last], wrong[last]
 
 
-def _starts(answered: np.ndarray) -> list[int]:
-    """The levels at which so many of STARTS are reached, in that order."""
-    if not len(answered):
-        return []
-    return [int(np.searchsorted(answered, share * answered[-1])) for share in STARTS]
+def _starts(answered: np.ndarray, accuracy: float, confidence: float) -> list[int]:
+    """The levels from which thresholds are tried, by numbers that are known before anything is looked at.
+
+    They are where so many of STARTS are reached, but no fewer images than show `accuracy` if all are right: by one
+    start with 95 % confidence, 299 for 99 %. Starts that coincide are one, so that each has more of the error allowed.
+    """
+    images = answered[-1] if len(answered) else 0
+    for number in range(len(STARTS), 0, -1):
+        fewest = np.ceil(np.log((1 - confidence) / number) / np.log(accuracy))
+        counts = sorted({max(np.ceil(share * images), fewest) for share in STARTS})[:number]
+        if len(counts) == number and counts[-1] <= images:
+            return np.searchsorted(answered, counts).tolist()
+    return []

@@ -106,10 +106,9 @@ def sureness(run: runs.Run, accuracy: float, temperature: float) -> Sureness:
     known = _Known.of(run, temperature)
     found = known.sureness(accuracy)
     if found is None:
-        best = 100 * np.floor(1000 * best_accuracy(known.judged)) / 1000
         raise HeadstartError(
             f"--accuracy {100 * accuracy:g}%: {len(known.judged):,} images ({known.by}) cannot show that, whatever is "
-            f"left unsure; what they can show is {best:.1f}% at best"
+            f"left unsure; what they can show is {100 * best_accuracy(known.judged):.1f}% at best"
         )
     return found
 

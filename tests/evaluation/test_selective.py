@@ -30,8 +30,20 @@ def test_few_images_cannot_show_much_and_say_how_much():
     judged = Judged(np.linspace(1, 0.5, 19), np.ones(19, bool))
     best = best_accuracy(judged)
     assert threshold(judged, 0.99) is None
-    assert threshold(judged, best - 0.001) is not None
+    assert threshold(judged, best) is not None
     assert threshold(judged, best + 0.001) is None
+
+
+@pytest.mark.parametrize(("images", "shown"), [(298, False), (299, True)])
+def test_as_few_as_can_show_an_accuracy_do(images, shown):
+    judged = Judged(np.linspace(1, 0.5, images), np.ones(images, bool))
+    assert 0.99**299 < 0.05 < 0.99**298
+    assert (threshold(judged, 0.99) is not None) is shown
+
+
+def test_a_fraction_of_few_images_is_answered_where_all_would_show_nothing():
+    judged = Judged(np.linspace(1, 0.5, 500), np.arange(500) < 400)
+    assert answered_above(judged, threshold(judged, 0.99)).answered >= 367
 
 
 def test_images_of_equal_confidence_are_answered_together():
