@@ -112,20 +112,27 @@ def _opened(content: bytes, file: Path) -> tuple[Run, dict[str, Any]]:
 
 
 def halve(file: Path) -> None:
-    """Store the weights of an ONNX file in 16 bits, each tensor made 32 bits again before it is used: half the size."""
+    """Store the weights of an ONNX file in 16 bits, each tensor made 32 bits again before it is used: half the size.
+
+    They are whole numbers times a scale a row, which is finer than float16 for all but the smallest: of a `last20` of
+    CIFAR-10 that one differed by up to 0.016 of a probability over 10,000 images.
+    """
     import onnx
 
     model = onnx.load(file)
-    weights = model.graph.initializer
+    weights, helper = model.graph.initializer, onnx.helper
     for tensor in list(weights):
         if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < LARGE:
             continue
-        name = f"{tensor.name}_half"
-        values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        values = onnx.numpy_helper.to_array(tensor)
+        scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True) / np.iinfo(np.int16).max
+        scale[scale == 0] = 1
+        whole, scales, made = (f"{tensor.name}_{part}" for part in ("whole", "scale", "float"))
         weights.remove(tensor)
-        weights.append(onnx.numpy_helper.from_array(values, name))
-        cast = onnx.helper.make_node("Cast", [name], [tensor.name], to=onnx.TensorProto.FLOAT, name=f"{name}_cast")
-        model.graph.node.insert(0, cast)
+        weights.append(onnx.numpy_helper.from_array(np.round(values / scale).astype(np.int16), whole))
+        weights.append(onnx.numpy_helper.from_array(scale, scales))
+        model.graph.node.insert(0, helper.make_node("Mul", [made, scales], [tensor.name], name=f"{whole}_mul"))
+        model.graph.node.insert(0, helper.make_node("Cast", [whole], [made], to=onnx.TensorProto.FLOAT, name=made))
     onnx.save(model, file)
 
 
