@@ -29,7 +29,7 @@ from headstart.results.comparison import chosen_run
 from headstart.results.files import sha256, write_json
 from headstart.runtime.cache import temporary_folder
 from headstart.runtime.console import say
-from headstart.runtime.device import environment
+from headstart.runtime.device import environment, keep_freed_memory
 from headstart.runtime.failures import machine_errors
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.text import shown
@@ -66,6 +66,7 @@ def export(
     refuse_missing(to)
     if form.fetch:
         form.fetch(finding.get("offline", False))
+    keep_freed_memory()  # PyTorch is to classify all of test
     classifier, chosen = Classifier.load(folder), chosen_run(folder)
     reference = novelty.reference if (novelty := Novelty.of(chosen)) else None
     graph = WholePhotos(classifier.network, classifier.sides, classifier.fit, classifier.temperature, reference)
