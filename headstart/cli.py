@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.arguments import make_parser
+from headstart.arguments import CLEAR, SHOW, make_parser
 from headstart.config import configured
 from headstart.errors import HeadstartError
 from headstart.options import Options
@@ -25,7 +25,7 @@ EXAMPLES = 3  # that are shown of a finding
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. What goes wrong is one line, and an exit code: `arguments.EXIT_CODES`."""
+    """Run one command. What goes wrong is one line, and an exit code: see `runtime.failures`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     with ending_in_a_line(), taking_signals():
         run(arguments)
@@ -101,10 +101,10 @@ def run_cache(*, typed: str, action: str, older_than: float | None, json: bool =
     """`headstart cache`: what lies there, or what was cleared, a line a data set and kind."""
     from headstart.runtime import cache
 
-    if action == "show" and older_than is not None:
+    if action == SHOW and older_than is not None:
         raise HeadstartError("--older-than says what to clear: headstart cache clear --older-than 30d")
     held = cache.entries()
-    if action == "clear":
+    if action == CLEAR:
         old = [each for each in held if older_than is None or time.time() - each.used > older_than]
         held = [each for each in old if cache.remove(each)]
         if len(held) < len(old):
@@ -115,11 +115,11 @@ def run_cache(*, typed: str, action: str, older_than: float | None, json: bool =
     if json:
         rows = [{"collection": name, "kind": kind, "bytes": size} for (name, kind), size in sorted(sizes.items())]
         place, limit = str(cache.cache_place()), cache.limit_bytes()
-        _print_json({"folder": place, "limit_bytes": limit, "cleared": action == "clear", "entries": rows})
+        _print_json({"folder": place, "limit_bytes": limit, "cleared": action == CLEAR, "entries": rows})
         return
     for (collection, kind), size in sorted(sizes.items()):
         print(f"  {collection:32} {kind:12} {size / 1e6:10,.1f} MB")
-    done = "cleared from" if action == "clear" else f"of {cache.limit_bytes() / 1e9:g} GB in"
+    done = "cleared from" if action == CLEAR else f"of {cache.limit_bytes() / 1e9:g} GB in"
     print(f"{sum(sizes.values()) / 1e9:.2f} GB {done} {cache.cache_place()}")
 
 

@@ -42,7 +42,7 @@ def find_duplicates(dataset: Dataset) -> pd.DataFrame:
     split the later is paired with the earlier, of two splits that of test or val with the other. What is near:
     `near_duplicates`; each copy of an image is near to the first copy in each split of what that is near to.
     """
-    content = contents_of(dataset)
+    content = dataset.contents
     part, place = np.full(len(dataset), -1), np.zeros(len(dataset), dtype=np.int64)
     for number, rows in enumerate(dataset.splits[0].parts.values()):
         part[rows], place[rows] = number, np.arange(len(rows))
@@ -144,13 +144,8 @@ def together(dataset: Dataset, pairs: np.ndarray) -> np.ndarray:
     return np.unique(np.where(believed[chains], chains, len(sizes) + groups), return_inverse=True)[1]
 
 
-def contents_of(dataset: Dataset) -> np.ndarray:
-    """(N,) str, SHA-256 of each image as it was before it was brought to a size, equal for equal ones."""
-    return dataset.digests if dataset.files is None else dataset.files["sha256"].to_numpy(dtype=np.str_)
-
-
 def _alike(dataset: Dataset, used: np.ndarray) -> pd.DataFrame:
-    images = Subset(dataset, used[np.sort(np.unique(contents_of(dataset)[used], return_index=True)[1])])
+    images = Subset(dataset, used[np.sort(np.unique(dataset.contents[used], return_index=True)[1])])
     pairs = candidates(lambda places: _greys(images, places), len(images))
     similarity = _similarities(images, pairs)
     rows = np.sort(images.rows[pairs[:, :2]], axis=1)[similarity >= UNSURE[0]]

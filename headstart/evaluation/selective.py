@@ -104,6 +104,8 @@ def _starts(answered: np.ndarray, accuracy: float, confidence: float) -> list[in
     start with 95 % confidence, 299 for 99 %. Starts that coincide are one, so that each has more of the error allowed.
     """
     images = answered[-1] if len(answered) else 0
+    if not 0 < accuracy < 1:  # no number of images shows that all answers are right
+        return []
     for number in range(len(STARTS), 0, -1):
         fewest = np.ceil(np.log((1 - confidence) / number) / np.log(accuracy))
         counts = sorted({max(np.ceil(share * images), fewest) for share in STARTS})[:number]

@@ -122,7 +122,7 @@ def halve(file: Path) -> None:
     model = onnx.load(file)
     weights, helper = model.graph.initializer, onnx.helper
     for tensor in list(weights):
-        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < LARGE:
+        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2 or np.prod(tensor.dims) < LARGE:
             continue
         values = onnx.numpy_helper.to_array(tensor)
         scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True) / np.iinfo(np.int16).max

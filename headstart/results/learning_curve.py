@@ -27,8 +27,9 @@ from headstart.results.request import read_request
 from headstart.runtime.text import html_table, shown
 from headstart.values import given, path
 
-# What may differ between sizes: of few images more epochs are trained, of many a time limit leaves less.
-FOLLOWS_SIZE = ("epochs", "validate_every", "look_every", "patience", "views")
+# What may differ between sizes: few images are trained on in smaller batches and for more epochs, and of many a time
+# limit leaves less.
+FOLLOWS_SIZE = ("epochs", "batch_size", "validate_every", "look_every", "patience", "views")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def next_steps(root: Path = runs.ROOT) -> list[str]:
     told = f"Last: {name}" + (f"; take {taken}" if taken else "") + (f": {shown(page)}" if page.exists() else "")
     return [
         told,
-        *_commands([(each.format(name), why) for each, why in after] + [("headstart --help", "all commands")]),
+        *_commands([(each.format(name), why) for each, why in after] + [HELP]),
     ]
 
 

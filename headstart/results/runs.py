@@ -117,7 +117,8 @@ class Run:
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row an epoch: epoch, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate."""
+        """One row an epoch: epoch, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate,
+        images_per_second."""
         return read_table(self.folder / HISTORY, "epoch")
 
     @cached_property

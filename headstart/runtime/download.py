@@ -2,7 +2,7 @@
 
 `fetch` runs any command that writes into a folder, shows a bar by the bytes that appear there, and leaves a source
 that has stalled or is too slow. The commands are made here too: two of them run this very file
-(`python -m headstart.data.download hub ...`), so that no downloader is imported, or can hang, in our own process.
+(`python -m headstart.runtime.download hub ...`), so that no downloader is imported, or can hang, in our own process.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="Download from one source; run by headstart.data.download.fetch.")
+    parser = argparse.ArgumentParser(description="Download from one source; run by headstart.runtime.download.fetch.")
     sources = parser.add_subparsers(required=True)
     hub = sources.add_parser("hub")
     hub.add_argument("--repo-type", required=True)

@@ -51,6 +51,11 @@ def test_images_of_equal_confidence_are_answered_together():
     assert threshold(judged, 0.95) is None
 
 
+@pytest.mark.parametrize("images", [0, 5000])
+def test_no_images_show_that_all_answers_are_right(images):
+    assert threshold(Judged(np.linspace(1, 0.5, images), np.ones(images, bool)), 1) is None
+
+
 def test_no_images_show_nothing():
     none = Judged(np.empty(0), np.empty(0, bool))
     assert threshold(none, 0.5) is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from headstart.results import runs
 from headstart.results.checksums import write_checksums
 from headstart.results.comparison import KEYS
 from headstart.results.files import read_json, write_json
-from headstart.results.learning_curve import read_curve
+from headstart.results.learning_curve import FOLLOWS_SIZE, read_curve
 from headstart.results.verification import verify
+from headstart.strategies import STRATEGIES, with_enough_steps
 
 
 def test_accuracy_is_told_by_size_and_strategy(tmp_path):
@@ -133,6 +135,13 @@ def test_two_recipes_are_no_curve(tmp_path):
         read_curve(tmp_path)
     (line,) = verify(tmp_path)
     assert "another recipe than" in line
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=lambda strategy: strategy.name)
+def test_what_follows_from_the_number_of_images_is_no_other_recipe(strategy):
+    few, many = (asdict(with_enough_steps(strategy, images).recipe) for images in (100, 45_000))
+    assert few != many or strategy.name == "random-init"
+    assert {name for name in few if few[name] != many[name]} <= set(FOLLOWS_SIZE)
 
 
 def test_more_epochs_of_few_images_are_the_same_recipe(tmp_path):
