@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from headstart.errors import HeadstartError
-from headstart.options import OF_DATA, OF_RESULT, USUAL_LIMIT, Options
+from headstart.experiments.trackers import TRACKERS
+from headstart.inference.formats import FORMATS
+from headstart.options import EXPORTED, OF_DATA, OF_RESULT, TRACKED, USUAL_LIMIT, Options
 from headstart.values import NO_LIMIT, days
 
 
@@ -15,6 +17,11 @@ def test_every_option_has_a_help_and_a_default_that_passes_its_own_check():
     for each in fields(Options):
         assert each.metadata["help"]
     assert Options() == Options.of({})
+
+
+def test_what_options_name_is_what_there_is():
+    assert list(EXPORTED) == list(FORMATS)
+    assert list(TRACKED) == list(TRACKERS)
 
 
 @pytest.mark.parametrize(
