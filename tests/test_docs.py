@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from shown_commands import steps
 
 import headstart as hs
 from headstart.arguments import make_parser
@@ -15,17 +16,11 @@ ROOT = Path(hs.__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
 
 
-def commands(page: str) -> list[str]:
-    """What stands in blocks, fenced or indented, and begins with our name."""
-    fenced = re.findall(r"^```\w*\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    indented = re.findall(r"^ {4}(.*)$", page, re.MULTILINE)
-    return re.findall(r"^(?:\$ )?(headstart [a-z].*)$", "\n".join([*fenced, *indented]), re.MULTILINE)
-
-
 COMMANDS = [
     pytest.param(line, id=f"{page.stem}: {line}")
     for page in PAGES
-    for line in commands(page.read_text(encoding="utf-8"))
+    for _, line in steps(page.read_text(encoding="utf-8"), quoted=False)
+    if line.startswith("headstart ")
 ]
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from shown_commands import steps
 from small_data import coloured_part
 
 import headstart as hs
@@ -46,26 +46,8 @@ NOT_RUN = {  # how a line begins -> why
     "uvx ": "installs from a registry; tried on clean machines for a release",
 }
 WEIGHTS = {"small": "test_efficientnet.r160_in1k", "medium": "test_resnet.r160_in1k"}
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-LINE = re.compile(r"^(?: {4}|\$ )((?:headstart|make|uvx)\b.*)$|`((?:headstart|make|uvx) [^`]+)`", re.MULTILINE)
-
 MADE = re.compile(r'^make compare(?: ARGS="([^"]*)")?')
-
-
-def steps(page: Path) -> list[tuple[str, str]]:
-    """("python" or "shell", text) of every block of Python and every command, in their order."""
-    found: list[tuple[str, str]] = []
-    parts = FENCED.split(page.read_text(encoding="utf-8"))  # text, language, block, text, ...
-    for text, language, block in zip(parts[::3], [*parts[1::3], ""], [*parts[2::3], ""], strict=True):
-        found += [("shell", line or quoted) for line, quoted in LINE.findall(text)]
-        if language == "python":
-            found.append(("python", block))
-        else:
-            found += [("shell", line) for line, _ in LINE.findall(textwrap.indent(block, " " * 4))]
-    return found
-
-
-SHOWN = {name: steps(page) for name, page in PAGES.items()}
+SHOWN = {name: steps(page.read_text(encoding="utf-8")) for name, page in PAGES.items()}
 
 
 def photos_in(folder: Path, classes: tuple[str, ...], count: int, seed: int) -> None:

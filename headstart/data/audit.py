@@ -15,7 +15,7 @@ import pandas as pd
 
 from headstart.data.dataset import Dataset, Subset
 from headstart.data.duplicates import find_duplicates, near_duplicates, rows_of, together
-from headstart.data.findings import Finding, UnusableDataError, counted
+from headstart.data.findings import EXAMPLES, Finding, UnusableDataError, counted
 from headstart.data.groups import guessed
 from headstart.data.load import load
 from headstart.data.summary import summary, wrapped
@@ -33,7 +33,6 @@ OF_LONG = {
 }
 FLAT = 24  # levels of 255 that an image needs between dark and light
 TINY = 32  # pixels of the long side
-EXAMPLES = 100  # that are kept of a finding
 CHUNK = 256  # images looked at together
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headstart.data.dataset import Dataset
 
 MOST_SAID = 5  # findings that an error names
+EXAMPLES = 100  # that are kept of a finding
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from headstart.data.dataset import Dataset, collection_of
-from headstart.data.findings import Finding, UnusableDataError, counted, some
+from headstart.data.findings import EXAMPLES, Finding, UnusableDataError, counted, some
 from headstart.data.labels import unfit, unfit_of
-from headstart.data.listing import EXAMPLES, Listing, scan
+from headstart.data.listing import Listing, scan
 from headstart.data.splits import cut_missing, split_of
 from headstart.data.store import open_store
 from headstart.errors import HeadstartError

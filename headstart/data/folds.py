@@ -12,7 +12,7 @@ from headstart.data.splits import placed, refuse_few, units_a_class, units_of
 from headstart.errors import HeadstartError
 
 USUAL = 5  # folds
-SPLIT_SEED = 0  # which image is in which fold: all training seeds share it
+SPLIT_SEED = 0  # which image is in which fold, and in val: all training seeds share it
 ENOUGH_TESTED = 1000  # images of test: with as many, one split says enough
 VAL_SHARE = 1 / 8  # of what a fold does not test: it chooses epochs
 

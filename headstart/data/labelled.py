@@ -15,7 +15,7 @@ from headstart.data.dataset import Dataset, Split, collection_of, digests_of
 from headstart.data.decode import fitted, size_of
 from headstart.data.findings import counted, some
 from headstart.data.folder import collection_at
-from headstart.data.folds import is_val
+from headstart.data.folds import SPLIT_SEED, is_val
 from headstart.data.listing import Listing
 from headstart.data.pixels import Picture, image_of
 from headstart.data.splits import units_of
@@ -24,7 +24,6 @@ from headstart.errors import HeadstartError
 from headstart.runtime.text import shown
 
 NAME = "images"
-SPLIT_SEED = 0  # which image is in val: all training seeds share it
 
 
 def labelled(

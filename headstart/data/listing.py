@@ -11,7 +11,7 @@ import numpy as np
 from natsort import natsorted
 
 from headstart.data.dataset import PARTS
-from headstart.data.findings import Finding, counted, some
+from headstart.data.findings import EXAMPLES, Finding, counted, some
 from headstart.data.groups import by_pattern, refuse_crossing
 from headstart.data.labels import classes_of, split_named
 from headstart.data.layout import recognise
@@ -24,7 +24,6 @@ from headstart.runtime.text import shown
 BESIDE = "files beside the class folders"
 NO_LABEL, MISSING = "no label", "no such file"
 TWICE = "second paths to a file"
-EXAMPLES = 100  # that are kept of a finding
 
 
 @dataclass(frozen=True)

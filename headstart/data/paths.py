@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from headstart.data.findings import Finding, counted
+from headstart.data.findings import EXAMPLES, Finding, counted
 from headstart.data.tree import is_hidden, is_other
 from headstart.runtime.text import shown
 
@@ -77,7 +77,7 @@ def _said(table: Path, chosen: Reading, ways: Counter[str], missing: list[str], 
         said = f"{len(missing):,} of {counted(total, 'file')} of {name} are not there, such as {missing[0]}"
         if re.match(r"\w{2,}://", missing[0]) and not missing[0].lower().startswith("file:"):
             said += " (an address on the internet: nothing is fetched from there)"
-        yield Finding("missing files", len(missing), f"{said}; tried: {TRIED}", tuple(missing[:100]))
+        yield Finding("missing files", len(missing), f"{said}; tried: {TRIED}", tuple(missing[:EXAMPLES]))
 
 
 def _chosen(finder: _Finder, written: Reading, files: Sequence[str]) -> Reading:

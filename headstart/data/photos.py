@@ -18,7 +18,6 @@ from headstart.values import given, path
 
 STANDARD_INPUT = "-"
 LIST = "@"  # before the name of a file that lists names
-READ_NAMES = "one name a line, or each ended by a zero byte, as `find -print0` gives them"
 
 
 @dataclass
@@ -33,7 +32,8 @@ class Photos:
 
 def photos_in(names: Iterable[str | PathLike[str]], follow_links: bool = False) -> Photos:
     """All photos that names stand for: a file is itself, there or not; a folder all below it that may be an image, see
-    `Tree.walk`; `@FILE` the names in that file, and `-` those on standard input, READ_NAMES.
+    `Tree.walk`; `@FILE` the names in that file, and `-` those on standard input: one a line, or each
+    ended by a zero byte, as `find -print0` gives them.
 
     Raises HeadstartError for a list that cannot be read, and where nothing was named.
     """

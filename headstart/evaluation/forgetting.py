@@ -9,8 +9,7 @@ drift at all.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,12 +28,11 @@ class FunctionDrift:
 class WeightDrift:
     """How far weights moved, as a fraction of their length; 0 is not at all.
 
-    distance: over all tensors together. by_group: the same for each group of tensors. tensors: how many were compared.
+    distance: over all tensors together. by_group: the same for each group of tensors.
     """
 
     distance: float
     by_group: dict[str, float]
-    tensors: int
 
 
 def function_drift(before: np.ndarray, after: np.ndarray) -> FunctionDrift:
@@ -48,18 +46,12 @@ def function_drift(before: np.ndarray, after: np.ndarray) -> FunctionDrift:
     return FunctionDrift(float(agreement), max(0.0, float(divergence)))  # rounding could leave it just below zero
 
 
-def stage(name: str) -> str:
-    """The part of a network that a tensor belongs to: 'blocks.6.0.conv_pw.weight' -> 'blocks.6'."""
-    return re.match(r"[^.]*(\.\d+)?", name)[0]  # type: ignore[index]  # matches any string
-
-
-def weight_drift(
-    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], group: Callable[[str], str] = stage
-) -> WeightDrift:
+def weight_drift(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> WeightDrift:
     """||after - before|| / ||before|| over the tensors that both networks have under one name and shape.
 
     before, after: tensor name -> array. Other tensors, a new head's, are passed over, and so are whole numbers:
-    counters are no weights. Statistics of BatchNorm count where they are given. group: tensor name -> its group.
+    counters are no weights. Statistics of BatchNorm count where they are given. A
+    tensor's group is what stands before the first dot of its name: 'blocks_6_0' of 'blocks_6_0.conv_pw.weight'.
     """
     names = [
         name
@@ -70,12 +62,12 @@ def weight_drift(
     length: dict[str, float] = {}
     for name in names:
         old, new = before[name].astype(np.float64), after[name].astype(np.float64)
-        moved[group(name)] = moved.get(group(name), 0.0) + float(np.sum((new - old) ** 2))
-        length[group(name)] = length.get(group(name), 0.0) + float(np.sum(old**2))
+        group = name.split(".")[0]
+        moved[group] = moved.get(group, 0.0) + float(np.sum((new - old) ** 2))
+        length[group] = length.get(group, 0.0) + float(np.sum(old**2))
     return WeightDrift(
         distance=_ratio(sum(moved.values()), sum(length.values())),
         by_group={name: _ratio(moved[name], length[name]) for name in moved},
-        tensors=len(names),
     )
 
 

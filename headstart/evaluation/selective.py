@@ -59,8 +59,8 @@ def threshold(judged: Judged, accuracy: float, confidence: float = CONFIDENCE) -
     part of the error allowed (their "multi-start"), and the lowest threshold counts.
     """
     levels, answered, wrong = _levels(judged)
-    starts = _starts(answered, accuracy, confidence)
-    rejected = binom.cdf(wrong, answered, 1 - accuracy) <= (1 - confidence) / max(1, len(starts))
+    starts, error = _starts(answered, accuracy, 1 - confidence)
+    rejected = binom.cdf(wrong, answered, 1 - accuracy) <= error
     lowest = -1
     for start in starts:
         run = rejected[start:]
@@ -74,8 +74,8 @@ def best_accuracy(judged: Judged, confidence: float = CONFIDENCE) -> float:
     _, answered, wrong = _levels(judged)
     for step in range(STEPS - 1, 0, -1):
         accuracy = step / STEPS
-        starts = _starts(answered, accuracy, confidence)
-        if any(binom.cdf(wrong[starts], answered[starts], 1 - accuracy) <= (1 - confidence) / max(1, len(starts))):
+        starts, error = _starts(answered, accuracy, 1 - confidence)
+        if any(binom.cdf(wrong[starts], answered[starts], 1 - accuracy) <= error):
             return accuracy
     return 0.0
 
@@ -97,18 +97,19 @@ def _levels(judged: Judged) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return levels[last], answered[last], wrong[last]
 
 
-def _starts(answered: np.ndarray, accuracy: float, confidence: float) -> list[int]:
-    """The levels from which thresholds are tried, by numbers that are known before anything is looked at.
+def _starts(answered: np.ndarray, accuracy: float, error: float) -> tuple[list[int], float]:
+    """The levels from which thresholds are tried, by numbers that are known before anything is looked at, and what each
+    has of the `error` allowed; none where no number of mistakes would do.
 
     They are where so many of STARTS are reached, but no fewer images than show `accuracy` if all are right: by one
-    start with 95 % confidence, 299 for 99 %. Starts that coincide are one, so that each has more of the error allowed.
+    start with an error of 5 %, 299 for 99 %. Starts that coincide are one, so that each has more of the error.
     """
     images = answered[-1] if len(answered) else 0
     if not 0 < accuracy < 1:  # no number of images shows that all answers are right
-        return []
+        return [], 0.0
     for number in range(len(STARTS), 0, -1):
-        fewest = np.ceil(np.log((1 - confidence) / number) / np.log(accuracy))
+        fewest = np.ceil(np.log(error / number) / np.log(accuracy))
         counts = sorted({max(np.ceil(share * images), fewest) for share in STARTS})[:number]
         if len(counts) == number and counts[-1] <= images:
-            return np.searchsorted(answered, counts).tolist()
-    return []
+            return np.searchsorted(answered, counts).tolist(), error / number
+    return [], 0.0

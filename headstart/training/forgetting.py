@@ -42,7 +42,7 @@ class Original:
         size = self.old_head.in_features  # beside them stand, where all is frozen, those of earlier stages
         logits = [self.old_head(given[FINAL][:, -size:]).numpy() for given in (old, new)]
         function = function_drift(*logits)
-        weights = weight_drift(self.weights, _folded_weights(after), group=lambda name: name.split(".")[0])
+        weights = weight_drift(self.weights, _folded_weights(after))
         cka = {name: linear_cka(given.numpy(), new[name].numpy()) for name, given in old.items()}
         return {
             "images": len(self.samples),
