@@ -15,7 +15,7 @@ compare: .venv/.installed  ## train and compare the four strategies: make compar
 	$(BIN)/headstart compare $(ARGS)
 
 test: .venv/.installed chromium  ## the whole test suite, in two processes of one thread each
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 docs: .venv/.installed  ## the documentation as pages that need no network: docs/_build/index.html
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build

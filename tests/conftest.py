@@ -13,9 +13,15 @@ from small_data import CLASS_NAMES, coloured_part, dataset_of
 from headstart.data.dataset import Dataset
 
 USERS_CACHE = os.environ.get("HEADSTART_CACHE")  # before the session is given one of its own
+LONGEST = ("test_notebooks.py", "test_walks.py", "test_soaks.py")  # begun last, one process would end minutes later
 
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no clock")  # tests hold on a busy machine too
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; all others in their order."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
