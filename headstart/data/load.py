@@ -15,6 +15,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.labels import checked
 from headstart.errors import HeadstartError
 from headstart.options import Options
+from headstart.runtime.console import say
 from headstart.runtime.failures import machine_errors
 from headstart.values import given, path, seed
 
@@ -63,6 +64,8 @@ def load(
     if data in DATASETS:
         if group is not None:
             raise HeadstartError(f"--group is for a folder or CSV of your own: {data} has no groups")
+        if os.path.lexists(place):
+            say(f"data: {data} is the data set of that name; what lies here under it is ./{data}")
         known = DATASETS[str(data)]
         loaded = checked(known(None if data_dir is None else path(data_dir), offline, split_seed))
         dataset = replace(loaded, fit=fit)  # its own images are squares

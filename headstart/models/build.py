@@ -13,12 +13,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from headstart.data.dataset import Images
 from headstart.models import backbones
 from headstart.models.backbones import Backbone
-from headstart.models.cnn import WHITENING_IMAGES, BaseCNN, DeepCNN
+from headstart.models.cnn import BaseCNN, DeepCNN
 from headstart.models.folding import retrainable
 from headstart.models.network import Network, Readout
 from headstart.models.preprocessing import COUNTED, Preprocessing
 
 Spec = dict[str, Any]
+WHITENING_IMAGES = 5000  # enough for the covariance of 2x2 patches
 
 FROM_SCRATCH: dict[str, type[BaseCNN] | type[DeepCNN]] = {"base-cnn": BaseCNN, "deep-cnn": DeepCNN}
 

@@ -12,7 +12,6 @@ from headstart.models.convolutions import Wide
 from headstart.models.preprocessing import Preprocessing
 
 WIDE = 128  # channels, from which on products are the quicker way to a weight's gradient
-WHITENING_IMAGES = 5000  # enough for the covariance of 2x2 patches
 WHITENING_BYTES = 2**26  # of patches at a time: those of 5,000 images of 224 pixels take 24 GB
 
 
@@ -67,8 +66,7 @@ class DeepCNN(nn.Module):
     @torch.no_grad()
     def whiten(self, images: Tensor) -> None:
         """Set the first filters so that what they give of images (N, C, H, W) uint8 has about unit covariance."""
-        spread = images[:: max(1, len(images) // WHITENING_IMAGES)]  # a folder's images lie class by class
-        eigenvalues, eigenvectors = torch.linalg.eigh(self._covariance(spread[:WHITENING_IMAGES]))
+        eigenvalues, eigenvectors = torch.linalg.eigh(self._covariance(images))
         filters = (eigenvectors / (eigenvalues + 5e-4).sqrt()).T.flip(0).float()
         filters = filters.view(-1, *self.whitening.weight.shape[1:])
         self.whitening.weight.copy_(torch.cat([filters, -filters]))

@@ -50,7 +50,7 @@ class DownloadError(HeadstartError):
     """A source that failed, stalled or was too slow; the message is its own last words, or why it was left."""
 
 
-class Watch:
+class Judge:
     """Judges a download from what has arrived so far; keeps no clock and no process, so that a list can test it."""
 
     def __init__(self, total_bytes: int | None, patience: Patience) -> None:
@@ -95,13 +95,13 @@ def fetch(
     and, after an error, to remove. Raises DownloadError; the child has ended whichever way this returns.
     """
     before = _bytes_in(folder)
-    watch = Watch(total_bytes, patience)
+    judge = Judge(total_bytes, patience)
     start = time.monotonic()
     shown = 0
     with tempfile.TemporaryFile() as stderr, bar(description, total_bytes) as advance, _child(command, stderr) as child:
         while (exit_code := _exit_code_within(POLL_SECONDS, child)) is None:
             arrived = _bytes_in(folder) - before
-            if complaint := watch.complaint(time.monotonic() - start, arrived):
+            if complaint := judge.complaint(time.monotonic() - start, arrived):
                 raise DownloadError(complaint)
             advance(max(arrived - shown, 0))  # a file that is being renamed may be missed once: never step back
             shown = max(arrived, shown)

@@ -28,6 +28,17 @@ def test_an_unknown_name_is_an_error_that_names_the_known():
         load("cifar11")
 
 
+def test_a_folder_that_is_called_like_a_data_set_is_told_and_had_by_its_path(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "here" / "cifar10").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    assert len(load("cifar10", data_dir=small).train) == 90
+    assert "what lies here under it is ./cifar10" in capsys.readouterr().err
+    with pytest.raises(HeadstartError, match="cifar10: no class folders"):
+        load("./cifar10")
+
+
 def test_the_train_limit_is_stratified_and_leaves_val_and_test_whole(small: Path):
     whole, few = (load("cifar10", data_dir=small, train_limit=limit) for limit in (None, 30))
     assert np.bincount(few.train.labels).tolist() == [3] * 10

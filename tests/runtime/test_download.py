@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from headstart.runtime import download
-from headstart.runtime.download import DownloadError, Patience, Watch, fetch, hub_command, last_words, npm_command
+from headstart.runtime.download import DownloadError, Judge, Patience, fetch, hub_command, last_words, npm_command
 
 REPOSITORY = Path(__file__).parents[2]
 IMPATIENT = Patience(window_seconds=0.6, limit_seconds=60)
@@ -56,28 +56,28 @@ def runs(pid: int) -> bool:
 
 
 def test_a_source_is_left_when_nothing_arrives_within_the_window():
-    watch = Watch(1000, Patience(window_seconds=30, limit_seconds=600))
+    judge = Judge(1000, Patience(window_seconds=30, limit_seconds=600))
     arrivals = [(0, 0), (20, 400), (40, 400), (49, 400)]
-    assert [watch.complaint(*arrival) for arrival in arrivals] == [None] * 4
-    assert watch.complaint(50, 400) == "nothing arrived for 30 s, the time-out"
+    assert [judge.complaint(*arrival) for arrival in arrivals] == [None] * 4
+    assert judge.complaint(50, 400) == "nothing arrived for 30 s, the time-out"
 
 
 def test_a_source_is_left_when_the_rest_would_take_too_long():
-    watch = Watch(170_000_000, Patience(window_seconds=30, limit_seconds=600))
+    judge = Judge(170_000_000, Patience(window_seconds=30, limit_seconds=600))
     arrivals = [(second, second * 47_000) for second in range(30)]
-    assert not any(watch.complaint(*arrival) for arrival in arrivals)
-    assert watch.complaint(30, 30 * 47_000) == "at 47 kB/s it would take 60 min more; the limit is 10 min"
+    assert not any(judge.complaint(*arrival) for arrival in arrivals)
+    assert judge.complaint(30, 30 * 47_000) == "at 47 kB/s it would take 60 min more; the limit is 10 min"
 
 
 def test_a_slow_source_that_is_nearly_done_is_waited_for():
-    watch = Watch(170_000_000, Patience(window_seconds=30, limit_seconds=600))
-    assert not any(watch.complaint(second, 160_000_000 + second * 47_000) for second in range(100))
+    judge = Judge(170_000_000, Patience(window_seconds=30, limit_seconds=600))
+    assert not any(judge.complaint(second, 160_000_000 + second * 47_000) for second in range(100))
 
 
 def test_a_source_of_unknown_size_is_left_for_a_stall_only():
-    watch = Watch(None, Patience(window_seconds=30, limit_seconds=600))
-    assert not any(watch.complaint(second, second) for second in range(1000))
-    assert watch.complaint(1031, 999)
+    judge = Judge(None, Patience(window_seconds=30, limit_seconds=600))
+    assert not any(judge.complaint(second, second) for second in range(1000))
+    assert judge.complaint(1031, 999)
 
 
 def test_fetch_returns_when_the_child_is_done(tmp_path: Path):
