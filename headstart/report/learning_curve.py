@@ -32,7 +32,7 @@ from headstart.report.drawing import (
     write_title,
 )
 from headstart.report.figures import DASHES
-from headstart.report.screen import WIDTH_OF_A_FILE
+from headstart.report.screen import WIDTH_OF_A_FILE, print_table
 from headstart.results import runs
 from headstart.results.checksums import renew_checksums
 from headstart.results.files import write_bytes
@@ -45,18 +45,15 @@ RING: dict[str, Any] = {"ls": "", "marker": "o", "ms": 12, "mfc": "none", "mec":
 
 def print_curve(curve: Curve) -> None:
     """The result on standard output: accuracy by training images and candidate, and what that says."""
-    table = Table(
-        title=f"{curve.largest.dataset['name']}: accuracy on {curve.test_images:,} test images", box=box.SIMPLE
-    )
-    for column in ("training images", *curve.candidates):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = []
     for size, comparison in curve.comparisons.items():
         rows = [row for _, row in comparison.table().loc[curve.candidates].iterrows()]
         spreads = [f" ± {100 * row.accuracy_std:.2f}" if row.runs > 1 else "" for row in rows]
         cells = [f"{100 * row.accuracy:.2f} %{spread}" for row, spread in zip(rows, spreads, strict=True)]
-        table.add_row(f"{size:,}", *cells)
+        table.append([f"{size:,}", *cells])
     console = Screen(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)
-    console.print(table)
+    title = f"{curve.largest.dataset['name']}: accuracy on {curve.test_images:,} test images"
+    print_table(console, title, ["training images", *curve.candidates], table)
     for line in sentences(curve):
         console.print(line)
     console.print(f"Figure: {curve.folder / runs.CURVE_FIGURE}", soft_wrap=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from headstart.evaluation.scores import SCREEN, Score, shown_in
@@ -39,20 +40,21 @@ def _cells(score: Score, row: pd.Series, summary: Mapping[str, Mapping[str, floa
 
 def print_comparison(comparison: Comparison) -> None:
     """The result: a row a candidate, which to take, why, what the others would mean, and where everything lies."""
-    table = Table(title=f"{comparison.dataset['name']}: {comparison.dataset['test']:,} test images", box=box.SIMPLE)
-    table.add_column("strategy", no_wrap=True)
     scores = shown_in(SCREEN)
-    for score in scores:
-        for title in (score.short, INTERVAL) if score.key == "accuracy" else (score.short,):
-            table.add_column(title, justify="right", no_wrap=True)
-    for name, row in comparison.table().iterrows():
-        cells = [cell for score in scores for cell in _cells(score, row, comparison.summary[str(name)])]
-        table.add_row(str(name), *cells, style="bold" if name == comparison.recommended else None)
+    titles = [
+        *("strategy",),
+        *(each for score in scores for each in (score.short, *([INTERVAL] if score.key == "accuracy" else []))),
+    ]
+    rows = [
+        [str(name), *(cell for score in scores for cell in _cells(score, row, comparison.summary[str(name)]))]
+        for name, row in comparison.table().iterrows()
+    ]
     of_table, console = (
         Screen(width=None if sys.stdout.isatty() else width, markup=False, highlight=False)
         for width in (WIDEST, WIDTH_OF_A_FILE)
     )
-    of_table.print(table)
+    title = f"{comparison.dataset['name']}: {comparison.dataset['test']:,} test images"
+    print_table(of_table, title, titles, rows, bold=comparison.recommended)
     console.print(f"Take {comparison.recommended}. {comparison.because}")
     for line in (*folded(comparison), *ranked(comparison.probed, comparison.verdict.metric), *absent(comparison)):
         console.print(line)
@@ -70,6 +72,30 @@ def print_comparison(comparison: Comparison) -> None:
     for line in shortened(comparison):
         console.print(line, soft_wrap=True)
     console.print(f"Report: {comparison.folder / runs.REPORT}", soft_wrap=True)
+
+
+def print_table(
+    console: Console, title: str, titles: Sequence[str], rows: Sequence[Sequence[str]], bold: str | None = None
+) -> None:
+    """Print a table, below each other in parts of which each has the first column where the console is too narrow for
+    all of it. bold: the first cell of a row that stands out."""
+
+    def part(columns: Sequence[int]) -> Table:
+        table = Table(title=None if printed else title, box=box.SIMPLE)
+        for column in (0, *columns):
+            table.add_column(titles[column], justify="right" if column else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(row[column] for column in (0, *columns)), style="bold" if row[0] == bold else None)
+        return table
+
+    printed, columns = False, [1]
+    unlimited = console.options.update(width=WIDEST)
+    for column in range(2, len(titles)):
+        if console.measure(part([*columns, column]), options=unlimited).maximum > console.width:
+            console.print(part(columns))
+            printed, columns = True, []
+        columns.append(column)
+    console.print(part(columns))
 
 
 def print_predicted(predicted: Predicted, output: Path | None) -> None:

@@ -239,6 +239,7 @@ def compare_runs(
             {run.candidate for run in found if run.config["backbone"]},
             trivial=trivial_answers(folder, score, audit.clean, audit.units),
             dropped=gone,
+            without_leaks=len(audit.clean) < found[0].images,
             **{key: value for key, value in (asked | {"metric": metric}).items() if value is not None},
         )
 

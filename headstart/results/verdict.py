@@ -93,10 +93,12 @@ def decide(
     margin: float = 0.01,
     trivial: Mapping[str, Tested] = NONE,
     dropped: Mapping[str, int] = NONE,
+    without_leaks: bool = False,
 ) -> Verdict:
     """Choose a candidate by its score alone; how sure that is, is said beside it.
 
-    tested: candidate -> the score by `metric`, image by image, without images that leaked. costs: candidate ->
+    tested: candidate -> the score by `metric`, image by image; without_leaks: test images with a duplicate in train or
+    val are left out of it. costs: candidate ->
     fit_seconds, latency_ms and size_mb. pretrained: the candidates that start from pre-trained weights. prefer:
     "accuracy": the highest score or, of those at most `margin` below it that take HALF the time to fit or less, the
     quickest to fit; "fit-time", "latency", "size": the cheapest in that of those at most CLOSE below. trivial: answers
@@ -116,7 +118,8 @@ def decide(
         if name != take
     )
     score = chosen_interval(running, choice)
-    reason = _reason(take, prefer, _metric(metric), score, scores, costs, alternatives)
+    told = _score(score, scores[take], without_leaks)
+    reason = _reason(take, prefer, _metric(metric), told, scores, costs, alternatives)
     nothing, learned = _learned(tested, trivial)
     return Verdict(
         take,
@@ -138,7 +141,7 @@ def decide(
 def beside(verdict: Verdict, other: Verdict, ratio: float) -> Verdict:
     """The same, and what is chosen by another score; ratio: how many times as large as the smallest class the largest
     is, which is why it is told."""
-    told = f"{_metric(other.metric)} {_score(other.score, other.score.value)}"
+    told = f"{_metric(other.metric)} {_score(other.score)}"
     same = f"{other.take} would be taken, too: {told}."
     changed = f"{other.take} would be taken instead of {verdict.take}: {told}."
     said = f"The largest class has {ratio:.0f} times the images of the smallest; by {_metric(other.metric)} "
@@ -221,13 +224,12 @@ def _reason(
     take: str,
     prefer: str,
     metric: str,
-    score: Interval,
+    told: str,
     scores: Mapping[str, float],
     costs: Mapping[str, Mapping[str, float]],
     alternatives: Sequence[Alternative],
 ) -> str:
-    """The choice and why it is made, in a sentence or two."""
-    told = _score(score, scores[take])
+    """The choice and why it is made, in a sentence or two; told: its score."""
     if not alternatives:
         return f"{take} is the only strategy that ran: {metric} {told}."
     against = {each.strategy: each for each in alternatives}
@@ -298,11 +300,12 @@ def _named(candidate: str, difference: Difference) -> str:
     return f"{candidate}'s network" if difference.speaks_of == NETWORKS else candidate
 
 
-def _score(score: Interval, measured: float) -> str:
-    """A score with its interval, and what it is without what was taken off for having been chosen."""
+def _score(score: Interval, measured: float = 0.0, without_leaks: bool = False) -> str:
+    """A score with its interval, what it is without what was taken off for having been chosen, and of which images."""
     lucky = f"; measured {_percent(measured)}, but the best of several is partly lucky"
     off = lucky if measured - score.value > LUCK else ""
-    return f"{_percent(score.value)} (95 % interval {100 * score.low:.1f} to {100 * score.high:.1f}{off})"
+    of = "; images with a duplicate in train or val are left out" if without_leaks else ""
+    return f"{_percent(score.value)} (95 % interval {100 * score.low:.1f} to {100 * score.high:.1f}{off}{of})"
 
 
 def _metric(metric: str) -> str:

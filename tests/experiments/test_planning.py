@@ -156,7 +156,7 @@ def test_a_limit_becomes_a_plan_that_is_shown_kept_and_followed(tiny, tmp_path, 
     names = ["base-cnn", "frozen"]
     first = hs.compare(tiny, names, **asked, time_limit=120, output=tmp_path / "first")  # for a busy machine
     shown = capfd.readouterr().err
-    limit = int(re.search(r"planned for (\d+) s", shown)[1])
+    limit = int(re.search(r"(\d+) s of the limit", shown)[1])
     assert 0 <= limit < 120  # less what finding backbone and data took
     plans = [run.config["plan"] for run in first.runs]
     assert {plan.split("=")[0] for plan in plans} == set(names)
@@ -203,7 +203,7 @@ def test_the_limit_counts_from_when_it_was_asked_for(tiny, tmp_path, capfd):
         return tiny
 
     hs.compare(slow, ["base-cnn"], time_limit=30, device="cpu", output=tmp_path / "out")
-    assert int(re.search(r"planned for (\d+) s", capfd.readouterr().err)[1]) <= 28
+    assert int(re.search(r"(\d+) s of the limit", capfd.readouterr().err)[1]) <= 28
 
 
 def test_noise_lies_on_the_device_that_images_will_lie_on(tiny):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,10 +8,11 @@ import pytest
 from small_runs import many
 
 from headstart.report import percent
-from headstart.report.screen import print_comparison
+from headstart.report.screen import print_comparison, print_table
 from headstart.results import runs
 from headstart.results.comparison import compare_runs
 from headstart.results.files import write_json
+from headstart.runtime.console import Screen
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> str:
@@ -52,6 +54,7 @@ def test_where_every_test_image_leaks_it_says_that_none_is_left(
         print_comparison(compare_runs(comparison.folder))
         out = printed(capsys)
         assert said in out if said else "duplicates" not in out
+        assert ("with a duplicate in train or val are left out" in out) == (leaked == [0, 5])
 
 
 def test_a_share_of_images_has_its_interval_and_over_seeds_its_spread(
@@ -74,3 +77,18 @@ def test_no_number_of_the_table_is_cut_off_in_a_file_whatever_the_candidates_are
     out = capsys.readouterr().out
     assert all(name in out for name in many(10)) and "[b]x: 60 test images" in out
     assert "…" not in out
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_table_too_wide_for_the_screen_goes_on_below_with_every_number(width: int):
+    names = ["base-cnn", "last20 on efficientnet_lite0"]
+    titles = ["strategy", *(f"score {number}" for number in range(9))]
+    rows = [[name, *(f"{number}1.25 to 99.{place}" for number in range(9))] for place, name in enumerate(names)]
+    text = io.StringIO()
+    print_table(Screen(file=text, width=width, markup=False), "a title", titles, rows)
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= width and "…" not in text.getvalue()
+    assert all(cell in text.getvalue() for row in rows for cell in row)
+    assert text.getvalue().count("a title") == 1
+    parts = sum(line.split()[:1] == ["strategy"] for line in lines)
+    assert parts > 1 and all(text.getvalue().count(name) == parts for name in names)
