@@ -35,7 +35,8 @@ class Score:
     while a run goes on; it gives None where the score means nothing. contributions: (N,) whose mean is the score, None
     where no interval is asked: the score plus the influence of each image on it, the first term of its expansion in the
     shares of images (Hampel 1974, "The Influence Curve and Its Role in Robust Estimation"). weights: labels (N,) ->
-    (N,) how much an image weighs in it, mean 1. shown: where. short: its title on the screen and in figures.
+    (N,) how much an image weighs in it, mean 1. shown: where. short: its title on the screen and in figures. hub:
+    what the Hugging Face hub calls it, where a model card states it.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Score:
     weights: Callable[[np.ndarray], np.ndarray] = field(default=lambda labels: np.ones(len(labels)))
     shown: tuple[str, ...] = ()
     short: str = ""
+    hub: str = ""
 
 
 SCORES: dict[str, Score] = {
@@ -63,6 +65,7 @@ SCORES: dict[str, Score] = {
             lambda p: p.correct.astype(float),
             shown=(QUALITY, FIGURE, SCREEN),
             short="accuracy",
+            hub="accuracy",
         ),
         Score(
             "accuracy_tta",
@@ -94,6 +97,7 @@ SCORES: dict[str, Score] = {
             balance,
             (QUALITY, FIGURE),
             "precision",
+            hub="precision",
         ),
         Score(
             "recall_macro",
@@ -106,6 +110,7 @@ SCORES: dict[str, Score] = {
             balance,
             (QUALITY, FIGURE),
             "recall",
+            hub="recall",
         ),
         Score(
             "f1_macro",
@@ -118,6 +123,7 @@ SCORES: dict[str, Score] = {
             balance,
             (QUALITY, FIGURE, SCREEN),
             "F1",
+            hub="f1",
         ),
         Score(
             "mcc",

@@ -169,7 +169,8 @@ def say_plan(
     """Say what was planned of the candidates of these names, and what was left out. whole: candidate -> seconds of its
     whole recipe, of all that `left` seconds are for."""
     clock = time.time()
-    say(f"{left:.0f} s of the limit are left to train in; the whole recipes take about {sum(whole.values()):.0f} s here")
+    needed = sum(whole.values())
+    say(f"{left:.0f} s of the limit are left to train in; the whole recipes take about {needed:.0f} s here")
     for each in sorted(estimates, key=lambda each: each.seconds(1)):
         clock += each.seconds(seeds)
         ready = time.strftime("%H:%M:%S", time.localtime(clock))

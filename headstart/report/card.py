@@ -40,7 +40,6 @@ from headstart.results.shortened import shortened as left_out_of
 from headstart.runtime.text import published, shorten, shown
 
 TASK, LIBRARY = "image-classification", "headstart"  # as the hub calls them
-METRICS = {"accuracy": "accuracy", "f1_macro": "f1", "precision_macro": "precision", "recall_macro": "recall"}
 ON_HUB = {"cifar10": "uoft-cs/cifar10"}  # data sets that the hub has
 OF_FILES = "imagefolder"  # what the hub calls all others
 LICENCES = (  # of weights, that the hub has a name for; others are told by a name of their own
@@ -73,17 +72,18 @@ def front_matter(comparison: Comparison) -> str:
     backbone = _backbone(comparison)
     licence = backbone["licence"] if backbone else UNKNOWN
     source = backbone["weights"] if backbone else ""
+    stated = [score for score in SCORES.values() if score.hub]
     results = [
         EvalResult(
             task_type=TASK,
             dataset_type=ON_HUB.get(about["name"], OF_FILES),
             dataset_name=shown(about["name"]),
             dataset_split="cross-validation" if comparison.folds else "test",
-            metric_type=metric,
-            metric_name=SCORES[key].title,
-            metric_value=round(comparison.summary[take][key]["mean"], 6),
+            metric_type=score.hub,
+            metric_name=score.title,
+            metric_value=round(comparison.summary[take][score.key]["mean"], 6),
         )
-        for key, metric in METRICS.items()
+        for score in stated
     ]
     known = licence in LICENCES
     card = ModelCardData(
@@ -95,7 +95,7 @@ def front_matter(comparison: Comparison) -> str:
         pipeline_tag=TASK,
         tags=[TASK, "transfer-learning" if backbone else "from-scratch"],
         datasets=[ON_HUB[about["name"]]] if about["name"] in ON_HUB else None,
-        metrics=list(METRICS.values()),
+        metrics=[score.hub for score in stated],
         eval_results=results,
     )
     return f"{card.to_yaml(line_break=chr(10))}\n"

@@ -13,8 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
-from rich import box
-from rich.table import Table
 
 from headstart.evaluation.learning_curve import Crossing, LearningCurve
 from headstart.evaluation.statistics import accuracy_interval
