@@ -129,7 +129,9 @@ def measured(run: runs.Run) -> str:
     if said is None:
         return "" if not runs.is_run(run.folder) else f"Measured: {_percent(run.metrics['accuracy'])} right."
     verdict, data = said["verdict"], said["dataset"]
-    if verdict["take"] == run.candidate:  # corrected for being the best of several
+    images = data["test"]
+    if verdict["take"] == run.candidate:  # corrected for being the best of several, without images that leaked
+        images = images - said.get("leaked_test_images", 0) or images
         metric, score = verdict["metric"].replace("-", " "), verdict["score"]
     else:
         score = said["summary"][run.candidate]["accuracy"]
@@ -138,10 +140,10 @@ def measured(run: runs.Run) -> str:
     number = f"Measured {metric}: {_percent(score['value'])} ({interval})"
     if folds := data.get("folds"):
         return (
-            f"{number}, in {folds} folds on {data['test']:,} pictures that the networks had not seen; this network was "
+            f"{number}, in {folds} folds on {images:,} pictures that the networks had not seen; this network was "
             "trained on all of them."
         )
-    return f"{number}, on {data['test']:,} test pictures that it had not seen."
+    return f"{number}, on {images:,} test pictures that it had not seen."
 
 
 def _page(run: runs.Run, about: Mapping[str, Any], data: Mapping[str, Any], engine: Engine) -> tuple[str, str]:

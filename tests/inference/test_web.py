@@ -71,6 +71,14 @@ def test_of_folds_it_says_that_this_network_was_tested_by_none_of_them(tmp_path)
     )
 
 
+@pytest.mark.parametrize("leaked, images", [(2, 4), (6, 6)])
+def test_images_that_leaked_are_not_counted_among_those_that_it_had_not_seen(leaked, images, tmp_path):
+    run = make_run(tmp_path / "corners-1")
+    said = dict(runs.read_beside(tmp_path / "corners-1", runs.COMPARISON))
+    write_json(tmp_path / "corners-1" / runs.COMPARISON, said | {"leaked_test_images": leaked})
+    assert web.measured(run).endswith(f", on {images} test pictures that it had not seen.")
+
+
 def test_without_a_comparison_it_says_what_the_run_says_and_shows_no_pictures(tmp_path):
     run = make_run(tmp_path / "corners-1")
     (tmp_path / "corners-1" / runs.COMPARISON).unlink()
