@@ -49,6 +49,8 @@ def configured(typed: Sequence[str], command: str) -> tuple[list[str], str]:
     if not added:
         return [*typed], ""
     print(f"{shown(file)}: {shlex.join(added)}", file=sys.stderr)
+    at = typed.index(command) + 1
+    typed = [*typed[:at], *parsers[command].with_place_first(typed[at:])]  # what is added would hide the place from it
     end = typed.index("--") if "--" in typed else len(typed)
     return [*typed[:end], *added, *typed[end:]], shown(file)
 
@@ -78,7 +80,10 @@ def _read(file: Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise HeadstartError(f"{shown(file)} cannot be read as TOML: {error}") from None
     if file.name == SHARED:
-        content = content.get("tool", {}).get("headstart")
+        tools = content.get("tool")
+        content = tools.get("headstart") if isinstance(tools, dict) else None
+        if not isinstance(content, dict | None):
+            raise HeadstartError(f"{shown(file)}: tool.headstart is no table: write options under [tool.headstart]")
     return content
 
 

@@ -55,23 +55,23 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """What argparse does, but for options that there are not: those are refused here, where the near ones are; and
         but for a place that follows a list: it is none of its words."""
-        found, left = super().parse_known_args(args and self._with_place_first(list(args)), namespace)
+        found, left = super().parse_known_args(args and self.with_place_first(args), namespace)
         for each in left:
             if each.startswith("--") and each != "--":
                 name = each.split("=")[0]
                 self.error(f"unknown option {name}{near(name, [*self._option_string_actions])}")
         return found, left
 
-    def _with_place_first(self, args: list[str]) -> list[str]:
+    def with_place_first(self, args: Sequence[str]) -> list[str]:
         """`--backbone a b photos/` as `photos/ --backbone a b`: where nothing else was typed that could be the place of
         the images, the last of several words of a list is it, if it lies there and is no word that the list knows.
         Which images were taken is told with them."""
         flags = [place for place, each in enumerate(args) if each.startswith("-")]
         if not flags or flags[0] > 0 or not any(each.nargs == "?" for each in self.positionals()):
-            return args
+            return [*args]
         flag, *words = args[flags[-1] :]
         if flag not in self.lists or len(words) < 2 or words[-1] in self.lists[flag] or not os.path.lexists(words[-1]):
-            return args
+            return [*args]
         return [words[-1], *args[:-1]]
 
     def titled(self, title: str) -> argparse._ArgumentGroup:

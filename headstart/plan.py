@@ -10,7 +10,7 @@ from headstart.strategies import Strategy, with_epochs
 NUMBER = r"\d+(?:\.\d+)?"
 PLAN = re.compile(
     rf"(?P<candidate>[^=,#]+)(?:#(?P<seed>\d+))?=(?P<epochs>{NUMBER})(?P<changes>(?:,{NUMBER}:{NUMBER})*)"
-    r"(?:,size=(?P<image_size>\d+))?(?:,views=(?P<views>\d+))?"
+    r"(?:,size=(?P<image_size>[1-9]\d*))?(?:,views=(?P<views>[1-9]\d*))?"
 )
 
 

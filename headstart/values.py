@@ -80,7 +80,8 @@ def duration(value: Any) -> float:
     else:
         match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", str(value))
         units = (3600, 60, 1)
-        found = sum(int(n or 0) * unit for n, unit in zip(match.groups(), units, strict=True)) if match else 0.0
+        parts = zip(match.groups(), units, strict=True) if match else ()
+        found = float(sum(int(n or 0) * unit for n, unit in parts))
     if not 0 < found < float("inf"):
         raise ValueError("is not a time such as 90s, 10m or 1h30m")
     return found

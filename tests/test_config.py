@@ -110,3 +110,26 @@ def test_the_file_that_the_page_shows_is_read(asked):
     (shown,) = re.findall(r"^```toml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     Path("headstart.toml").write_text(shown)
     assert asked("compare")["backbone"] == ["small"]
+
+
+def test_a_place_behind_a_list_is_the_place_with_a_file_too(asked):
+    Path("photos").mkdir()
+    without = asked("compare --strategies frozen last20 photos")
+    Path("headstart.toml").write_text('time-limit = "10m"\n')
+    found = asked("compare --strategies frozen last20 photos")
+    assert (
+        (found["data"], found["strategies"])
+        == (without["data"], without["strategies"])
+        == ("photos", ["frozen", "last20"])
+    )
+    assert found["time_limit"] == 600
+
+
+@pytest.mark.parametrize("text", ['[tool]\nheadstart = "x"\n', "tool = 1 # headstart\n"])
+def test_a_project_file_that_has_no_table_for_it_is_a_line_or_nothing(text, asked):
+    Path("pyproject.toml").write_text(text)
+    if "[tool]" in text:
+        with pytest.raises(HeadstartError, match=r"pyproject.toml: tool.headstart is no table"):
+            asked("compare photos")
+    else:
+        assert asked("compare photos")["data"] == "photos"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections import Counter
@@ -30,10 +31,11 @@ class Photos:
     notices: list[str] = field(default_factory=list)
 
 
-def photos_in(names: Iterable[str | PathLike[str]], follow_links: bool = False) -> Photos:
+def photos_in(names: Iterable[str | PathLike[str]], follow_links: bool = False, results: Sequence[Path] = ()) -> Photos:
     """All photos that names stand for: a file is itself, there or not; a folder all below it that may be an image, see
     `Tree.walk`; `@FILE` the names in that file, and `-` those on standard input: one a line, or each
     ended by a zero byte, as `find -print0` gives them.
+    results: files and folders that come of it; where they lie in such a folder they are left aside.
 
     Raises HeadstartError for a list that cannot be read, and where nothing was named.
     """
@@ -42,8 +44,8 @@ def photos_in(names: Iterable[str | PathLike[str]], follow_links: bool = False) 
         for each in _listed(name):
             asked += 1
             place = given("photos", each, path)
-            if place.is_dir():
-                _walk(place, follow_links, found)
+            if os.path.isdir(place):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+                _walk(place, follow_links, results, found)
             else:
                 found.paths.append(place)
     if not asked:
@@ -60,18 +62,25 @@ def _listed(name: str | PathLike[str]) -> Sequence[str | PathLike[str]]:
     except OSError as error:
         said = error.strerror or error
         raise HeadstartError(f"the list {shown(name.removeprefix(LIST))} cannot be read: {said}") from None
+    if lines.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        lines = lines.decode("utf-16", "replace").encode()
+    lines = lines.removeprefix(codecs.BOM_UTF8)
     between = b"\0" if b"\0" in lines else b"\n"
     return [os.fsdecode(each) for line in lines.split(between) if (each := line if b"\0" in lines else line.strip())]
 
 
-def _walk(folder: Path, follow_links: bool, found: Photos) -> None:
+def _walk(folder: Path, follow_links: bool, results: Sequence[Path], found: Photos) -> None:
     tree = Tree(folder, follow_links)
     aside: Counter[str] = Counter()
     before = len(found.paths)
+    top = Path(os.path.abspath(folder))  # noqa: PTH100 - a link stays one
+    inside = [each for each in map(os.path.abspath, results) if Path(each).is_relative_to(top) and top != Path(each)]
     try:
         for name, why in tree.walk():
             if why:
                 aside[why] += 1
+            elif any((top / name).is_relative_to(each) for each in inside):
+                aside["written by this command"] += 1
             else:
                 found.paths.append(folder / name)
     except HeadstartError as error:

@@ -101,7 +101,7 @@ def _read_table(content: bytes) -> list[dict[str, Any]]:
 
 
 def _read_lines(content: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in _whole_lines(content).decode("utf-8").splitlines()]
+    return [json.loads(line) for line in _whole_lines(content).decode("utf-8").split("\n") if line]
 
 
 def _read_parquet(content: bytes) -> list[dict[str, Any]]:
@@ -138,11 +138,18 @@ class Answers:
         self.given += len(answers)
 
     def write(self, answers: Sequence[Answer], **said: Any) -> None:
-        """Write the file: all answers, in this order; what is `said` of them goes beside it."""
-        FORMATS[self.output.suffix.lower()].write(self.output, table_of(answers))
+        """Write the file: all answers, in this order, then what was kept of photos that were not named again;
+        what is `said` of them goes beside it."""
+        others = [each for waiting in self.kept.values() for each in waiting]
+        FORMATS[self.output.suffix.lower()].write(self.output, table_of([*answers, *others]))
         write_json(_beside(self.output, ABOUT), self.about | said)
         self.part.close()
         _beside(self.output, PART).unlink(missing_ok=True)
+
+
+def written_for(output: Path) -> tuple[Path, ...]:
+    """All files that stand for answers in a file: itself, and those beside it."""
+    return output, _beside(output, PART), _beside(output, ABOUT)
 
 
 def refuse_output(output: Path, resume: bool) -> None:

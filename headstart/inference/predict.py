@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections import deque
@@ -24,7 +25,7 @@ from headstart.data.findings import counted
 from headstart.data.photos import Photos, photos_in
 from headstart.data.pixels import Picture
 from headstart.errors import HeadstartError
-from headstart.inference.answers import UNLIKE, UNSURE, Answer, answers_in, refuse_output, table_of
+from headstart.inference.answers import UNLIKE, UNSURE, Answer, answers_in, refuse_output, table_of, written_for
 from headstart.inference.classifier import Classifier
 from headstart.inference.exported import Exported
 from headstart.inference.novelty import Novelty
@@ -188,8 +189,11 @@ def predict_files(
     if output is not None:
         refuse_output(output, resume)
     if into is not None:
+        if os.path.lexists(into) and not into.is_dir():
+            raise HeadstartError(f"{shown(into)} is no folder: name another one with --sort-into")
         refuse_unwritable(into, "name another folder with --sort-into")
-    photos = photos_in(names, follow_links)
+    results = (*(written_for(output) if output else ()), *([into] if into else []))
+    photos = photos_in(names, follow_links, results)
     for line in photos.notices:
         say(line)
     if not photos.paths:

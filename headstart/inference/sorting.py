@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from headstart.inference.answers import UNSURE, Answer
+from headstart.runtime.console import say
 from headstart.runtime.text import shown
 
 UNREADABLE = "unreadable"
@@ -34,7 +35,14 @@ def sort_into(folder: Path, answers: Iterable[tuple[Path, Answer]], class_names:
         for place in _names(inside, photo):
             if place in taken:
                 continue
-            if _is_there(place, photo) or _put(place, photo, copy):
+            try:
+                is_done = _is_there(place, photo) or _put(place, photo, copy)
+            except OSError as error:
+                if not answer.is_unreadable:
+                    raise
+                say(f"{shown(photo)} cannot be copied: {error.strerror or error}")
+                break
+            if is_done:
                 taken.add(place)
                 break
 

@@ -73,6 +73,8 @@ def suggest(
     count = given("suggest", count, whole_number)
     if output.suffix.lower() != ".csv" or output.exists():
         raise HeadstartError(f"{shown(output)}: suggestions are written to a new file that ends in .csv")
+    if not output.parent.is_dir():
+        raise HeadstartError(f"{shown(output)} cannot be written: there is no folder {shown(output.parent)}; make it")
     refuse_unwritable(output, "name another output")
     paths = photos_in(names, follow_links).paths
     photos = _looked_at(Trained(given("run", run, path)), paths)

@@ -254,7 +254,12 @@ def classifier_of(comparison: Path, candidate: str) -> Run:
     final = Run(comparison / CLASSIFIER)
     if has_model(final.folder) and final.candidate == candidate:
         return final
-    return next(run for run in find_runs(comparison) if run.candidate == candidate)
+    found = next((run for run in find_runs(comparison) if run.candidate == candidate), None)
+    if found is None:
+        raise HeadstartError(
+            f"{shown(comparison)} has no run of {candidate} any more: bring its folder back, or name another run"
+        )
+    return found
 
 
 def why_none(folder: Path) -> str:

@@ -101,3 +101,44 @@ def test_what_cannot_be_done_is_told_in_a_line(tmp_path, asked, said):
         asked = {"output": tmp_path / asked["output"]}
     with pytest.raises(HeadstartError, match=said):
         predict_files(tmp_path, [tmp_path], **asked)
+
+
+def test_going_on_with_other_photos_loses_no_answer(tmp_path):
+    run, photos = run_of(tmp_path / "run"), photos_of_many_kinds(tmp_path / "photos")
+    output = tmp_path / "answers.csv"
+    predict_files(run, photos[:2], output=output)
+    predict_files(run, photos[2:], output=output, resume=True)
+    assert sorted(pd.read_csv(output)["path"]) == sorted(map(str, photos))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_list_may_begin_with_the_mark_of_its_encoding(encoding, tmp_path):
+    run, photos = run_of(tmp_path / "run"), photos_of_many_kinds(tmp_path / "photos")
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / "list.txt").write_text(mark + "\r\n".join(map(str, photos[:2])), encoding=encoding)
+    assert list(predict(run, [f"@{tmp_path / 'list.txt'}"])["path"]) == list(map(str, photos[:2]))
+
+
+def test_a_name_that_can_be_no_file_is_one_row_of_a_list(tmp_path):
+    run, photos = run_of(tmp_path / "run"), photos_of_many_kinds(tmp_path / "photos")
+    (tmp_path / "list.txt").write_text(f"{photos[0]}\n{'a' * 300}.jpg\n")
+    assert list(predict(run, [f"@{tmp_path / 'list.txt'}"])["label"].notna()) == [True, False]
+
+
+def test_what_the_command_writes_into_the_folder_of_the_photos_is_none_of_them(tmp_path):
+    run, photos = run_of(tmp_path / "run"), photos_of_many_kinds(tmp_path / "photos")
+    output, into = tmp_path / "photos" / "answers.parquet", tmp_path / "photos" / "sorted"
+    first = predict_files(run, [tmp_path / "photos"], output=output, into=into, copy=True)
+    (tmp_path / "photos" / "answers.parquet.part").touch()
+    again = predict_files(run, [tmp_path / "photos"], output=output, resume=True, into=into, copy=True)
+    assert [each.path for each in again.answers] == [each.path for each in first.answers] == list(map(str, photos))
+    assert sum(each.is_file() for each in into.rglob("*")) == len(photos)
+
+
+def test_a_photo_that_cannot_be_copied_stops_no_other(tmp_path, capsys):
+    run, photos = run_of(tmp_path / "run"), photos_of_many_kinds(tmp_path / "photos")
+    broken = tmp_path / "broken.jpg"
+    broken.symlink_to(tmp_path / "gone.jpg")
+    predict_files(run, [broken, *photos], into=tmp_path / "sorted", copy=True)
+    assert sum(each.is_file() for each in (tmp_path / "sorted").rglob("*")) == len(photos)
+    assert "broken.jpg cannot be copied: No such file or directory" in capsys.readouterr().err
