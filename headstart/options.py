@@ -13,7 +13,8 @@ from typing import Any
 
 from headstart.errors import HeadstartError
 from headstart.networks import LISTED, SIZES
-from headstart.strategies import CLASS_WEIGHTS, DEFAULT, METRICS, PREFERENCES, STRATEGIES
+from headstart.plan import Plan
+from headstart.strategies import CLASS_WEIGHTS, DEFAULT, METRICS, PREFERENCES, STRATEGIES, strategy_name
 from headstart.values import (
     FOLDS,
     NO_LIMIT,
@@ -169,6 +170,9 @@ class Options:
         fixed = self.changed(*LONGS[1:])
         if fixed and isinstance(self.time_limit, float):
             raise HeadstartError(f"a time limit plans what {fixed[0]} says: give one of the two, not both")
+        named = {strategy_name(Plan.of(each).candidate) for each in self.plan}
+        if strange := [] if len(self.backbone) > 1 else sorted(named - {*self.strategies}):  # several are probed first
+            raise HeadstartError(f"the plan is of {strange[0]}, which is none of the strategies that are asked for")
         if len(fixed) == 2:
             raise HeadstartError("a plan says the epochs: give one of the two, not both")
 

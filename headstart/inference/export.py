@@ -182,6 +182,7 @@ def _vouch(*written: Path) -> None:
     """Renew the checksums of the finished folder that an export lies in, if it lies in one."""
     places = [each.resolve() for each in written]
     for folder in places[0].parents:
-        if runs.is_finished(folder) and (folder / runs.COMPARISON).exists():  # others have files of that name too
+        networks = (network for depth in ("*", "*/*") for network in folder.glob(f"{depth}/{runs.MODEL}"))
+        if runs.is_finished(folder) and any(networks):  # others have a SHA256SUMS, too
             renew_checksums(folder, *(each.relative_to(folder).as_posix() for each in places))
             return

@@ -91,6 +91,14 @@ def test_what_was_found_lies_beside_it_and_the_folders_checksums_vouch_for_both(
     beside(exported).write_bytes(kept)
 
 
+def test_a_list_of_checksums_that_is_not_of_a_comparison_is_left_alone(run, data, tmp_path):
+    (tmp_path / "downloads").mkdir()
+    others = tmp_path / "downloads" / "SHA256SUMS"
+    others.write_text("0123 *image.iso\n")
+    assert export(run, data=data, output=tmp_path / "downloads" / "m.onnx").is_file()
+    assert others.read_text() == "0123 *image.iso\n"
+
+
 def test_nothing_is_overwritten(exported, data):
     with pytest.raises(HeadstartError, match="is there already, and nothing is overwritten"):
         export(exported.parents[1], data=data)

@@ -75,3 +75,9 @@ def test_a_file_that_is_there_is_not_overwritten(run, photos, tmp_path, capsys):
         main(["predict", str(run), str(photos), "--suggest", "2", "-o", str(output)])
     assert output.read_text() == "mine"
     assert "a new file that ends in .csv" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_told_before_any_photo_is_looked_at(run, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", str(run), str(tmp_path / "none"), "--suggest", "2", "-o", str(tmp_path / "new" / "next.csv")])
+    assert "there is no folder" in capsys.readouterr().err

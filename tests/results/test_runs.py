@@ -159,3 +159,8 @@ def test_checksums_in_another_form_are_refused(damaged, tmp_path):
     (tmp_path / runs.CHECKSUMS).write_bytes(damaged.replace(b"%s", OLD.encode()))
     with pytest.raises(HeadstartError, match="SHA256SUMS is damaged"):
         read_checksums(tmp_path)
+
+
+def test_a_recommended_run_that_is_gone_is_told_in_a_line(tmp_path):
+    with pytest.raises(HeadstartError, match="has no run of last20 any more: bring its folder back"):
+        runs.classifier_of(tmp_path, "last20")
