@@ -79,12 +79,13 @@ def _read(file: Path) -> dict[str, Any] | None:
         content = tomllib.loads(text.decode("utf-8"))
     except ValueError as error:
         raise HeadstartError(f"{shown(file)} cannot be read as TOML: {error}") from None
-    if file.name == SHARED:
-        tools = content.get("tool")
-        content = tools.get("headstart") if isinstance(tools, dict) else None
-        if not isinstance(content, dict | None):
-            raise HeadstartError(f"{shown(file)}: tool.headstart is no table: write options under [tool.headstart]")
-    return content
+    if file.name != SHARED:
+        return content
+    tools = content.get("tool")
+    said = tools.get("headstart") if isinstance(tools, dict) else None
+    if not isinstance(said, dict | None):
+        raise HeadstartError(f"{shown(file)}: tool.headstart is no table: write options under [tool.headstart]")
+    return said
 
 
 def _refuse_unknown(file: Path, content: Mapping[str, Any], parsers: Mapping[str, Parser]) -> None:
