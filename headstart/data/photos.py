@@ -33,9 +33,9 @@ class Photos:
 
 def photos_in(names: Iterable[str | PathLike[str]], follow_links: bool = False, results: Sequence[Path] = ()) -> Photos:
     """All photos that names stand for: a file is itself, there or not; a folder all below it that may be an image, see
-    `Tree.walk`; `@FILE` the names in that file, and `-` those on standard input: one a line, or each
-    ended by a zero byte, as `find -print0` gives them.
-    results: files and folders that come of it; where they lie in such a folder they are left aside.
+    `Tree.walk`; `@FILE` the names in that file, and `-` those on standard input: one a line, or each ended by a zero
+    byte, as `find -print0` gives them. results: files and folders that come of it; those in such a folder are left
+    aside.
 
     Raises HeadstartError for a list that cannot be read, and where nothing was named.
     """
@@ -74,7 +74,8 @@ def _walk(folder: Path, follow_links: bool, results: Sequence[Path], found: Phot
     aside: Counter[str] = Counter()
     before = len(found.paths)
     top = Path(os.path.abspath(folder))  # noqa: PTH100 - a link stays one
-    inside = [each for each in map(os.path.abspath, results) if Path(each).is_relative_to(top) and top != Path(each)]
+    made = [Path(os.path.abspath(each)) for each in results]  # noqa: PTH100
+    inside = [each for each in made if top in each.parents]
     try:
         for name, why in tree.walk():
             if why:

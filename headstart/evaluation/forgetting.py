@@ -50,8 +50,8 @@ def weight_drift(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarra
     """||after - before|| / ||before|| over the tensors that both networks have under one name and shape.
 
     before, after: tensor name -> array. Other tensors, a new head's, are passed over, and so are whole numbers:
-    counters are no weights. Statistics of BatchNorm count where they are given. A
-    tensor's group is what stands before the first dot of its name: 'blocks_6_0' of 'blocks_6_0.conv_pw.weight'.
+    counters are no weights. Statistics of BatchNorm count where they are given. A tensor's group is
+    what stands before the first dot of its name: 'blocks_6_0' of 'blocks_6_0.conv_pw.weight'.
     """
     names = [
         name

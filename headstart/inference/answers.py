@@ -152,12 +152,17 @@ def written_for(output: Path) -> tuple[Path, ...]:
     return output, _beside(output, PART), _beside(output, ABOUT)
 
 
+def refuse_no_folder(output: Path) -> None:
+    """Raise HeadstartError where the folder of an output is not there."""
+    if not output.parent.is_dir():
+        raise HeadstartError(f"{shown(output)} cannot be written: there is no folder {shown(output.parent)}; make it")
+
+
 def refuse_output(output: Path, resume: bool) -> None:
     """Raise HeadstartError where answers cannot be written to a file, or would overwrite one."""
     if output.suffix.lower() not in FORMATS:
         raise HeadstartError(f"{shown(output)}: answers are written to a file that ends in {', '.join(FORMATS)}")
-    if not output.parent.is_dir():
-        raise HeadstartError(f"{shown(output)} cannot be written: there is no folder {shown(output.parent)}; make it")
+    refuse_no_folder(output)
     if os.path.lexists(output) and not output.is_file():
         raise HeadstartError(f"{shown(output)} is no file: name another output")
     for each in (output, _beside(output, PART)):

@@ -14,7 +14,7 @@ from headstart.data.dataset import Dataset, Split, collection_of, digest_of
 from headstart.data.duplicates import near_duplicates, together
 from headstart.data.photos import photos_in
 from headstart.errors import HeadstartError
-from headstart.inference.answers import Answer
+from headstart.inference.answers import Answer, refuse_no_folder
 from headstart.inference.predict import Trained, batches, squares
 from headstart.results.files import write_table
 from headstart.runtime.console import bar, say
@@ -73,8 +73,7 @@ def suggest(
     count = given("suggest", count, whole_number)
     if output.suffix.lower() != ".csv" or output.exists():
         raise HeadstartError(f"{shown(output)}: suggestions are written to a new file that ends in .csv")
-    if not output.parent.is_dir():
-        raise HeadstartError(f"{shown(output)} cannot be written: there is no folder {shown(output.parent)}; make it")
+    refuse_no_folder(output)
     refuse_unwritable(output, "name another output")
     paths = photos_in(names, follow_links).paths
     photos = _looked_at(Trained(given("run", run, path)), paths)

@@ -42,7 +42,7 @@ def print_comparison(comparison: Comparison) -> None:
     """The result: a row a candidate, which to take, why, what the others would mean, and where everything lies."""
     scores = shown_in(SCREEN)
     titles = [
-        *("strategy",),
+        "strategy",
         *(each for score in scores for each in (score.short, *([INTERVAL] if score.key == "accuracy" else []))),
     ]
     rows = [

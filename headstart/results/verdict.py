@@ -98,8 +98,8 @@ def decide(
     """Choose a candidate by its score alone; how sure that is, is said beside it.
 
     tested: candidate -> the score by `metric`, image by image; without_leaks: test images with a duplicate in train or
-    val are left out of it. costs: candidate ->
-    fit_seconds, latency_ms and size_mb. pretrained: the candidates that start from pre-trained weights. prefer:
+    val are left out of it. costs: candidate -> fit_seconds, latency_ms and size_mb. pretrained: the candidates that
+    start from pre-trained weights. prefer:
     "accuracy": the highest score or, of those at most `margin` below it that take HALF the time to fit or less, the
     quickest to fit; "fit-time", "latency", "size": the cheapest in that of those at most CLOSE below. trivial: answers
     that need no training, by a name that fits into a sentence. dropped: candidate -> the folds after which it was given

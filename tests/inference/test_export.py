@@ -92,10 +92,8 @@ def test_what_was_found_lies_beside_it_and_the_folders_checksums_vouch_for_both(
 
 
 def test_a_list_of_checksums_that_is_not_of_a_comparison_is_left_alone(run, data, tmp_path):
-    (tmp_path / "downloads").mkdir()
-    others = tmp_path / "downloads" / "SHA256SUMS"
-    others.write_text("0123 *image.iso\n")
-    assert export(run, data=data, output=tmp_path / "downloads" / "m.onnx").is_file()
+    (others := tmp_path / "SHA256SUMS").write_text("0123 *image.iso\n")
+    assert export(run, data=data, output=tmp_path / "m.onnx").is_file()
     assert others.read_text() == "0123 *image.iso\n"
 
 
