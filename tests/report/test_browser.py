@@ -20,7 +20,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-PAPER = {"width": 1032, "height": 703}  # A4, landscape, without margins, in the pixels of a page
+PAPER = {"width": 703, "height": 1032}  # A4 without margins, in the pixels of a page
 Open = Callable[..., "playwright.Page"]
 
 
