@@ -65,7 +65,7 @@ VARIABLE = {colour: f"var(--{name})" for name, colour in LIGHT.items()}  # a lig
 
 def looks(candidates: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Candidate -> the name of its colour in PALETTE, and its marker: no two have both alike, and as long as there are
-    colours, none has another's colour.
+    colours, none has another's colour; beyond as many as there are pairs some look alike.
 
     A strategy's row says its own, and the first candidate of a strategy has them too. Who is left takes what is free,
     by the name alone where nobody else wants that: so it looks the same in every report of the same candidates.
@@ -78,7 +78,7 @@ def looks(candidates: Iterable[str]) -> dict[str, tuple[str, str]]:
         colours = {colour for colour, _ in found.values()}
         free = [wish, *((colour, marker) for marker, colour in product(MARKERS, PALETTE))]
         unlike = (pair for pair in free if pair[0] not in colours)
-        found[name] = next(unlike, None) or next(pair for pair in free if pair not in found.values())
+        found[name] = next(unlike, None) or next((pair for pair in free if pair not in found.values()), wish)
     return {name: found[name] for name in names}
 
 

@@ -57,6 +57,10 @@ class DecodeError(HeadstartError):
     """A file, or these bytes, give no image; the message says why in one line, and names no file."""
 
 
+class PassingError(DecodeError):
+    """The reason is this machine's, and not the file's: another time it may be read."""
+
+
 @dataclass(frozen=True)
 class Decoded:
     """image: in mode RGB, upright. format: one of FORMATS. notices: what was done to get there, in words.
@@ -108,9 +112,9 @@ def read_image(path: Path, whites: Whites | None = None) -> Decoded:
             file.seek(0)
             data = file.read()
     except (OSError, ValueError) as error:
-        raise DecodeError(f"cannot be opened: {_reason(error)}") from None
+        raise PassingError(f"cannot be opened: {_reason(error)}") from None
     except MemoryError:
-        raise DecodeError(TOO_LARGE) from None
+        raise PassingError(TOO_LARGE) from None
     return decode(data, whites=whites)
 
 
@@ -202,7 +206,7 @@ def _as_decode_errors(start: bytes, max_pixels: int) -> Iterator[None]:
     except Image.DecompressionBombError:
         raise DecodeError(f"more than {max_pixels:,} pixels") from None
     except MemoryError:
-        raise DecodeError(TOO_LARGE) from None
+        raise PassingError(TOO_LARGE) from None
     except Exception as error:  # damaged bytes make Pillow's readers raise almost anything
         raise DecodeError(f"damaged: {_reason(error)}") from None
 

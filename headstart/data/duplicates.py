@@ -21,7 +21,7 @@ from headstart.data.decode import CROP, inside
 from headstart.runtime.cache import kept_table
 from headstart.runtime.console import bar
 
-VERSION = 2  # raise it when the same images would give other pairs
+VERSION = 3  # raise it when the same images would give other pairs
 BOUNDS, STEP = (0.85, 0.9, 0.95), 0.05  # similarity of near-duplicates: the first that holds
 FALSE = 0.05  # of the near-duplicates that may be merely alike, estimated by those of different labels
 FEW = 10  # pairs that do not yet show how similar pictures are that are merely alike
@@ -115,7 +115,8 @@ def alike(dataset: Dataset) -> pd.DataFrame:
     """
     used = np.unique(np.concatenate([rows for split in dataset.splits for rows in split.parts.values()]))
     key = hashlib.sha256(repr([VERSION, dataset.digests[used].tolist()]).encode()).hexdigest()[:24]
-    return kept_table(dataset.collection, "alike", key, lambda: _alike(dataset, used))
+    pairs = kept_table(dataset.collection, "alike", key, lambda: _alike(dataset, used))
+    return pairs.assign(row=used[pairs["row"]], other_row=used[pairs["other_row"]])
 
 
 def rows_of(dataset: Dataset, pairs: pd.DataFrame) -> np.ndarray:
@@ -145,11 +146,13 @@ def together(dataset: Dataset, pairs: np.ndarray) -> np.ndarray:
 
 
 def _alike(dataset: Dataset, used: np.ndarray) -> pd.DataFrame:
+    """The pairs, by places in `used`: rows of the data set may move when an image comes that no split uses."""
     images = Subset(dataset, used[np.sort(np.unique(dataset.contents[used], return_index=True)[1])])
     pairs = candidates(lambda places: _greys(images, places), len(images))
     similarity = _similarities(images, pairs)
     rows = np.sort(images.rows[pairs[:, :2]], axis=1)[similarity >= UNSURE[0]]
-    table = {"row": rows[:, 1], "other_row": rows[:, 0], "similarity": similarity[similarity >= UNSURE[0]]}
+    places = np.searchsorted(used, rows)
+    table = {"row": places[:, 1], "other_row": places[:, 0], "similarity": similarity[similarity >= UNSURE[0]]}
     return pd.DataFrame(table).sort_values(["row", "other_row"], ignore_index=True)
 
 

@@ -188,6 +188,9 @@ def checked(dataset: Dataset) -> Dataset:
     names, labels = checked_names(dataset.class_names), dataset.labels
     if not len(labels) or labels.min() < 0 or labels.max() >= len(names):
         raise HeadstartError(f"{dataset.name}: labels must be indices into its {len(names)} class names")
+    for split in dataset.splits:
+        if empty := [part for part in ("train", "test") if not len(split.parts[part])]:
+            raise HeadstartError(f"{dataset.name}: its split {shown(split.name)!r} has no image in {empty[0]}")
     if len(dataset.splits) == 1:
         parts = np.full(len(dataset), UNUSED)
         for part, rows in dataset.splits[0].parts.items():

@@ -22,7 +22,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from headstart import __version__
 from headstart.data.dataset import Rows, digest_of
-from headstart.data.decode import DecodeError, fitted, own_side, read_image, size_of
+from headstart.data.decode import DecodeError, PassingError, fitted, own_side, read_image, size_of
 from headstart.data.listing import Listing
 from headstart.data.ranges import Whites, whites_of
 from headstart.data.traits import Traits, traits_of
@@ -115,8 +115,11 @@ def _open(listing: Listing, contents: tuple[list[str], list[str]], collection: s
     errors, keys = contents
     readable = [place for place, error in enumerate(errors) if not error]
     wanted = [keys[place] for place in readable]
-    decoded = 0 if table.known(wanted).all() else _decode(table, listing, readable, wanted, reading)
-    said = iter(zip(table.find(wanted), table.about(wanted), strict=True))
+    decoded, passing = 0, dict[str, dict[str, Any]]()
+    if not table.known(wanted).all():
+        decoded, passing = _decode(table, listing, readable, wanted, reading)
+    abouts = [about or passing[key] for key, about in zip(wanted, table.about(wanted), strict=True)]
+    said = iter(zip(table.find(wanted), abouts, strict=True))
     rows, files = np.zeros(len(errors), np.int64), []
     for place, error in enumerate(errors):
         row, about = (MISSING, asdict(FileTraits(error)) | asdict(Traits())) if error else next(said)
@@ -146,11 +149,15 @@ def common_side(sizes: Sequence[tuple[int, int]], fit: str, largest: int) -> int
     return int(np.clip(side, SMALLEST, max(largest, SMALLEST)))
 
 
-def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequence[str], reading: Reading) -> int:
-    """Decode the files at these places of a listing whose keys the table lacks; returns how many."""
+def _decode(
+    table: RowTable, listing: Listing, places: Sequence[int], keys: Sequence[str], reading: Reading
+) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Decode the files at these places of a listing whose keys the table lacks; returns how many, and what is said of
+    those that may be read another time: they are not kept."""
+    passing: dict[str, dict[str, Any]] = {}
     with table.filling(keys) as fill:
         if not len(fill.wanted):  # another process has just decoded them
-            return 0
+            return 0, passing
         say(f"reading {len(fill.wanted):,} files below {shown(listing.root)}")
         paths = [listing.root / listing.paths[places[each]] for each in fill.wanted]
         shape = fill.values.shape
@@ -169,9 +176,13 @@ def _decode(table: RowTable, listing: Listing, places: Sequence[int], keys: Sequ
         ]
         with bar("reading images", len(paths)) as advance:
             for start, abouts in spread(_read_chunk, tasks, alone=len(paths) <= SMALL):
-                fill.keep(range(start, start + len(abouts)), abouts)
+                lasting = [i for i, about in enumerate(abouts) if not about.get("passing")]
+                fill.keep([start + i for i in lasting], [abouts[i] for i in lasting])
+                passing |= {
+                    keys[fill.wanted[start + i]]: about for i, about in enumerate(abouts) if about.get("passing")
+                }
                 advance(len(abouts))
-        return len(paths)
+        return len(paths), passing
 
 
 def _read_chunk(
@@ -206,7 +217,8 @@ def read_square(path: Path, reading: Reading) -> tuple[np.ndarray, dict[str, Any
     try:
         decoded = read_image(path, dict(reading.whites) or None)
     except DecodeError as error:
-        return np.zeros((side, side, 3), np.uint8), asdict(FileTraits(str(error))) | asdict(Traits())
+        unread = asdict(FileTraits(str(error))) | asdict(Traits()) | {"passing": isinstance(error, PassingError)}
+        return np.zeros((side, side, 3), np.uint8), unread
     square = fitted(decoded.image, side, reading.fit)
     notices = ", ".join(decoded.notices)
     about = FileTraits("", decoded.format, *decoded.image.size, notices, digest_of(square), decoded.kind, decoded.white)

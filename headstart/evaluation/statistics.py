@@ -13,6 +13,8 @@ from scipy.optimize import brentq
 from scipy.special import stdtrit
 from scipy.stats import binomtest
 
+from headstart.errors import HeadstartError
+
 SMALLEST_P = 1e-12  # a p-value below it is given as this: no reader needs to tell them apart
 LEAST_BETWEEN = 0.25  # of the images' variance: what networks of several folds are taken to add at the least
 FREEDOM_OF_LEAST = 4  # the degrees of freedom of that, which was measured with five folds
@@ -167,11 +169,13 @@ def all_differences(tested: Mapping[str, Tested], confidence: float = 0.95) -> l
 
     All intervals together hold their truths in at least `confidence` of cases (Bonferroni: each is made for
     1 - (1 - confidence) / pairs), and a p-value is that of one pair times their number: below 1 - confidence just where
-    the interval leaves zero out.
+    the interval leaves zero out. Raises HeadstartError for two that no image was tested by.
     """
     pairs = list(combinations(tested, 2))
     found = []
     for a, b in pairs:
+        if np.isnan(_difference(tested[a], tested[b]).by_image).all():
+            raise HeadstartError(f"{a} and {b} were tested on no image in common: bring back the runs that are gone")
         difference = paired_difference(tested[a], tested[b], 1 - (1 - confidence) / len(pairs))
         difference = replace(difference, p_value=min(1.0, difference.p_value * len(pairs)))
         found.append(Pair(a, b, difference) if difference.mean >= 0 else Pair(b, a, difference.turned()))
@@ -277,6 +281,7 @@ def _over_seeds(candidates: Sequence[Tested]) -> list[tuple[float, float]]:
     """
     parts = []
     for values in (each.values for each in candidates if each.seeds > 1):
+        values = values[:, ~np.isnan(values).any(axis=0)]  # after some of the folds not every image is tested
         seeds, images = values.shape
         of_means = values.mean(axis=1).var(ddof=1)
         within_images = values.var(axis=0, ddof=1).mean()

@@ -44,11 +44,11 @@ from headstart.results.files import write_json
 from headstart.results.passes import dropped
 from headstart.results.request import begin
 from headstart.results.trivial import write_answers
-from headstart.results.writing import new_folder, refuse_taken, writing
+from headstart.results.writing import new_folder, refuse_parts, refuse_taken, writing
 from headstart.runtime.console import say
 from headstart.runtime.device import describe, make_fabric, precision_of, settings_kept
 from headstart.runtime.failures import known, machine_errors
-from headstart.strategies import Candidate
+from headstart.strategies import Candidate, probes
 from headstart.values import given
 
 KEPT_OF_WEIGHTS = ("name", "image_size", "sha256")
@@ -105,6 +105,10 @@ class Request:
         """Run what is not finished yet, and write the comparison and its report after every run."""
         options, data = self.options, self.data
         candidates = candidates_for(options, len(data.train), self.backbones.weights)
+        if probes(candidates) and not any(len(split.val) for split in data.splits):
+            raise HeadstartError(
+                f"which of several backbones to retrain is told by val, and {data.name} has no image in it: name one"
+            )
         say(f"on {describe(self.fabric)}, {precision_of(self.fabric)}")
         folder = options.output or new_folder(data.name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,6 +118,7 @@ class Request:
             if not (folder / runs.TRIVIAL).exists():
                 write_answers(folder, answers(data), data.class_names)
             left = [trial for trial in kept["trials"] if not runs.is_run(runs.run_folder(folder, **trial))]
+            refuse_parts(runs.run_folder(folder, **trial) for trial in left)
             if done := len(kept["trials"]) - len(left):
                 say(f"{folder}: {done} of {len(kept['trials'])} runs were finished before")
             if (
@@ -122,6 +127,7 @@ class Request:
                 and (before := compare_runs(folder)).verdict.asked == options.of_verdict
             ):
                 return before
+            (folder / runs.CHECKSUMS).unlink(missing_ok=True)  # they are not finished any more
             if kept.pop("failed", None):  # they are tried again
                 write_json(folder / runs.REQUEST, kept)
             stages = Stages(options, data, self.fabric, self.started, folder, candidates, kept)
@@ -129,8 +135,11 @@ class Request:
                 trials = self.run(stages, tracked, is_new=not done)
                 comparison = compare_runs(folder, **options.of_verdict)
                 if comparison.folds and comparison.classifier != folder / runs.CLASSIFIER:
-                    taken = next(trial for trial in trials if trial.candidate.name == comparison.recommended)
-                    train_on_all(taken, comparison.passes[comparison.recommended], data)
+                    name = comparison.recommended
+                    if taken := next((trial for trial in trials if trial.candidate.name == name), None):
+                        train_on_all(taken, comparison.passes[name], data)
+                    else:
+                        say(f"{name} was not asked for, but lies there: it is not trained once more on all images")
                 comparison.save()
                 images.keep_pictures(comparison, data)
                 write_report(comparison)

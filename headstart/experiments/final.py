@@ -92,5 +92,7 @@ def mix(
 
 
 def best_epoch(run: runs.Run) -> float:
-    """The epoch whose weights a run has: the lowest loss on val."""
-    return float(run.history.sort_values("val_loss", kind="stable")["epoch"].iloc[0])
+    """The epoch whose weights a run has: the lowest loss on val, the last one where there was no val."""
+    losses = run.history["val_loss"]
+    best = int(losses.argmin()) if losses.notna().any() else -1
+    return float(run.history["epoch"].iloc[best])

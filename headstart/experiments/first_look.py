@@ -65,11 +65,11 @@ def first_look(
     """Train the head of a wholly frozen backbone on some of train, and see how it does on some of val.
 
     started: when the comparison was asked for, by `time.perf_counter`; limit: the seconds that it may take.
-    None where no candidate is one, or where all of the images take no longer than these would. The images of test are
-    not touched. Val chooses the epoch that is kept, as in every training.
+    None where no candidate is one, where there is no val, or where all of the images take no longer than these would.
+    The images of test are not touched. Val chooses the epoch that is kept, as in every training.
     """
     frozen = [each for each in candidates if each.weights is not None and each.strategy.frozen_share == 1]
-    if not frozen:
+    if not frozen or not len(data.val):
         return None
     shared = pretrained(frozen[0].weights, setting.shares, data.image_shape, fabric.device)
     seconds = PASS_SECONDS if limit is None else min(PASS_SECONDS, LIMIT_SHARE * limit)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headstart.errors import HeadstartError
 from headstart.experiments.trial import weights_of
 from headstart.models.backbones import WeightsError, check_name, load_backbone
 from headstart.options import Options
@@ -55,12 +56,12 @@ def find_backbones(options: Options, folder: Path | None = None) -> Found:
                 raise
             missing[name] = error.reason
             say(f"{error}; the others go on")
-            last = error
             continue
         if backbone.name in found:
             say(f"{backbone.name} was named twice: it is taken once")
             continue
         found[backbone.name] = weights_of(backbone, options.weights, options.offline)
     if not found:
-        raise last
+        name, why = next(iter(missing.items()))
+        raise HeadstartError(f"none of the backbones can be had; {name}: {why}")
     return Found(tuple(found.values()), missing)

@@ -13,6 +13,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from headstart.data.dataset import Dataset
+from headstart.data.splits import units_of
 from headstart.evaluation.scores import METRICS, SCORES
 from headstart.experiments.planning import Estimate, Planner
 from headstart.experiments.runner import in_order
@@ -153,7 +154,7 @@ class Stages:
         found = [run for run in runs.find_runs(self.folder) if run.candidate in backbones]
         val = {split.name: split.val for split in self.data.splits}
         score = SCORES[METRICS[self.options.metric]]
-        probed = rank(found, backbones, val, score, self.options.keep) if backbones else []
+        probed = rank(found, backbones, val, units_of(self.data), score, self.options.keep) if backbones else []
         kept = {each.backbone for each in probed if each.is_kept}
         going = {each.name for each in self.candidates if each.weights is None or each.weights.name in kept}
         going |= {each.name for each in first}

@@ -39,7 +39,7 @@ class Workers:
         self.name = f"headstart-{uuid4().hex}"
         self.ready: dict[str, str] = {}  # address -> hardware
         self.refused: dict[str, str] = {}
-        self.looked, self.is_waiting = -LOOK_SECONDS, False
+        self.looked, self.is_waiting, self.were_ready = -LOOK_SECONDS, False, False
 
     def look(self) -> None:
         """Prepare those who came, and forget those who went; HeadstartError where all that are there are refused, and
@@ -53,7 +53,8 @@ class Workers:
                 say(f"{_counted(len(gone))} gone, {len(self.ready)} left: what they were at is done again by others")
             if new := sorted(there.keys() - self.ready.keys() - self.refused.keys()):
                 self._admit(new)
-        if self.refused and not self.ready and self.refused.keys() >= there.keys():
+        self.were_ready |= bool(self.ready)  # then they may come back
+        if there and not self.ready and not self.were_ready and self.refused.keys() >= there.keys():
             address, why = next(iter(self.refused.items()))
             raise HeadstartError(f"no worker of {self.where} can be used; {address}: {why}")
         if not self.ready and not self.is_waiting:

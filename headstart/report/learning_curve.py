@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -45,16 +46,21 @@ def print_curve(curve: Curve) -> None:
     """The result on standard output: accuracy by training images and candidate, and what that says."""
     table = []
     for size, comparison in curve.comparisons.items():
-        rows = [row for _, row in comparison.table().loc[curve.candidates].iterrows()]
-        spreads = [f" ± {100 * row.accuracy_std:.2f}" if row.runs > 1 else "" for row in rows]
-        cells = [f"{100 * row.accuracy:.2f} %{spread}" for row, spread in zip(rows, spreads, strict=True)]
-        table.append([f"{size:,}", *cells])
+        rows = {str(name): row for name, row in comparison.table().iterrows()}
+        table.append([f"{size:,}", *(_cell(rows.get(name)) for name in curve.candidates)])
     console = Screen(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False, highlight=False)
     title = f"{curve.largest.dataset['name']}: accuracy on {curve.test_images:,} test images"
     print_table(console, title, ["training images", *curve.candidates], table)
     for line in sentences(curve):
         console.print(line)
     console.print(f"Figure: {curve.folder / runs.CURVE_FIGURE}", soft_wrap=True)
+
+
+def _cell(row: pd.Series | None) -> str:
+    """The accuracy of a candidate's row, and what seeds spread; a dash where it has none."""
+    if row is None:
+        return "-"
+    return f"{100 * row.accuracy:.2f} %" + (f" ± {100 * row.accuracy_std:.2f}" if row.runs > 1 else "")
 
 
 def sentences(curve: Curve) -> list[str]:
@@ -64,6 +70,7 @@ def sentences(curve: Curve) -> list[str]:
         *(_catching_up(scratch, other, found) for (scratch, other), found in curve.crossings.items()),
         *(_one_more_point(name, law) for name, law in curve.laws.items()),
         *([curve.no_law] if curve.no_law else []),
+        *(f"{name} has no run with {max(curve.comparisons):,} images: it is left out." for name in curve.left_out),
     ]
 
 
@@ -141,13 +148,13 @@ def learning_curve(curve: Curve) -> Figure:
 
 def _measured(axes: Axes, curve: Curve, name: str, colour: str, marker: str) -> list[tuple[Point, Point]]:
     """Draw what was measured of a candidate; returns the lines between its means."""
-    means = curve.table()[name]
+    means = curve.table()[name].dropna()
     intervals = [accuracy_interval(round(mean * curve.test_images), curve.test_images) for mean in means]
     bars = np.maximum(0, [(mean - each.low, each.high - mean) for mean, each in zip(means, intervals, strict=True)])
     axes.errorbar(means.index, means, bars.T, color=colour, lw=1.8, elinewidth=1, capsize=3)
     axes.plot(*curve.accuracies(name), ".", color=colour, alpha=0.5)
     axes.plot(means.index, means, marker, color=colour, ms=7, mec="white", mew=0.8)
-    return list(itertools.pairwise(zip(curve.comparisons, means, strict=True)))
+    return list(itertools.pairwise(zip(means.index, means, strict=True)))
 
 
 def _extrapolated(axes: Axes, law: LearningCurve, colour: str) -> list[tuple[Point, Point]]:
@@ -175,7 +182,7 @@ def _rings(axes: Axes, curve: Curve) -> dict[str, Point]:
     for (_, other), found in curve.crossings.items():
         if found.images is None or found.from_the_start:
             continue
-        means = curve.table()[other]
+        means = curve.table()[other].dropna()
         point = found.images, float(np.interp(math.log(found.images), np.log(means.index), means))
         axes.plot(*point, **RING)
         rings[f"about {_about(found.images)}"] = point

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -56,8 +57,14 @@ class Curve:
 
     @property
     def candidates(self) -> list[str]:
-        """The names of the candidates, in the order of the report."""
+        """The names of the candidates that have a run with the most images, in the order of the report; at smaller
+        sizes a time limit, or want of memory, may have left some out."""
         return list(dict.fromkeys(row["candidate"] for row in self.largest.rows))
+
+    @property
+    def left_out(self) -> list[str]:
+        """The names of those that have none: how they went on is not known."""
+        return sorted({row["candidate"] for row in self.rows} - {*self.candidates})
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -65,7 +72,7 @@ class Curve:
         return [{"train_images": size, **row} for size, found in self.comparisons.items() for row in found.rows]
 
     def table(self) -> pd.DataFrame:
-        """Mean accuracy over seeds: a row a number of training images, a column a candidate."""
+        """Mean accuracy over seeds: a row a number of training images, a column a candidate, NaN without a run."""
         table = pd.DataFrame(self.rows).pivot_table(values="accuracy", index="train_images", columns="candidate")
         return table[self.candidates]
 
@@ -76,20 +83,27 @@ class Curve:
 
     @property
     def no_law(self) -> str | None:
-        """Why nothing is said beyond the measured sizes, in a sentence; None where there are enough of them."""
-        if (sizes := len(self.comparisons)) >= SIZES_OF_A_LAW:
+        """Why nothing is said beyond the measured sizes, in a sentence; None where every candidate has enough of
+        them."""
+        sizes = {name: len({*self.accuracies(name)[0]}) for name in self.candidates}
+        few = [name for name in self.candidates if sizes[name] < SIZES_OF_A_LAW]
+        if not few:
             return None
+        of_them = "" if len(few) == len(sizes) else f" of {' and '.join(few)}"
         return (
-            f"Nothing is said beyond {max(self.comparisons):,} training images: that takes {SIZES_OF_A_LAW} sizes, "
-            f"and {sizes} were measured."
+            f"Nothing is said{of_them} beyond {max(self.comparisons):,} training images: that takes {SIZES_OF_A_LAW} "
+            f"sizes, and {min(sizes.values())} were measured."
         )
 
     @cached_property
     def laws(self) -> dict[str, LearningCurve]:
-        """Candidate -> the power law that its accuracies follow; none where there are too few sizes for one."""
-        if self.no_law is not None:
-            return {}
-        return {name: fit_learning_curve(*self.accuracies(name), self.test_images) for name in self.candidates}
+        """Candidate -> the power law that its accuracies follow, of those that have enough sizes for one."""
+        measured = {name: self.accuracies(name) for name in self.candidates}
+        return {
+            name: fit_learning_curve(sizes, accuracies, self.test_images)
+            for name, (sizes, accuracies) in measured.items()
+            if len({*sizes}) >= SIZES_OF_A_LAW
+        }
 
     @property
     def one_more_point(self) -> dict[str, MoreImages]:
@@ -110,7 +124,8 @@ class Curve:
     def _repr_html_(self) -> str:
         """In a notebook: the accuracy of each candidate by training images, and which to take with all of them."""
         table, most = self.table(), self.largest
-        rows = [(f"{size:,}", *(f"{100 * value:.2f} %" for value in row)) for size, *row in table.itertuples()]
+        cells = table.map(lambda value: "-" if math.isnan(value) else f"{100 * value:.2f} %")
+        rows = [(f"{size:,}", *row) for size, *row in cells.itertuples()]
         return html_table(
             f"{most.dataset['name']}: accuracy on {self.test_images:,} test images",
             ("training images", *self.candidates),

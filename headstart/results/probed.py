@@ -49,15 +49,21 @@ class Probed:
 
 
 def rank(
-    found: Sequence[runs.Run], backbones: Mapping[str, str], val: Mapping[str, np.ndarray], score: Score, keep: int
+    found: Sequence[runs.Run],
+    backbones: Mapping[str, str],
+    val: Mapping[str, np.ndarray],
+    units: np.ndarray,
+    score: Score,
+    keep: int,
 ) -> list[Probed]:
     """The backbones by the score of their probes on val, best first, of which the first `keep` are kept; test has no
     part in it.
 
     found: the finished runs. backbones: candidate -> backbone, of the probes. val: split -> rows (n,) of its val in the
-    data, in the order of the runs' predictions.
+    data, in the order of the runs' predictions; not every split needs one. units: (N,) of all images, equal for those
+    that count as one.
     """
-    tested = {name: _on_val([run for run in found if run.candidate == name], val, score) for name in backbones}
+    tested = {name: _on_val([run for run in found if run.candidate == name], val, units, score) for name in backbones}
     order = sorted(tested, key=lambda name: -tested[name].score)
     pairs = all_differences(tested)
     return [
@@ -65,17 +71,16 @@ def rank(
             backbones[name],
             name,
             tested[name].score,
-            len(tested[name].units),
+            len(tested[name].by_image),
             None if place < keep else between(order[keep - 1], name, pairs),
         )
         for place, name in enumerate(order)
     ]
 
 
-def _on_val(found: Sequence[runs.Run], val: Mapping[str, np.ndarray], score: Score) -> Tested:
+def _on_val(found: Sequence[runs.Run], val: Mapping[str, np.ndarray], units: np.ndarray, score: Score) -> Tested:
     """What the runs of one candidate said of all images that any split has in val, as if one network had."""
-    images = 1 + max(int(val[run.split].max()) for run in found)
-    sums, counts, weights = np.zeros(images), np.zeros(images), np.ones(images)
+    sums, counts, weights = np.zeros(len(units)), np.zeros(len(units)), np.ones(len(units))
     assert score.contributions is not None
     for run in found:
         said, rows = predictions_of(run, part="val"), val[run.split]
@@ -83,4 +88,4 @@ def _on_val(found: Sequence[runs.Run], val: Mapping[str, np.ndarray], score: Sco
         counts[rows] += 1
         weights[rows] = score.weights(said.labels)
     (known,) = np.nonzero(counts)
-    return replace(Tested.on_one_split(sums[known] / counts[known]), units=known, weights=weights[known])
+    return replace(Tested.on_one_split(sums[known] / counts[known]), units=units[known], weights=weights[known])

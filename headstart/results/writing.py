@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from headstart.results.files import TEMPORARY
 from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.text import shown
 
-NOTHING_YET = {runs.LOCK, f".{runs.REQUEST}{TEMPORARY}"}  # what a process that was killed at its very beginning leaves
+NOTHING_YET = re.compile(  # what a process that was killed at its very beginning leaves
+    rf"{re.escape(runs.LOCK)}|\.{re.escape(runs.REQUEST)}.*{re.escape(TEMPORARY)}"
+)
 
 
 def new_folder(dataset: str, root: Path = runs.ROOT) -> Path:
@@ -41,7 +43,7 @@ def refuse_taken(output: Path | None, what: str = "comparison") -> None:
     something other than one of ours to go on with, and where nothing can be written there; what: "comparison" or
     "learning curve". No run is ever overwritten."""
     if output is not None and os.path.lexists(output):
-        others = not output.is_dir() or {path.name for path in output.iterdir()} - NOTHING_YET
+        others = not output.is_dir() or any(not NOTHING_YET.fullmatch(path.name) for path in output.iterdir())
         if others and not (output / runs.REQUEST).exists():
             raise HeadstartError(
                 f"{output} is not an empty folder: name a new one with --output, nothing is overwritten"
@@ -49,6 +51,15 @@ def refuse_taken(output: Path | None, what: str = "comparison") -> None:
         if (output / runs.REQUEST).exists() and (found := runs.kind_of(output)) != what:
             raise HeadstartError(f"{output} holds a {found}, no {what}: name a new one with --output")
     refuse_unwritable(output or runs.ROOT, "name another place with --output")
+
+
+def refuse_parts(places: Iterable[Path]) -> None:
+    """Raise HeadstartError where something else than a finished run lies where one is to be: nothing is overwritten."""
+    for place in places:
+        if place.is_dir() and any(place.iterdir()):
+            raise HeadstartError(
+                f"{shown(place)} holds a part of a run, without {runs.METRICS}: bring it back, or move the folder away"
+            )
 
 
 @contextmanager
@@ -68,8 +79,8 @@ def writing(folder: Path, command: str | None = None) -> Iterator[None]:
         error.__notes__ = [_kept(folder, command)]  # of a curve's sizes, for the curve
         raise
     finally:
+        (folder / runs.LOCK).unlink(missing_ok=True)  # while it is held: it may be another's right after
         lock.release()
-        (folder / runs.LOCK).unlink(missing_ok=True)
 
 
 def _remove_left_overs(folder: Path) -> None:

@@ -72,7 +72,7 @@ def _nearest(place: Path) -> Path:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to a temporary file, flush it to disk and rename it to `path`."""
-    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")  # two may write the same
     try:
         with temporary.open("wb") as file:
             file.write(content)

@@ -171,7 +171,8 @@ class Checkpoints:
             if differs := _difference(values["made_by"], self.made_by):
                 key, before, now = differs
                 say(f"{self.name} was begun with {key} {_short(before)}, not {_short(now)}: it is trained anew")
-                return False
+                path.unlink(missing_ok=True)  # else it would stand before those of fewer steps that follow
+                continue
             state.load(tensors, values)
             say(f"{self.name} goes on after epoch {state.history[-1]['epoch']:g}")
             return True

@@ -99,7 +99,7 @@ def fit(
     checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Train `model` in place by `recipe` and leave it with the weights of its best epoch: the lowest loss on val; where
-    val is empty nothing can be chosen: the last ones stay, and loss and accuracy on val are NaN.
+    val is empty nothing can be chosen: no epoch is spared, the last weights stay, and loss and accuracy on val are NaN.
 
     The history has a row a validation, mostly one an epoch: epoch (how many are over, to three decimals), then, since
     the row before: seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate (of the recipe's last
@@ -116,7 +116,10 @@ def fit(
     optimizers = make_optimizers(model, recipe, dtype)
     wrapped, *stepped = fabric.setup(model, *optimizers)
     epoch = max(1, len(train) // recipe.batch_size)  # in steps
-    schedule, stopping = Schedule(stepped, recipe, steps_of(recipe.epochs, epoch)), EarlyStopping(recipe.patience)
+    schedule, stopping = (
+        Schedule(stepped, recipe, steps_of(recipe.epochs, epoch)),
+        EarlyStopping(recipe.patience if len(val) else None),
+    )
     loss_of = Loss.of(recipe, train.labels.to(fabric.device))
     state = State(model, optimizers, schedule, stopping, torch.Generator().manual_seed(seed))
     if checkpoints is not None and checkpoints.load(state):
@@ -177,8 +180,8 @@ def steps_of(epochs: float, epoch: int) -> int:
 
 
 def epochs_of(steps: int, epoch: int) -> float:
-    """Epochs of `epoch` steps in so many; a whole number where they are whole."""
-    return round(steps / epoch, 3) if steps % epoch else steps // epoch
+    """Epochs of `epoch` steps in so many; a whole number where they are whole, and never none."""
+    return max(0.001, round(steps / epoch, 3)) if steps % epoch else steps // epoch
 
 
 def _told(batches: Iterable[tuple[Tensor, Tensor]], watch: Watch) -> Iterator[tuple[Tensor, Tensor]]:

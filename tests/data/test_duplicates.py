@@ -195,3 +195,17 @@ def test_a_picture_is_compared_without_the_bars_beside_it(tmp_path):
         (tmp_path / "tall" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
         picture(number, 20, 80).save(tmp_path / "tall" / "ab"[number % 2] / f"{number}.png")
     assert near(tmp_path / "tall") == []
+
+
+def test_pairs_keep_to_their_images_where_one_comes_that_no_split_uses():
+    images = np.stack([np.asarray(photo(seed).resize((64, 64))) for seed in range(41)])
+    images[40] = 0.8 * images[0]
+    labels = np.arange(41) % 2
+    dataset = hs.from_arrays(images, labels, ["a", "b"], name="moving")
+    rows = np.arange(41)
+    before = dataset.with_splits(hs.Split("mine", rows[:30], rows[30:35], rows[35:]))
+    assert duplicates.alike(before)[["row", "other_row"]].to_numpy().tolist() == [[40, 0]]
+    more = hs.from_arrays(np.concatenate([images[1:2, ::-1], images]), np.r_[0, labels], ["a", "b"], name="moving")
+    more.__dict__["collection"] = before.collection
+    after = more.with_splits(hs.Split("mine", 1 + rows[:30], 1 + rows[30:35], 1 + rows[35:]))
+    assert duplicates.alike(after)[["row", "other_row"]].to_numpy().tolist() == [[41, 1]]

@@ -146,6 +146,24 @@ def test_what_is_wrong_with_a_damaged_file_is_known_the_next_time(photos, monkey
     assert same(first, opened(photos))
 
 
+@pytest.mark.parametrize("failure", [MemoryError(), OSError(24, "Too many open files")], ids=["memory", "files"])
+def test_what_failed_for_want_of_this_machine_is_tried_again(photos, monkeypatch, failure):
+    monkeypatch.setattr(store, "cpu_count", lambda: 1)
+
+    def fails(path, *args):
+        if path.name == "0.png":
+            raise failure
+        return is_file(path, *args)
+
+    with monkeypatch.context() as patch:
+        is_file = Path.is_file
+        patch.setattr(Path, "is_file", fails)
+        first = opened(photos)
+    assert (first.files["error"] != "").sum() == 2
+    again = opened(photos)
+    assert again.decoded == 2 and (again.files["error"] == "").all()
+
+
 def test_a_file_that_was_put_right_is_read(photos):
     path = photos / "cat" / "0.png"
     whole = path.read_bytes()

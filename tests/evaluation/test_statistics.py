@@ -5,6 +5,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
+from headstart.errors import HeadstartError
 from headstart.evaluation.statistics import (
     FOLDS,
     NETWORKS,
@@ -321,3 +322,31 @@ def test_the_interval_of_unequal_weights_rests_on_the_few_that_weigh_most():
     balanced = Tested(values[None], np.zeros((1, 210), int), np.arange(210), weights)
     found, plain = interval(balanced), interval(alone(right))
     assert found.high - found.low > 4 * (plain.high - plain.low)
+
+
+def test_seeds_widen_an_interval_also_where_some_of_the_folds_are_tested_alone():
+    rng = np.random.default_rng(11)
+    accuracies = np.array([[0.9], [0.6], [0.3]])
+    a, b = (rng.random((3, 200)) < accuracies for _ in range(2))
+    whole = paired_difference(alone(a), alone(b))
+    untested = np.full((3, 800), np.nan)
+    part = [
+        Tested(
+            np.hstack([each, untested]),
+            np.hstack([np.arange(3)[:, None].repeat(200, 1), np.full((3, 800), -1)]),
+            np.arange(1000),
+            np.ones(1000),
+        )
+        for each in (a, b)
+    ]
+    found = paired_difference(*part)
+    assert (found.low, found.high) == pytest.approx((whole.low, whole.high))
+
+
+def test_two_that_no_image_was_tested_by_are_named():
+    values = np.where(np.arange(10) < 5, 1.0, np.nan)
+    networks = np.where(np.arange(10) < 5, 0, -1)[None]
+    one = Tested(values[None], networks, np.arange(10), np.ones(10))
+    other = Tested(values[None, ::-1], networks[:, ::-1], np.arange(10), np.ones(10))
+    with pytest.raises(HeadstartError, match="frozen and last20 were tested on no image in common"):
+        all_differences({"frozen": one, "last20": other})

@@ -65,3 +65,21 @@ def test_the_score_that_decides_can_be_another_one_afterwards(compared):
     other = compare_runs(comparison.folder, metric="balanced-accuracy", margin=0.05)
     assert other.verdict.asked == {"prefer": "accuracy", "metric": "balanced-accuracy", "margin": 0.05}
     json.dumps(other.verdict.as_json())
+
+
+def test_folds_of_so_few_images_that_no_class_can_spare_one_for_val(tmp_path):
+    """Whatever of a fold's network val would have chosen is left as it is, and the last epoch counts."""
+    images, labels = coloured_part(9, 16, 1)
+    data = hs.from_arrays(images, labels, CLASS_NAMES, name="fewest")
+    comparison = hs.compare(data, strategies=["base-cnn"], folds="2", epochs=2, device="cpu", output=tmp_path / "out")
+    assert any(run.config["dataset"]["val"] == 0 for run in comparison.runs)
+    assert comparison.is_complete and verify(comparison.folder) == []
+    assert json.loads((comparison.classifier / runs.CONFIG).read_text())["plan"] == "base-cnn=2"
+
+
+def test_a_split_without_a_test_is_refused(tmp_path):
+    images, labels = coloured_part(12, 16, 1)
+    data = hs.from_arrays(images, labels, CLASS_NAMES, name="untested")
+    rows = np.arange(12)
+    with pytest.raises(hs.HeadstartError, match="its split 'mine' has no image in test"):
+        hs.compare(data.with_splits(hs.Split("mine", rows[:9], rows[9:], rows[:0])), output=tmp_path / "out")

@@ -200,10 +200,14 @@ def test_an_image_in_the_val_of_several_folds_counts_once(compared):
     comparison, _ = compared
     found = [run for run in comparison.runs if run.candidate.startswith("frozen")]
     names = {run.candidate: run.candidate.split("@")[1] for run in found}
-    rows = np.arange(30)
-    once = rank(found, names, {"holdout": rows}, SCORES["accuracy"], 1)
-    twice = rank([*found, *found], names, {"holdout": rows}, SCORES["accuracy"], 1)
+    rows, units = np.arange(30), np.arange(30)
+    once = rank(found, names, {"holdout": rows}, units, SCORES["accuracy"], 1)
+    twice = rank([*found, *found], names, {"holdout": rows}, units, SCORES["accuracy"], 1)
     assert once == twice and once[0].images == 30
+    pairs = rank(found, names, {"holdout": rows}, units // 2, SCORES["accuracy"], 1)
+    assert [each.score for each in pairs] == [each.score for each in once]
+    wide, narrow = (each[1].behind.high - each[1].behind.low for each in (pairs, once))
+    assert wide != narrow  # two of a unit count as one
 
 
 def test_a_time_limit_plans_the_probes_and_then_what_is_kept(tiny, tmp_path):

@@ -10,6 +10,7 @@ from small_curves import GROWTH, TEST_IMAGES, write_curve
 
 from headstart.errors import HeadstartError
 from headstart.evaluation.scores import SCORES
+from headstart.report.learning_curve import print_curve, write_figure
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
 from headstart.results.comparison import KEYS
@@ -188,3 +189,20 @@ def test_an_edited_curve_is_found_though_the_checksums_were_made_anew(tmp_path):
     assert findings == [
         f"curve.json: crossings[0].images is 500, and follows as {curve.crossings['deep-cnn', 'last20'].images}"
     ]
+
+
+def test_a_candidate_that_a_size_lacks_has_a_gap_and_the_others_their_law(tmp_path):
+    growth = {size: dict(accuracies) for size, accuracies in GROWTH.items()}
+    del growth[100]["deep-cnn"]
+    growth[300]["frozen"] = 0.5
+    curve = read_curve(write_curve(tmp_path, growth))
+    curve.save()
+    assert list(curve.laws) == ["last20"] and curve.left_out == ["frozen"]
+    assert (
+        curve.no_law
+        == "Nothing is said of deep-cnn beyond 3,000 training images: that takes 4 sizes, and 3 were measured."
+    )
+    assert curve.crossings["deep-cnn", "last20"].smallest == 300
+    assert "<td>-</td>" in curve._repr_html_()
+    print_curve(curve)
+    assert write_figure(curve).stat().st_size > 10_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections import OrderedDict
 from dataclasses import replace
@@ -10,6 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 from lightning_fabric import Fabric
+from safetensors.torch import load_file
 from torch import nn
 
 from headstart.strategies import Group, Recipe
@@ -122,6 +124,20 @@ def test_interrupted_training_goes_on_bit_for_bit(name, until, fabric, tmp_path)
         trained(fabric, recipe, kept_in(tmp_path), until)
     torch.manual_seed(99)  # whatever the new process drew before
     same(trained(fabric, recipe), trained(fabric, recipe, kept_in(tmp_path)))
+
+
+def test_those_of_another_machine_do_not_stand_before_those_that_follow(fabric, tmp_path):
+    with pytest.raises(Killed):
+        trained(fabric, RECIPE, kept_in(tmp_path, {"hardware": "A"}), 4)
+    with pytest.raises(Killed):
+        trained(fabric, RECIPE, kept_in(tmp_path, {"hardware": "B"}), 2)
+    kept = [read(path) for path in sorted(tmp_path.glob("*.safetensors"))]
+    assert {each["made_by"]["hardware"] for each in kept} == {"B"}
+    same(trained(fabric, RECIPE), trained(fabric, RECIPE, kept_in(tmp_path, {"hardware": "B"}), 6))
+
+
+def read(path):
+    return json.loads(load_file(path)[checkpoint.VALUES].numpy().tobytes())
 
 
 def test_a_clock_that_changed_the_epochs_is_not_asked_again(fabric, tmp_path):

