@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from headstart import __version__
 from headstart.options import EXPORTED, IMAGES, MAX_LOSS, ONNX, Options
 from headstart.parser import Parser, Several, typed
-from headstart.values import days, near, one_of, path, share, whole_number
+from headstart.values import ALL, days, near, one_of, path, share, whole_number
 
 DESCRIPTION = """\
 Does a pre-trained network give you a head start on your images, and how much
@@ -164,9 +164,7 @@ def _export(parser: Parser) -> None:
         "page that classifies by itself, .html",
     )
     parser.add_argument("--int8", action="store_true", help="the ONNX file in whole numbers of 8 bits: small and quick")
-    parser.add_argument(
-        "--max-loss", default=MAX_LOSS, metavar="POINTS", help=f"of accuracy that it may lose (default {MAX_LOSS})"
-    )
+    parser.add_argument("--max-loss", metavar="POINTS", help=f"of accuracy that --int8 may lose (default {MAX_LOSS})")
     parser.add_argument("-o", "--output", type=path, metavar="FILE", help="default: RUN/exports/<candidate>.onnx")
     parser.add_argument(
         "--data", metavar="DATA", help="where the images are that it was tested on (default: where they were)"
@@ -296,7 +294,7 @@ def _port(text: str) -> int:
 
 
 def _size(text: str) -> int | str:
-    return text if text == "all" else typed(whole_number)(text)
+    return text if text == ALL else typed(whole_number)(text)
 
 
 COMMANDS: dict[str, Command] = {

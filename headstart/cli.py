@@ -179,7 +179,7 @@ def run_predict(
         from headstart.inference import suggest as suggesting
         from headstart.report.sheet import write_sheet
 
-        if json or asked["resume"] or asked["accuracy"] or asked["into"] or asked["copy"]:
+        if json or asked["resume"] or asked["accuracy"] is not None or asked["into"] or asked["copy"]:
             others = "--resume, --accuracy, --sort-into, --copy and --json"
             raise HeadstartError(f"--suggest answers nothing: leave out {others}")
         output = asked["output"] or suggesting.SUGGESTIONS

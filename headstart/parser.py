@@ -70,7 +70,9 @@ class Parser(argparse.ArgumentParser):
         if not flags or flags[0] > 0 or not any(each.nargs == "?" for each in self.positionals()):
             return [*args]
         flag, *words = args[flags[-1] :]
-        if flag not in self.lists or len(words) < 2 or words[-1] in self.lists[flag] or not os.path.lexists(words[-1]):
+        if flag not in self.lists or len(words) < 2 or words[-1] in self.lists[flag] or words[-1].isdecimal():
+            return [*args]
+        if not os.path.lexists(words[-1]):
             return [*args]
         return [words[-1], *args[:-1]]
 

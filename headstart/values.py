@@ -59,7 +59,7 @@ def several_seeds(values: list[str]) -> tuple[int, ...]:
 
 def share(value: Any) -> float:
     """A fraction of 1, also as "5%"."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", str(value))
+    match = re.fullmatch(r"(\d+(?:\.\d+)?(?:e-\d+)?)(%?)", str(value))
     found = float(match[1]) / (100 if match[2] else 1) if match else 2.0
     if found > 1:
         raise ValueError("is not a share such as 1% or 0.01")

@@ -97,3 +97,7 @@ def test_no_two_candidates_look_alike_and_the_first_ones_have_no_colour_in_commo
     assert len(set(colours)) == len(theme.PALETTE)
     assert all(colour in theme.PALETTE and marker in theme.MARKERS for colour, marker in looks.values())
     assert looks == theme.looks(list(looks))
+
+
+def test_of_more_candidates_than_there_are_looks_all_have_one():
+    assert len(theme.looks(f"other{number}" for number in range(100))) == 100

@@ -25,7 +25,7 @@ from headstart.experiments.mixing import mixed, original_of
 from headstart.inference.agreement import saved_network
 from headstart.inference.novelty import reference_of
 from headstart.models.backbones import Backbone, load_backbone
-from headstart.models.network import features_of
+from headstart.models.network import features_of, last_linear
 from headstart.options import Options
 from headstart.plan import Plan
 from headstart.results import runs
@@ -113,7 +113,8 @@ def run_trial(trial: Trial, data: Dataset, watch: Watch | None = None, fabric: F
         logits, averaged = on_test(prepared, data, candidate.strategy.recipe.test_views, fabric)
     reference = reference_of(prepared, data.train, fabric)
     as_they_are = torch.cat(of_test)[: len(data.test)]  # their first view
-    far = [distances(each.numpy(), reference) for each in (torch.cat(of_val), as_they_are)]
+    nothing = torch.empty(0, last_linear(prepared.network).in_features)  # of a val that is empty
+    far = [distances(each.numpy(), reference) for each in (torch.cat([nothing, *of_val]), as_they_are)]
     classifier = calibrated(prepared, data, val_logits, data.val.labels)
     fit_seconds = frozen_seconds + fitted.seconds
     with runs.new_run(trial.folder) as folder:

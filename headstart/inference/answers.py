@@ -18,7 +18,7 @@ import pandas as pd
 from headstart.errors import HeadstartError
 from headstart.results.files import read_json, reading, undefused, write_bytes, write_json, write_table, write_text
 from headstart.runtime.places import refuse_unwritable
-from headstart.runtime.text import shown
+from headstart.runtime.text import encodable, shown
 
 UNSURE = "unsure"
 UNLIKE = "unlike the training images"
@@ -56,7 +56,7 @@ class Answer:
         first = np.argsort(-probabilities, kind="stable")[: len(PROBABILITY_OF)]
         said: dict[str, Any] = {}
         for name, place in zip(PROBABILITY_OF, first, strict=False):
-            said[name] = class_names[place]
+            said[name] = encodable(class_names[place])
             said[PROBABILITY_OF[name]] = round(float(probabilities[place]), DIGITS)
         return cls(shown(photo), **said, doubt=UNLIKE if unlike else UNSURE if probabilities[first[0]] < least else "")
 

@@ -26,7 +26,7 @@ from headstart.runtime.text import shown
 from headstart.values import given, path
 
 BATCH_PIXELS = 2**21  # of a batch: the first maps of a backbone take about 60 bytes for each
-TEMPERATURE = "temperature"  # its name among the saved tensors
+UNKNOWN_SQUARE = "this run does not say into which square photos were fitted (schema 1): train it again"
 
 
 class Classifier:
@@ -105,7 +105,7 @@ class Classifier:
     def weights(self) -> bytes:
         """All weights, and the temperature, as a safetensors file holds them."""
         tensors = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        return save(tensors | {TEMPERATURE: torch.tensor(self.temperature, dtype=torch.float64)})
+        return save(tensors | {runs.TEMPERATURE: torch.tensor(self.temperature, dtype=torch.float64)})
 
     @classmethod
     def load(cls, folder: str | Path) -> Classifier:
@@ -125,7 +125,7 @@ class Classifier:
     def of(cls, network: Network, config: Mapping[str, Any], weights: bytes) -> Classifier:
         """The classifier of `weights`, and of what a run's config.json says, whose network this is."""
         tensors = load(weights)
-        temperature = tensors.pop(TEMPERATURE).item()
+        temperature = tensors.pop(runs.TEMPERATURE).item()
         network.load_state_dict(tensors)
         about = config["dataset"]["class_names"], config.get("sides", ()), temperature
         return cls(network, *about, config.get("fit", runs.ONLY_FIT), config.get("whites", {}))

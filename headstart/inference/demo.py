@@ -28,6 +28,7 @@ from headstart.inference.export import about_of
 from headstart.inference.predict import Trained
 from headstart.inference.web import page_served
 from headstart.runtime.console import say
+from headstart.runtime.text import shown
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -76,9 +77,11 @@ def serve(folder: Path, host: str = HOST, port: int = PORT) -> None:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family)
-    except OSError as error:
-        why = str(error.strerror or error).split(" (while")[0]
-        raise HeadstartError(f"port {port} of {host} cannot be had ({why}): name another with --port") from None
+    except (OSError, TypeError, UnicodeError) as error:  # TypeError: of a host that no name can be
+        why = str(getattr(error, "strerror", None) or error).split(" (while")[0]
+        raise HeadstartError(
+            f"port {port} of {shown(host)} cannot be had ({why}): name another with --port, or --host"
+        ) from None
     with listening:
         served = application(folder, host)
         own = f"[{host}]" if ":" in host else host

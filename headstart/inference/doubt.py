@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
 
 from headstart.errors import HeadstartError
+from headstart.evaluation.novelty import threshold
 from headstart.inference.answers import UNLIKE, UNSURE
 from headstart.inference.novelty import Limit, Novelty
-from headstart.inference.unsure import Sureness, thresholds
+from headstart.inference.unsure import Sureness, thresholds, thresholds_of
 from headstart.results import runs
+from headstart.results.files import reading
 
 PAGES = (0.99, 0.95, 0.9)  # the accuracies of which a page asks one
 MOST_UNSURE = 0.5  # of the images that thresholds are chosen by: a page asks less before it leaves more unanswered
@@ -28,14 +31,27 @@ class Doubts:
     limit: Limit | None = None
 
     @classmethod
-    def of(cls, run: runs.Run, temperature: float | None = None) -> Doubts:
-        """Those of a run's classifier, as far as they can be known; temperature: see `thresholds`."""
+    def of(cls, run: runs.Run) -> Doubts:
+        """Those of a run's classifier, as far as they can be known."""
         novelty = Novelty.of(run)
         try:
-            known = thresholds(run, temperature)
+            known = thresholds(run, _temperature(run))
         except HeadstartError:  # a run without predictions, that of a fold's without its fellows
             known = []
         return cls(tuple(known), None if novelty is None else novelty.limit)
+
+    @classmethod
+    def of_file(
+        cls, val: tuple[tuple[np.ndarray, ...], np.ndarray], test: tuple[tuple[np.ndarray, ...], np.ndarray]
+    ) -> Doubts:
+        """Those of an exported file, by what it says itself of images of val and of test, and their labels (N,):
+        probabilities (N, C), features and, where it knows them, distances (N,)."""
+        known = thresholds_of(*((said[0], labels) for said, labels in (val, test)))
+        far, tested = (said[2].reshape(-1) if said[2:] else np.empty(0) for said, _ in (val, test))
+        if not len(far):
+            return cls(tuple(known))
+        farthest = threshold(far)
+        return cls(tuple(known), Limit(farthest, len(far), float((tested > farthest).mean())))
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Doubts:
@@ -101,6 +117,14 @@ class Doubts:
             line = "Pictures unlike any in training are marked, though by no means all"
             lines.append(f"{line}." if false is None else f"{line}; falsely, {100 * false:.1f} % of test pictures are.")
         return lines
+
+
+def _temperature(run: runs.Run) -> float | None:
+    """What a run's classifier divides logits by; None where its weights are gone."""
+    if not runs.has_model(run.folder):
+        return None
+    with reading(run.model), safe_open(run.model, "numpy") as tensors:
+        return float(tensors.get_tensor(runs.TEMPERATURE))
 
 
 def _floored(share: float) -> str:

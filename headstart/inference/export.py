@@ -19,7 +19,7 @@ from headstart.inference.formats import FORMATS, SCHEMA, Format, refuse_missing
 from headstart.inference.graph import WholePhotos
 from headstart.inference.novelty import Novelty
 from headstart.inference.parity import Parity, compared, far_of, latency_ms, measured_of, refuse, said_of
-from headstart.inference.quantised import POINT, Loss, difference, quantise
+from headstart.inference.quantised import POINT, Loss, difference, quantise, tell
 from headstart.inference.quantised import refuse as refuse_loss
 from headstart.inference.tested import chosen_by, data_of, images_of
 from headstart.options import EXPORTED, MAX_LOSS, ONNX
@@ -45,14 +45,15 @@ def export(
     output: str | Path | None = None,
     data: Dataset | str | Path | None = None,
     int8: bool = False,
-    max_loss: float | str = MAX_LOSS,
+    max_loss: float | str | None = None,
     **finding: Any,
 ) -> Path:
     """Write a classifier to one file, which takes whole photos and gives calibrated probabilities; returns where.
 
     run: a run's folder, or a comparison's, for the one that it recommends. to: one of FORMATS. output: by default
     `exports/<candidate>` in that folder. data: the data set that the run was tested on, or its place (None: where it
-    was). int8: in whole numbers of 8 bits, of ONNX only, if that loses no more than `max_loss` points of accuracy.
+    was). int8: in whole numbers of 8 bits, of ONNX only, if that loses no more than `max_loss` points of accuracy, by
+    default MAX_LOSS.
     finding: what else `load` needs to find it: `data_dir`, `follow_links`, `offline`.
 
     The file is run over the whole test set before it is kept, and what was found lies beside it as JSON. Raises
@@ -60,7 +61,9 @@ def export(
     are gone or are others, a package is missing, or there is a file already.
     """
     folder, form = given("run", run, path), FORMATS[given("to", to, one_of(EXPORTED))]
-    allowed = POINT * given("max_loss", max_loss, points)
+    if max_loss is not None and not int8:
+        raise HeadstartError("--max-loss is of --int8: give both, or neither")
+    allowed = POINT * given("max_loss", MAX_LOSS if max_loss is None else max_loss, points)
     if int8 and to != ONNX:
         raise HeadstartError(f"--int8 is of {ONNX}: leave --to {to} or --int8 out")
     refuse_missing(to)
@@ -85,8 +88,10 @@ def export(
         found = compared(runs_it, said, classifier, images, measured, form.rounding, far_of(chosen))
         refuse(found)
         say(found.said)
-        loss = _in_int8(file, said, found, images, chosen_by(chosen, tested_on), allowed) if int8 else None
-        facts = {"int8": loss.as_json()} if loss else {}
+        loss, doubts = None, about["predict"]
+        if int8:
+            loss, doubts = _in_int8(file, said, found, images, chosen_by(chosen, tested_on), allowed)
+        facts = {"int8": loss.as_json(), "predict": doubts} if loss else {}
         write_json(beside(file), {**about, **_facts(to, file, chosen, found), **facts})
         place.parent.mkdir(parents=True, exist_ok=True)
         for each in (beside(file), *form.files(file)):
@@ -106,12 +111,16 @@ def _in_int8(
     images: Subset,
     calibration: tuple[str, Subset],
     allowed: float,
-) -> Loss:
+) -> tuple[Loss, dict[str, Any]]:
     """Make an ONNX file that said so of images, and was `found` right, one of 8 bits; HeadstartError where that loses
-    more accuracy than is `allowed`."""
+    more accuracy than is `allowed`. Returns what it lost, and its own `Doubts`, none where no image was left over."""
     before, (part, seen) = file.stat().st_size, calibration
     looked_at = quantise(file, seen.images)
     run, _ = FORMATS[ONNX].read(file)
+    now, doubts = said_of(images.images, run, "8 bits"), Doubts()
+    if part == "val":
+        doubts = Doubts.of_file((said_of(seen.images, run, "8 bits"), seen.labels), (now, images.labels))
+    tell(file, predict=doubts.as_json())
     loss = Loss(
         held_out=found.measured,
         calibrated_on=part,
@@ -121,10 +130,14 @@ def _in_int8(
         bytes=file.stat().st_size,
         latency_ms_fp32=found.latency_ms,
         latency_ms=latency_ms(run, images.images[:1]),
-        **difference(said[0], said_of(images.images, run, "8 bits")[0], images),
+        **difference(said[0], now[0], images),
     )
     refuse_loss(loss)
-    return loss
+    doubts = Doubts()
+    if part == "val":
+        doubts = Doubts.of_file((said_of(seen.images, run, "8 bits"), seen.labels), (now, images.labels))
+    tell(file, predict=doubts.as_json())
+    return loss, doubts.as_json()
 
 
 def beside(file: Path) -> Path:
@@ -160,7 +173,7 @@ def about_of(run: runs.Run, classifier: Classifier) -> dict[str, Any]:
         "fit": classifier.fit,
         "whites": dict(classifier.whites),
         "temperature": classifier.temperature,
-        "predict": Doubts.of(run, classifier.temperature).as_json(),
+        "predict": Doubts.of(run).as_json(),
     }
 
 

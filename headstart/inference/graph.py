@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from headstart.data.decode import PADDING
 from headstart.errors import HeadstartError
+from headstart.inference.classifier import UNKNOWN_SQUARE
 from headstart.models.network import Network, last_linear
 from headstart.options import CROP, LETTERBOX
 
@@ -47,10 +48,7 @@ class WholePhotos(nn.Module):
     ):
         super().__init__()
         if not sides:
-            raise HeadstartError(
-                "this run does not say into which square photos were fitted (schema 1), so no file could do the same: "
-                "train it again"
-            )
+            raise HeadstartError(UNKNOWN_SQUARE)
         self.network = copy.deepcopy(network).cpu().eval()
         self.sides, self.fit, self.temperature = tuple(sides), fit, temperature
         self.last = last_linear(self.network)

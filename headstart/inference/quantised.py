@@ -95,13 +95,20 @@ def quantise(file: Path, images: Images) -> int:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-    model = onnx.load(small)
+    small.replace(file)
+    tell(file, int8=True)
+    return len(chosen)
+
+
+def tell(file: Path, **facts: Any) -> None:
+    """Let an ONNX file say this of itself, too."""
+    import onnx
+
+    model = onnx.load(file)
     for entry in model.metadata_props:
         if entry.key == ABOUT:
-            entry.value = json.dumps(json.loads(entry.value) | {"int8": True})
+            entry.value = json.dumps(json.loads(entry.value) | facts)
     onnx.save(model, file)
-    small.unlink()
-    return len(chosen)
 
 
 def _behind(output: str, nodes: Sequence[Any]) -> set[str]:

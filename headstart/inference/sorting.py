@@ -10,9 +10,9 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from headstart.inference.answers import UNSURE, Answer
+from headstart.inference.answers import UNLIKE, UNSURE, Answer
 from headstart.runtime.console import say
-from headstart.runtime.text import shown
+from headstart.runtime.text import encodable, shown
 
 UNREADABLE = "unreadable"
 
@@ -50,13 +50,18 @@ def sort_into(folder: Path, answers: Iterable[tuple[Path, Answer]], class_names:
 def _folders(class_names: Sequence[str]) -> dict[str, str]:
     """The folder of each class: its name where a folder may have that, and no other class or doubt has it."""
     found: dict[str, str] = {}
-    taken = {UNSURE, UNREADABLE}
+    taken = {UNSURE, UNREADABLE, UNLIKE}
     for name in class_names:
-        plain = shown(name).replace("/", "_").replace("\\", "_")[:100].strip(". ") or "_"
+        plain = cut(shown(name).replace("/", "_").replace("\\", "_"), 100).strip(". ") or "_"
         folder = next(each for each in _numbered(plain) if each.casefold() not in taken)
         taken.add(folder.casefold())
-        found[name] = folder
+        found[encodable(name)] = folder
     return found
+
+
+def cut(name: str, size: int) -> str:
+    """The beginning of a name, of so many bytes at most: file systems count them, and not letters."""
+    return os.fsencode(name)[:size].decode("utf-8", "ignore")
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -91,7 +96,7 @@ def _put(place: Path, photo: Path, copy: bool) -> bool:
         place.open("xb").close()
     except FileExistsError:
         return False
-    temporary = place.with_name(f".{place.name[:200]}.tmp")
+    temporary = place.with_name(f".{cut(place.name, 200)}.tmp")
     try:
         shutil.copy2(photo, temporary)
         temporary.replace(place)

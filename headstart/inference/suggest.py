@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -15,6 +16,7 @@ from headstart.data.duplicates import near_duplicates, together
 from headstart.data.photos import photos_in
 from headstart.errors import HeadstartError
 from headstart.inference.answers import Answer, refuse_no_folder
+from headstart.inference.classifier import UNKNOWN_SQUARE
 from headstart.inference.predict import Trained, batches, squares
 from headstart.results.files import write_table
 from headstart.runtime.console import bar, say
@@ -22,7 +24,7 @@ from headstart.runtime.places import refuse_unwritable
 from headstart.runtime.text import shown
 from headstart.values import given, path, whole_number
 
-SUGGESTIONS = Path("suggest.csv")
+SUGGESTIONS, SHEET = Path("suggest.csv"), ".png"  # and what shows them
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,23 @@ def suggest(
     near ones, the first alone can be chosen. Raises HeadstartError where nothing can be written or read.
     """
     count = given("suggest", count, whole_number)
-    if output.suffix.lower() != ".csv" or output.exists():
+    sheet = output.with_suffix(SHEET)
+    if output.suffix.lower() != ".csv" or os.path.lexists(output):
         raise HeadstartError(f"{shown(output)}: suggestions are written to a new file that ends in .csv")
+    if os.path.lexists(sheet):
+        raise HeadstartError(f"{shown(sheet)} is there already, and is to show the photos: name another output")
     refuse_no_folder(output)
     refuse_unwritable(output, "name another output")
-    paths = photos_in(names, follow_links).paths
-    photos = _looked_at(Trained(given("run", run, path)), paths)
+    given_photos = photos_in(names, follow_links)
+    paths = [each for each in given_photos.paths if _is_text(each)]
+    for line in given_photos.notices:
+        say(line)
+    predictor = Trained(given("run", run, path))
+    if not predictor.classifier.sides:
+        raise HeadstartError(UNKNOWN_SQUARE)
+    photos = _looked_at(predictor, paths)
     if not photos.paths:
-        raise HeadstartError(f"of {len(paths):,} photos none can be read: there is nothing to suggest")
+        raise HeadstartError(f"of {len(given_photos.paths):,} photos none can be suggested: see what was said of them")
     first = first_of_copies(np.stack(photos.squares), [str(each.label) for each in photos.answers])
     features, probabilities = (np.stack(each)[first] for each in (photos.features, photos.probabilities))
     rows = first[chosen(features, probabilities, count)].tolist()
@@ -95,7 +106,18 @@ def suggest(
     write_table(output, table)
     near = len(photos.paths) - len(first)
     aside = {"exact copies of others": photos.exact, "near-copies": near, "unreadable": photos.unreadable}
+    aside["of names that are no text"] = len(given_photos.paths) - len(paths)
     return Suggested(answers, [photos.squares[row] for row in rows], output, aside)
+
+
+def _is_text(photo: Path) -> bool:
+    """Whether a CSV can name a photo; where not, that is said."""
+    try:
+        str(photo.resolve()).encode()
+    except UnicodeEncodeError:
+        say(f"{shown(photo)}: a CSV cannot hold this name, which is no text: rename it")
+        return False
+    return True
 
 
 def _looked_at(predictor: Trained, paths: Sequence[Path]) -> _Photos:

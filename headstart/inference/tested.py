@@ -58,9 +58,9 @@ def data_of(run: Run, data: Dataset | str | Path | None = None, **finding: Any) 
 
 
 def _loaded(run: Run, place: str, finding: dict[str, Any]) -> Dataset:
-    folders = run.folder.resolve().parents[:2]  # of a comparison: of classifier/, of <candidate>/<run>
-    request = next((each for each in map(read_request, folders) if each), None)
-    asked = {name: request["options"][name] for name in OF_REQUEST} if request else {}
+    folders = run.folder.resolve().parents[:3]  # of classifier/, of <candidate>/<run>; above it, of a learning curve
+    requests = [each for each in map(read_request, folders) if each][:2]
+    asked = {name: each["options"][name] for each in requests for name in OF_REQUEST if name in each["options"]}
     folds = "none" if run.split == ONLY_SPLIT else asked.get("folds", "auto")
     asked |= {"fit": run.config.get("fit", ONLY_FIT), "max_bad": 1.0, "folds": None}  # the fingerprint tells more
     try:

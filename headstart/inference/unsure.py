@@ -24,6 +24,7 @@ from headstart.results.passes import passes_of
 from headstart.runtime.text import shown
 
 KEPT = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)  # accuracies that exported files know of
+TINY = 1e-30  # no probability is 0: its logarithm is wanted
 OUT_OF_FOLD = "the images that each fold's network had not seen"
 
 
@@ -87,6 +88,11 @@ class _Known:
         val, test = (Judged.of(*run.predictions(part)[:2], temperature) for part in ("val", "test"))
         return cls("val", val, test)
 
+    @property
+    def thresholds(self) -> list[Sureness]:
+        """`sureness` for those of KEPT that can be shown, the lowest first."""
+        return [found for accuracy in KEPT if (found := self.sureness(accuracy))]
+
     def sureness(self, accuracy: float) -> Sureness | None:
         """What makes answers right so often; None where the images cannot show it."""
         least = threshold(self.judged, accuracy)
@@ -116,8 +122,13 @@ def sureness(run: runs.Run, accuracy: float, temperature: float) -> Sureness:
 def thresholds(run: runs.Run, temperature: float | None) -> list[Sureness]:
     """`sureness` for those of KEPT that can be shown, the lowest first; temperature: None for the one that suits the
     images that it is chosen by. Raises HeadstartError where the run's predictions are missing."""
-    known = _Known.of(run, temperature)
-    return [found for accuracy in KEPT if (found := known.sureness(accuracy))]
+    return _Known.of(run, temperature).thresholds
+
+
+def thresholds_of(val: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> list[Sureness]:
+    """The same of probabilities (N, C) that a file gave of images, and their labels (N,): chosen by val, checked on
+    test."""
+    return _Known("val", *(Judged.of(np.log(said + TINY), labels) for said, labels in (val, test))).thresholds
 
 
 def _answered(kept: Mapping[str, Any]) -> Answered:

@@ -104,15 +104,15 @@ def network_of(file: Path) -> bytes:
 
 
 def examples_of(run: runs.Run) -> list[Example]:
-    """Small test pictures that a run's comparison keeps, EXAMPLES at most and as many of each class as there are; none
-    where it keeps none. The classifier need not be right about them."""
+    """Small pictures that a run, or after folds its folds, was tested on, as far as its comparison keeps them: EXAMPLES
+    at most, and as many of each class as there are. The classifier need not be right about them."""
     comparison = _comparison_of(run)
     pictures = read_pictures(comparison)
     if pictures is None:
         return []
     names = run.config["dataset"]["class_names"]
     label_of: dict[int, int] = {}
-    for each in runs.find_runs(comparison):
+    for each in [run] if run.images else runs.find_runs(comparison):  # after folds it was tested on none
         label_of |= dict(zip(each.places.tolist(), each.predictions()[1].tolist(), strict=True))
     seen: dict[int, int] = {}
     turns: list[tuple[int, int, Example]] = []  # the first of every class, then the second, ...
@@ -139,10 +139,9 @@ def measured(run: runs.Run) -> str:
     interval = f"95 % interval {100 * score['low']:.1f} to {100 * score['high']:.1f}"
     number = f"Measured {metric}: {_percent(score['value'])} ({interval})"
     if folds := data.get("folds"):
-        return (
-            f"{number}, in {folds} folds on {images:,} pictures that the networks had not seen; this network was "
-            "trained on all of them."
-        )
+        seen = f"{'some of ' if run.candidate in said.get('dropped', {}) else ''}{images:,} pictures"
+        own = "is one of those" if run.images else "was trained on all of them"
+        return f"{number}, in {folds} folds on {seen} that the networks had not seen; this network {own}."
     return f"{number}, on {images:,} test pictures that it had not seen."
 
 
@@ -171,6 +170,7 @@ def _page(run: runs.Run, about: Mapping[str, Any], data: Mapping[str, Any], engi
         measured=measured(run),
         promise=engine.promise,
         waiting=engine.waiting,
+        held_out=run.images > 0,
         examples=[{"label": it.label, "jpeg": base64.b64encode(it.jpeg).decode("ascii")} for it in examples_of(run)],
         facts=_facts(run, about),
         cautions=[*Doubts.from_json(about["predict"]).explained, *CAUTIONS],
@@ -184,12 +184,13 @@ def _page(run: runs.Run, about: Mapping[str, Any], data: Mapping[str, Any], engi
 
 def _facts(run: runs.Run, about: Mapping[str, Any]) -> dict[str, str]:
     names = about["class_names"]
+    square = {"A picture is": f"{FITTED[about['fit']]} of {about['sides'][-1]} pixels a side"} if about["sides"] else {}
     listed = {"Classes": ", ".join(map(in_a_line, names))} if len(names) > MOST_SAID else {}
     return {
         "Trained on": f"{run.config['dataset']['train']:,} pictures of {about['dataset']['name']}",
         **listed,
         "Network": f"{about['candidate']}: {run.config['strategy']['summary']}",
-        "A picture is": f"{FITTED[about['fit']]} of {about['sides'][-1]} pixels a side",
+        **square,
     }
 
 

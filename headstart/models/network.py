@@ -91,14 +91,14 @@ def last_linear(network: nn.Module) -> nn.Linear:
 
 @contextmanager
 def features_of(network: nn.Module) -> Iterator[list[Tensor]]:
-    """While a network runs: what its last linear layer is given, (n, D) float32 on the CPU, batch by batch, after a
-    first one of no image.
+    """While a network runs: what its last linear layer is given, (n, D) float32 on the CPU, batch by batch.
 
     They are the *features* of an image: all that the network tells its classes by.
     """
-    last = last_linear(network)
-    found = [torch.empty(0, last.in_features)]
-    hook = last.register_forward_pre_hook(lambda _, given: found.append(given[0].detach().float().cpu()))
+    found: list[Tensor] = []
+    hook = last_linear(network).register_forward_pre_hook(
+        lambda _, given: found.append(given[0].detach().float().cpu())
+    )
     try:
         yield found
     finally:

@@ -253,7 +253,11 @@ def panel_title(axes: Axes, name: str, what: str, inches: float, most: float, **
 def write_title(figure: Figure, finding: str) -> None:
     """Head a figure with a sentence, from the left edge; a page takes it from there as its own heading."""
     figure.suptitle(
-        textwrap.fill(finding, int(9.6 * figure.get_figwidth())), x=0.01, ha="left", fontsize=13, fontweight="bold"
+        textwrap.fill(finding, int(9.6 * figure.get_figwidth()), break_on_hyphens=False),
+        x=0.01,
+        ha="left",
+        fontsize=13,
+        fontweight="bold",
     )
 
 

@@ -22,12 +22,10 @@ function sortable(table) {
   });
 }
 
-// By number where the cells have one, what was not measured last; else by text.
+// By number where the cells have one, which lies below all others where nothing was measured; else by text.
 function compare(a, b, sign) {
   if (a.dataset.value === undefined) return sign * a.textContent.localeCompare(b.textContent, "en", { numeric: true });
-  const [x, y] = [Number(a.dataset.value), Number(b.dataset.value)];
-  if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
-  return sign * (x - y);
+  return sign * (Number(a.dataset.value) - Number(b.dataset.value));
 }
 
 // Pointing at a cell, reaching it with the arrow keys or tapping it shows what it counts below the matrix. A matrix is

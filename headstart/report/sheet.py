@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from headstart.inference.suggest import Suggested
+from headstart.inference.suggest import SHEET, Suggested
 from headstart.report.drawing import WIDTH, blank_canvas, place_image, png, styled
 from headstart.report.lettering import drawable
 from headstart.results.files import write_bytes
@@ -16,7 +16,7 @@ COLUMNS, CAPTION = 8, 0.34  # inches under a photo
 
 def write_sheet(suggested: Suggested) -> Path:
     """Write the sheet beside the CSV; returns where."""
-    path = suggested.output.with_suffix(".png")
+    path = suggested.output.with_suffix(SHEET)
     write_bytes(path, _sheet(suggested))
     return path
 

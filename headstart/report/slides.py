@@ -16,7 +16,7 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from headstart.data.dataset import PARTS
-from headstart.evaluation.examples import choose
+from headstart.evaluation.examples import NOTHING, choose
 from headstart.report import closing, count, figures, images, megabytes, milliseconds, percent, short_count
 from headstart.report.drawing import WIDTH, colours, evenly, markers, styled
 from headstart.report.lettering import drawable, drawable_classes, fitting, measured, numbered
@@ -317,7 +317,7 @@ def _confusion(comparison: Comparison) -> Figure:
     slide = with_chart(figures.confusion(comparison, name, most_inches=2.8), right=0.63)
     pictures, logits_labels = read_pictures(comparison.folder), predictions(comparison)
     kept = {} if pictures is None else pictures.tests
-    cells = choose(*logits_labels)[name].cells
+    cells = choose(*logits_labels).get(name, NOTHING).cells
     short, top = drawable_classes(names, 18), 1.0
     for true, taken, times in mistakes(matrix, COMMON_MISTAKES):
         words = f"{short[true]} taken for {short[taken]}: {count(times)} of {count(matrix[true].sum())}"

@@ -44,8 +44,10 @@ def decision(comparison: Comparison) -> str:
     """What whoever decides needs to know of the choice: how often it is right, why it is taken, and what pre-trained
     weights are worth."""
     verdict, accuracy = comparison.verdict, comparison.summary[comparison.recommended]["accuracy"]["mean"]
-    of = 100 if accuracy < 0.985 else 1000  # nobody believes 100 of 100
+    of = next(each for each in (100, 1000, 10_000) if accuracy < 1 - 1.5 / each or each == 10_000)
     plain = f"It is right about {count(round(of * accuracy))} of {count(of)} images like these."
+    if accuracy == 1:  # nobody believes all of those like these
+        plain = "It is right about all of the images that were tested."
     return " ".join(filter(None, (plain, verdict.said, verdict.head_start, comparison.caution)))
 
 

@@ -75,6 +75,7 @@ CURVE = "curve.json"
 CURVE_TABLE = "curve.csv"
 CURVE_FIGURE = "curve.png"
 LOCK = ".lock"
+TEMPERATURE = "temperature"  # its name among the saved tensors
 ROOT = Path("runs")  # where new folders are made
 ONE_BESIDE_RUNS = "bring back the one that was written, or delete it: it is done without"
 ONLY_SPLIT = "holdout"  # of runs of schema 1

@@ -72,4 +72,7 @@ def again(found: Sequence[runs.Run], request: Mapping[str, Any] | None = None) -
             words = words[1:]
         elif not word.startswith((f"{LIMIT}=", f"{OUTPUT}=")):
             kept.append(word)
-    return shlex.join([*kept, *(("--strategies", *trained) if trained else ()), "--plan", *texts])
+    more = [*(("--strategies", *trained) if trained else ()), "--plan", *texts]
+    flags = [place for place, word in enumerate(kept) if word.startswith("-")]
+    end = flags[-1] if flags[:1] == [2] else len(kept)  # the place of the images stands behind the last one
+    return shlex.join([*kept[:end], *more, *kept[end:]])

@@ -25,7 +25,11 @@ from rich.progress import (
 
 
 class Screen(Console):
-    """A console whose reader may go away: that is told by the exception, as Python has it, and ends nothing here."""
+    """A console whose reader may go away: that is told by the exception, as Python has it, and ends nothing here. What
+    stands between colons in a name is no emoji."""
+
+    def __init__(self, **options: Any):
+        super().__init__(emoji=False, **options)
 
     def on_broken_pipe(self) -> None:
         """Called where a BrokenPipeError was raised; rich's own ends the process."""

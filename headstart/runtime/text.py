@@ -19,9 +19,14 @@ JOINER, LEFT_TO_RIGHT = "\N{ZERO WIDTH JOINER}", "\N{LEFT-TO-RIGHT MARK}"
 JOINED = (JOINER, *map(chr, range(0x1F3FB, 0x1F400)))  # what belongs to the sign before it: colours of skin, too
 
 
+def encodable(name: str | Path) -> str:
+    """A file or class name that files of text can hold: what is not UTF-8 is escaped."""
+    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def shown(name: str | Path) -> str:
     """A file or class name without control characters; what is not UTF-8 is escaped."""
-    text = str(name).encode("utf-8", "backslashreplace").decode("utf-8")
+    text = encodable(name)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 

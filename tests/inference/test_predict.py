@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from PIL import Image
 from small_data import CLASS_NAMES
 
 from headstart.errors import HeadstartError
-from headstart.inference.answers import table_of
+from headstart.inference import sorting
+from headstart.inference.answers import UNLIKE, UNSURE, Answer, table_of
 from headstart.inference.classifier import Classifier
 from headstart.inference.predict import predict, predict_files
 from headstart.models import build
@@ -142,3 +144,13 @@ def test_a_photo_that_cannot_be_copied_stops_no_other(tmp_path, capsys):
     predict_files(run, [broken, *photos], into=tmp_path / "sorted", copy=True)
     assert sum(each.is_file() for each in (tmp_path / "sorted").rglob("*")) == len(photos)
     assert "broken.jpg cannot be copied: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_class_has_a_folder_of_its_own_whatever_it_is_called():
+    long = "\u732b" * 90
+    names = (UNSURE, UNLIKE, long, f"{long}2", "a/b", "caf\udce9")
+    folders = sorting._folders(names)
+    assert len({each.casefold() for each in folders.values()} | {UNSURE, UNLIKE}) == len(names) + 2
+    assert all(len(each.encode()) < 200 for each in folders.values())
+    said = Answer.of(Path("a.jpg"), names, np.eye(6)[5], False, 0.0).label
+    assert said in folders and said.encode()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,3 +83,18 @@ def test_a_folder_that_is_not_there_is_told_before_any_photo_is_looked_at(run, t
     with pytest.raises(SystemExit):
         main(["predict", str(run), str(tmp_path / "none"), "--suggest", "2", "-o", str(tmp_path / "new" / "next.csv")])
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_there_is_not_overwritten_either(run, photos, tmp_path, capsys):
+    (tmp_path / "cat.png").write_bytes(b"mine")
+    with pytest.raises(SystemExit):
+        main(["predict", str(run), str(photos), "--suggest", "3", "-o", str(tmp_path / "cat.csv")])
+    assert "cat.png is there already" in capsys.readouterr().err
+    assert (tmp_path / "cat.png").read_bytes() == b"mine"
+
+
+def test_a_photo_whose_name_is_no_text_is_left_aside(run, photos, tmp_path, capsys):
+    (photos / "00.png").rename(os.fsencode(photos) + b"/caf\xe9.png")
+    main(["predict", str(run), str(photos), "--suggest", "40", "-o", str(tmp_path / "next.csv")])
+    said = capsys.readouterr()
+    assert "1 of names that are no text" in " ".join(said.out.split()) and "caf\\udce9.png" in said.err

@@ -66,3 +66,10 @@ def test_they_are_found_at_another_place_but_not_where_a_photo_is_gone(compared,
     next(moved.glob("*/*.png")).unlink()
     with pytest.raises(HeadstartError, match=r"is not what .* was tested on"):
         data_of(run, moved)
+
+
+def test_the_images_of_a_size_of_a_grouped_curve_are_found(compared, tmp_path):
+    options = {"group": GROUP, "epochs": 1, "device": "cpu", "image_size": 32}
+    curve = hs.learning_curve(compared.dataset["source"], [12, "all"], ["base-cnn"], **options, output=tmp_path / "c")
+    run = curve.comparisons[12].runs[0]
+    assert data_of(run).fingerprint == run.config["dataset"]["fingerprint"]

@@ -66,9 +66,11 @@ def test_of_folds_it_says_that_this_network_was_tested_by_none_of_them(tmp_path)
     run = make_run(tmp_path / "corners-1")
     said = dict(runs.read_beside(tmp_path / "corners-1", runs.COMPARISON))
     write_json(tmp_path / "corners-1" / runs.COMPARISON, said | {"dataset": {**said["dataset"], "folds": 5}})
-    assert web.measured(run).endswith(
-        "in 5 folds on 6 pictures that the networks had not seen; this network was trained on all of them."
-    )
+    seen = "in 5 folds on 6 pictures that the networks had not seen; this network"
+    assert web.measured(run).endswith(f"{seen} is one of those.")
+    data = {**run.config["dataset"], "tested": 0}
+    write_json(run.folder / runs.CONFIG, run.config | {"dataset": data})
+    assert web.measured(runs.Run(run.folder)).endswith(f"{seen} was trained on all of them.")
 
 
 @pytest.mark.parametrize("leaked, images", [(2, 4), (6, 6)])

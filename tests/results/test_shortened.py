@@ -46,6 +46,12 @@ def test_what_was_left_out_altogether_is_said_and_left_out_again():
     assert again([run("last20=8")], request) == "headstart compare photos --seeds 2 --strategies last20 --plan last20=8"
 
 
+def test_the_place_of_the_images_stays_where_it_was_typed():
+    typed = "headstart compare --time-limit 5m --seeds 2 --strategies frozen last20 photos"
+    wanted = "headstart compare --seeds 2 --plan last20=4 --strategies frozen last20 photos"
+    assert again([run("last20=4", command=typed)]) == wanted
+
+
 def test_from_python_it_is_an_option():
     assert again([run("last20=4", command=None)]) == "plan=['last20=4']"
 

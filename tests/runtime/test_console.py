@@ -148,3 +148,12 @@ def test_no_color_is_respected(no_color, is_coloured):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=os.environ | wanted)
     assert "base-cnn" in done.stderr.decode()
     assert bool(re.search(rb"\x1b\[[0-9;]*3[0-9]", done.stderr)) == is_coloured
+
+
+def test_what_stands_between_colons_is_no_emoji():
+    with console.Screen(width=80).capture() as said:
+        pass
+    screen = console.Screen(width=80)
+    with screen.capture() as said:
+        screen.print("photos/:cat:/a:100:b.jpg")
+    assert said.get() == "photos/:cat:/a:100:b.jpg\n"
