@@ -94,7 +94,7 @@ def test_a_picture_that_is_there_is_not_overwritten_either(run, photos, tmp_path
 
 
 def test_a_photo_whose_name_is_no_text_is_left_aside(run, photos, tmp_path, capsys):
-    (photos / "00.png").rename(os.fsencode(photos) + b"/caf\xe9.png")
+    (photos / "00.png").rename(photos / os.fsdecode(b"caf\xe9.png"))
     main(["predict", str(run), str(photos), "--suggest", "40", "-o", str(tmp_path / "next.csv")])
     said = capsys.readouterr()
     assert "1 of names that are no text" in " ".join(said.out.split()) and "caf\\udce9.png" in said.err
