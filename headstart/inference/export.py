@@ -133,10 +133,6 @@ def _in_int8(
         **difference(said[0], now[0], images),
     )
     refuse_loss(loss)
-    doubts = Doubts()
-    if part == "val":
-        doubts = Doubts.of_file((said_of(seen.images, run, "8 bits"), seen.labels), (now, images.labels))
-    tell(file, predict=doubts.as_json())
     return loss, doubts.as_json()
 
 
