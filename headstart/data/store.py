@@ -176,11 +176,13 @@ def _decode(
         ]
         with bar("reading images", len(paths)) as advance:
             for start, abouts in spread(_read_chunk, tasks, alone=len(paths) <= SMALL):
-                lasting = [i for i, about in enumerate(abouts) if not about.get("passing")]
-                fill.keep([start + i for i in lasting], [abouts[i] for i in lasting])
-                passing |= {
-                    keys[fill.wanted[start + i]]: about for i, about in enumerate(abouts) if about.get("passing")
-                }
+                lasting = {}
+                for place, about in enumerate(abouts, start):
+                    if about.get("passing"):
+                        passing[keys[fill.wanted[place]]] = about
+                    else:
+                        lasting[place] = about
+                fill.keep([*lasting], [*lasting.values()])
                 advance(len(abouts))
         return len(paths), passing
 

@@ -1,4 +1,4 @@
-"""A CIFAR-10 of 120 images, written in each of the layouts in which the real one is published."""
+"""A CIFAR-10 of 120 images, written in each of the layouts in which the real one is published; a folder of pictures."""
 
 import io
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pytest
+from pictures import plant
 from PIL import Image
 from pyarrow import parquet
 
@@ -128,3 +129,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of this test's own."""
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "cifar10"
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Two classes of thirty different pictures, and an empty cache."""
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    return plant(tmp_path / "photos", {"cat": 30, "dog": 30})

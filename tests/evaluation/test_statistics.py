@@ -29,6 +29,12 @@ def folded(values, folds=5, units=None, weights=None):
     return Tested(values, networks, units, np.ones(images) if weights is None else weights)
 
 
+def only(tested, seen):
+    """What is known while other images than `seen` (N,) wait for their folds."""
+    values, networks = np.where(seen, tested.values, np.nan), np.where(seen, tested.networks, -1)
+    return Tested(values, networks, tested.units, tested.weights)
+
+
 def two_runs(both, only_a, only_b, neither):
     """What two classifiers got right, from the four counts of images."""
     a = np.repeat([1, 1, 0, 0], [both, only_a, only_b, neither])
@@ -271,7 +277,7 @@ def test_only_what_both_were_tested_on_counts():
     a, b = rng.random((2, 500)) < 0.8
     whole, part = folded(a), folded(b)
     seen = part.networks[0] < 2
-    dropped = Tested(np.where(seen, part.values, np.nan), np.where(seen, part.networks, -1), part.units, part.weights)
+    dropped = only(part, seen)
     assert dropped.score == pytest.approx(b[seen].mean())
     found = paired_difference(whole, dropped)
     assert found.mean == pytest.approx(a[seen].mean() - b[seen].mean())
@@ -327,26 +333,14 @@ def test_the_interval_of_unequal_weights_rests_on_the_few_that_weigh_most():
 def test_seeds_widen_an_interval_also_where_some_of_the_folds_are_tested_alone():
     rng = np.random.default_rng(11)
     accuracies = np.array([[0.9], [0.6], [0.3]])
-    a, b = (rng.random((3, 200)) < accuracies for _ in range(2))
-    whole = paired_difference(alone(a), alone(b))
-    untested = np.full((3, 800), np.nan)
-    part = [
-        Tested(
-            np.hstack([each, untested]),
-            np.hstack([np.arange(3)[:, None].repeat(200, 1), np.full((3, 800), -1)]),
-            np.arange(1000),
-            np.ones(1000),
-        )
-        for each in (a, b)
-    ]
-    found = paired_difference(*part)
+    runs, seen = rng.random((2, 3, 1000)) < accuracies, np.arange(1000) < 200
+    whole = paired_difference(*(alone(each[:, seen]) for each in runs))
+    found = paired_difference(*(only(alone(each), seen) for each in runs))
     assert (found.low, found.high) == pytest.approx((whole.low, whole.high))
 
 
 def test_two_that_no_image_was_tested_by_are_named():
-    values = np.where(np.arange(10) < 5, 1.0, np.nan)
-    networks = np.where(np.arange(10) < 5, 0, -1)[None]
-    one = Tested(values[None], networks, np.arange(10), np.ones(10))
-    other = Tested(values[None, ::-1], networks[:, ::-1], np.arange(10), np.ones(10))
+    seen, all_right = np.arange(10) < 5, alone(np.ones(10))
+    one, other = only(all_right, seen), only(all_right, ~seen)
     with pytest.raises(HeadstartError, match="frozen and last20 were tested on no image in common"):
         all_differences({"frozen": one, "last20": other})
