@@ -101,13 +101,13 @@ def store(count: int) -> None:
     from headstart.data import store as stores
     from headstart.runtime.rows import RowTable
 
-    def fill(table: RowTable, listing: Any, places: Any, keys: list[str], reading: Any) -> int:
+    def fill(table: RowTable, listing: Any, places: Any, keys: list[str], reading: Any) -> tuple[int, dict[str, Any]]:
         with table.filling(keys) as rows:
             for start in range(0, count, stores.CHUNK):
                 some = range(start, min(start + stores.CHUNK, count))
                 rows.values[rows.rows[some]] = 1
                 rows.keep(some, traits(some))
-        return count
+        return count, {}
 
     stores._decode = fill
     contents = [""] * count, digests(range(count))

@@ -31,6 +31,7 @@ Keys = Sequence[str] | np.ndarray
 MISSING = -1
 ROWS, INDEX, FILL_LOCK = "rows.bin", "index.sqlite", "fill.lock"
 COPIED_BYTES = 2**26  # at a time, from an entry of another collection
+ASKED = 2**16  # keys at a time that are looked up
 COMMIT_SECONDS = 1.0  # from one commit to the next: each takes milliseconds, for some rows or for thousands
 SCHEMA = "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, row INTEGER, seconds REAL, about TEXT) WITHOUT ROWID"
 
@@ -57,10 +58,9 @@ class RowTable:
 
     def find(self, keys: Keys) -> np.ndarray:
         """The row of each key: (N,) int64, MISSING where there is none."""
-        known = self._said("row", keys)
-        whole = len(self.values())  # fewer than the index says where the file lost its end
-        rows = np.array([known.get(key, MISSING) for key in keys], dtype=np.int64)
-        return np.where(rows < whole, rows, MISSING)
+        found = self._said("row", keys)
+        rows = np.fromiter((MISSING if row is None else row for row in found), np.int64, len(keys))
+        return np.where(rows < len(self.values()), rows, MISSING)  # more where the file lost its end
 
     def values(self, writable: bool = False) -> np.ndarray:
         """All rows (M, *shape), memory-mapped; writing to them changes nothing on disk unless `writable`."""
@@ -78,13 +78,11 @@ class RowTable:
 
     def seconds(self, keys: Keys) -> float:
         """What the rows of these keys took to compute, whenever that was."""
-        known = self._said("seconds", keys)
-        return float(sum(known.get(key, 0.0) for key in keys))
+        return float(sum(each or 0.0 for each in self._said("seconds", keys)))
 
-    def about(self, keys: Keys) -> list[dict[str, Any]]:
+    def about(self, keys: Keys) -> Iterator[dict[str, Any]]:
         """What was said of each key when it was kept; empty where nothing is known."""
-        known = self._said("about", keys)
-        return [json.loads(known.get(key) or "{}") for key in keys]
+        return (json.loads(about or "{}") for about in self._said("about", keys))
 
     @contextmanager
     def filling(self, keys: Keys) -> Iterator[Fill]:
@@ -99,21 +97,25 @@ class RowTable:
 
     def known(self, keys: Keys) -> np.ndarray:
         """Whether each key was kept, with a row or with an error: (N,) bool."""
-        known, whole = self._said("row", keys), len(self.values())
-        return np.array([known.get(key, whole) < whole for key in keys], dtype=bool)
+        whole, found = len(self.values()), self._said("row", keys)
+        return np.fromiter((row is not None and row < whole for row in found), bool, len(keys))
 
     def _missing(self, keys: Keys) -> np.ndarray:
         """Where the keys that are not known stand, the first time that each is there."""
         missing = np.flatnonzero(~self.known(keys))
-        _, first = np.unique(np.asarray(keys)[missing], return_index=True)
-        return missing[np.sort(first)]
+        first = {keys[place]: place for place in missing[::-1]}
+        return np.sort(np.fromiter(first.values(), np.int64, len(first)))
 
-    def _said(self, column: str, keys: Keys) -> dict[str, Any]:
-        """Key -> what the index says of it, of those of `keys` that it has."""
-        asked = json.dumps(sorted(set(keys)))  # in the order of the index: a fifth of the time of another order
+    def _said(self, column: str, keys: Keys) -> Iterator[Any]:
+        """What the index says of each key, None where it has none: asked of some at a time, so that memory does not
+        grow with the keys."""
         query = f"SELECT key, {column} FROM (SELECT value FROM json_each(?)) CROSS JOIN rows ON key = value"
-        with closing(_connect(self.folder)) as index:
-            return dict(index.execute(query, [asked]))
+        for start in range(0, len(keys), ASKED):
+            some = keys[start : start + ASKED]
+            asked = json.dumps(sorted(set(some)))  # in the order of the index: a fifth of the time of another order
+            with closing(_connect(self.folder)) as index:
+                known = dict(index.execute(query, [asked]))
+            yield from map(known.get, some)
 
     def _copy_known(self, keys: Keys) -> None:
         """Take over rows that an entry of another collection has, made in the same way."""
@@ -131,10 +133,10 @@ class RowTable:
                 for start in range(0, len(found), step):
                     some = range(start, min(start + step, len(found)))
                     asked = [str(keys[position]) for position in found[some]]
-                    rows, seconds = other.find(asked), other._said("seconds", asked)
+                    rows, seconds = other.find(asked), list(other._said("seconds", asked))
                     has = rows != MISSING
                     fill.values[fill.rows[some][has]] = other.values()[rows[has]]
-                    fill.keep(some, other.about(asked), [seconds[key] for key in asked])
+                    fill.keep(some, list(other.about(asked)), seconds)
                 fill.commit()
 
 

@@ -86,7 +86,7 @@ def test_what_is_known_of_a_row_is_kept_with_it():
     with table().filling(KEYS[:3]) as filling:
         filling.keep([2, 0], [{"width": 20}, {"width": 0}], seconds=[2.0, 0.5])
         filling.keep([1], [{"error": "damaged"}])
-    assert table().about([*KEYS[:3], "none"]) == [{"width": 0}, {"error": "damaged"}, {"width": 20}, {}]
+    assert list(table().about([*KEYS[:3], "none"])) == [{"width": 0}, {"error": "damaged"}, {"width": 20}, {}]
     assert table().seconds([KEYS[2], KEYS[0], "none"]) == 2.5
     assert table().seconds([KEYS[1]]) > 0
 
@@ -192,7 +192,7 @@ def test_rows_of_the_same_maker_in_another_collection_are_copied_not_computed():
     assert fill(table("holiday"), [*KEYS[1:5], KEYS[1]]) == KEYS[3:5]
     assert are_right(table("holiday"), [KEYS[1], *KEYS[3:5]])
     assert table("holiday").seconds(KEYS[1:3]) == 6.0
-    assert table("holiday").about(KEYS[:3]) == [{}, {}, {"error": "damaged"}]
+    assert list(table("holiday").about(KEYS[:3])) == [{}, {}, {"error": "damaged"}]
     assert table("photos").known(KEYS[:5]).tolist() == [True] * 3 + [False] * 2
     assert fill(table("other", version=2), KEYS[:3]) == KEYS[:3]
 
