@@ -74,6 +74,7 @@ def run_learning_curve(
     **options: Any,
 ) -> None:
     """`headstart learning-curve`."""
+    started = time.perf_counter()  # as above
     asked = Options.of({**options, "command": typed})
     yield_when_busy()
     from headstart.experiments.learning_curve import run_learning_curve
@@ -81,7 +82,7 @@ def run_learning_curve(
     from headstart.results import runs
     from headstart.runtime.browser import open_in_browser
 
-    curve = run_learning_curve(data, sizes, asked)
+    curve = run_learning_curve(data, sizes, asked, started)
     _print_json(curve.as_json()) if json else print_curve(curve)
     if browse:
         open_in_browser(curve.folder / runs.CURVE_FIGURE)

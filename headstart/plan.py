@@ -18,10 +18,11 @@ PLAN = re.compile(
 class Plan:
     """How a candidate is trained where that is planned, or asked for, instead of by its whole recipe.
 
-    epochs: in place of the recipe's, also a part of one. changes: (epochs that were over, epochs that there were to be
-    in all from then on), where a clock changed that on the way. image_size: pixels a side that its network sees (None:
-    as many as else). views: how many of the recipe's views training sees (None: all). seed: the only one that it is for
-    (None: all). As text, on the command line and in files: `last20=4,size=160,views=1`, or `deep-cnn#0=9,3:7.5`.
+    epochs: in place of the recipe's, also a part of one; 0: it is not trained at all. changes: (epochs that were over,
+    epochs that there were to be in all from then on), where a clock changed that on the way. image_size: pixels a side
+    that its network sees (None: as many as else). views: how many of the recipe's views training sees (None: all).
+    seed: the only one that it is for (None: all). As text, on the command line and in files:
+    `last20=4,size=160,views=1`, or `deep-cnn#0=9,3:7.5`.
     """
 
     candidate: str
@@ -41,7 +42,7 @@ class Plan:
     def of(cls, text: str) -> Plan:
         """The plan that a text tells of; ValueError where it tells of none."""
         match = PLAN.fullmatch(text)
-        if match is None or not float(match["epochs"]):
+        if match is None or (match["seed"] and not float(match["epochs"])):
             raise ValueError("is not a plan such as last20=4 or frozen=10,size=160,views=1")
         changes = [tuple(map(float, each.split(":"))) for each in match["changes"].split(",")[1:]]
         whole = {key: match[key] and int(match[key]) for key in ("image_size", "views", "seed")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from headstart.report.card import write_card
 from headstart.report.html import write_report, write_waiting
 from headstart.report.words import so_far
 from headstart.results import runs
-from headstart.results.checksums import write_checksums
+from headstart.results.checksums import checksums_of_runs, write_checksums
 from headstart.results.comparison import Comparison, compare_runs
 from headstart.results.doubts import Audited
 from headstart.results.files import write_json
@@ -114,20 +114,17 @@ class Request:
         folder.mkdir(parents=True, exist_ok=True)
         with writing(folder, options.command):
             kept = begin(folder, "comparison", self.as_json(candidates), options.command)
-            write_json(folder / runs.AUDIT, found.as_json())
             if not (folder / runs.TRIVIAL).exists():
                 write_answers(folder, answers(data), data.class_names)
             left = [trial for trial in kept["trials"] if not runs.is_run(runs.run_folder(folder, **trial))]
             refuse_parts(runs.run_folder(folder, **trial) for trial in left)
             if done := len(kept["trials"]) - len(left):
                 say(f"{folder}: {done} of {len(kept['trials'])} runs were finished before")
-            if (
-                not left
-                and runs.is_finished(folder)
-                and (before := compare_runs(folder)).verdict.asked == options.of_verdict
-            ):
+            if before := self.finished(folder, kept):
                 return before
-            (folder / runs.CHECKSUMS).unlink(missing_ok=True)  # they are not finished any more
+            vouched = checksums_of_runs(folder)
+            (folder / runs.CHECKSUMS).unlink(missing_ok=True)  # it is not finished any more
+            write_json(folder / runs.AUDIT, found.as_json())
             if kept.pop("failed", None):  # they are tried again
                 write_json(folder / runs.REQUEST, kept)
             stages = Stages(options, data, self.fabric, self.started, folder, candidates, kept)
@@ -146,8 +143,15 @@ class Request:
                 write_card(comparison)
                 tracked.pictures(folder)
             shutil.rmtree(folder / runs.CHECKPOINTS, ignore_errors=True)  # of who was dropped meanwhile
-            write_checksums(folder)
+            write_checksums(folder, vouched)
         return comparison
+
+    def finished(self, folder: Path, kept: Mapping[str, Any]) -> Comparison | None:
+        """What lies in a folder, where all that was asked for is there and told as is asked for now."""
+        if not runs.is_finished(folder) or kept.get("failed") or not runs.find_runs(folder):
+            return None
+        found = compare_runs(folder)
+        return found if found.is_complete and found.verdict.asked == self.options.of_verdict else None
 
     def run(self, stages: Stages, tracked: Tracked, is_new: bool) -> list[Trial]:
         """Run what is left of each stage; returns all their trials. What fails for want of memory is kept as failed,
@@ -161,7 +165,7 @@ class Request:
             stages.keep(failed={**stages.kept.get("failed", {}), name: why})
 
         for stage, timetable in stages:
-            if is_new and not trials:
+            if is_new and stage and not trials:
                 self.look(stages.folder, stage)
             trials += stage
             left = [trial for trial in stage if not runs.is_run(trial.folder)]

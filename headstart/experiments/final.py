@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,8 +72,10 @@ def train_on_all(trial: Trial, passes: Sequence[Pass], dataset: Dataset) -> Path
             reference = reference_of(prepared, data.train, fabric)
             runs.write_novelty(folder, reference, np.concatenate(unseen), np.empty(0))
         folder.chmod(0o755)
-        shutil.rmtree(place, ignore_errors=True)  # that of a candidate that was recommended before
-        folder.rename(place)
+        with temporary_folder(place) as old:  # a half-removed one must not stand in its place
+            if place.exists():  # that of a candidate that was recommended before
+                place.rename(old / place.name)
+            folder.rename(place)
     checkpoints(trial, prepared, data, fabric).remove()
     return place
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from headstart.errors import HeadstartError
 from headstart.experiments.trial import weights_of
-from headstart.models.backbones import WeightsError, check_name, load_backbone
+from headstart.models.backbones import AUTO, WeightsError, check_name, load_backbone
 from headstart.options import Options
 from headstart.results.request import read_request
 from headstart.runtime.console import say
@@ -34,7 +34,8 @@ class Found:
 def find_backbones(options: Options, folder: Path | None = None) -> Found:
     """The pre-trained weights that the strategies asked for need.
 
-    folder: where a comparison may have begun: what was missing then is not looked for, so that it goes on as it began.
+    folder: where a comparison may have begun: what was missing then is not looked for, and "auto" is what it was then,
+    so that it goes on as it began.
     Raises HeadstartError, before any weights are looked for, for a name that is none or has no pre-trained weights; and
     where those of the only backbone, or of all, cannot be had. A network that is named twice is taken once.
     """
@@ -45,12 +46,15 @@ def find_backbones(options: Options, folder: Path | None = None) -> Found:
     request = None if folder is None else read_request(folder)
     missing: dict[str, str] = {} if request is None else dict(request.get("missing", {}))
     found: dict[str, Weights] = {}
+    begun_with = _names(request)
     for name in options.backbone:
         if name in missing:
             say(f"{name} is left out, as it was when this comparison began: {missing[name]}")
             continue
         try:
-            backbone = load_backbone(name, options.image_size, options.weights, options.offline)
+            as_begun = next((each for each in begun_with if each not in options.backbone), AUTO)
+            taken = as_begun if name == AUTO else name
+            backbone = load_backbone(taken, options.image_size, options.weights, options.offline)
         except WeightsError as error:
             if len(options.backbone) == 1 or request is not None:
                 raise
@@ -65,3 +69,9 @@ def find_backbones(options: Options, folder: Path | None = None) -> Found:
         name, why = next(iter(missing.items()))
         raise HeadstartError(f"none of the backbones can be had; {name}: {why}")
     return Found(tuple(found.values()), missing)
+
+
+def _names(request: Mapping[str, Any] | None) -> list[str]:
+    """The backbones that a comparison began with."""
+    weights = (request or {}).get("weights") or []
+    return [each["name"] for each in (weights if isinstance(weights, list) else [weights])]

@@ -17,6 +17,7 @@ from headstart.options import OF_LOADING, OF_RESULT, Options
 from headstart.report.learning_curve import write_figure
 from headstart.results import runs
 from headstart.results.checksums import write_checksums
+from headstart.results.files import write_json
 from headstart.results.learning_curve import Curve, read_curve
 from headstart.results.request import begin, read_request
 from headstart.results.writing import new_folder, refuse_taken, writing
@@ -54,9 +55,11 @@ def learning_curve(
 
 
 @machine_errors()
-def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: Options) -> Curve:
-    """`learning_curve`, with its options read."""
-    started = time.perf_counter()
+def run_learning_curve(
+    data: Data, sizes: Sequence[int | str] | None, options: Options, started: float | None = None
+) -> Curve:
+    """`learning_curve`, with its options read. started: see `run_comparison`."""
+    started = time.perf_counter() if started is None else started
     if options.folds not in ("auto", ONE_SPLIT):
         raise HeadstartError("a learning curve tests every size on the same images: it has no --folds")
     options = replace(options, folds=ONE_SPLIT)
@@ -81,17 +84,19 @@ def run_learning_curve(data: Data, sizes: Sequence[int | str] | None, options: O
     folder.mkdir(parents=True, exist_ok=True)
     limit = options.limit(usual=None)
     with writing(folder, options.command):
-        begin(folder, "learning curve", request, options.command)
+        kept = begin(folder, "learning curve", request, options.command)
+        before = kept.get("spent", 0.0)
         say(f"{folder}: {', '.join(f'{size:,}' for size in parts)} training images")
         for place, (size, part) in enumerate(parts.items()):
             output = runs.folder_of_size(folder, size)
             left: float | str = NO_LIMIT  # what is usual for one comparison would bend the curve
             if limit is not None:  # what is left of it, shared equally between the sizes that are left
-                left = max(1.0, (limit - (time.perf_counter() - started)) / (len(parts) - place))
-                kept = read_request(output) or {"options": {"time_limit": left}}
-                left = kept["options"]["time_limit"]
+                left = max(1.0, (limit - before - (time.perf_counter() - started)) / (len(parts) - place))
+                left = (read_request(output) or {"options": {"time_limit": left}})["options"]["time_limit"]
             asked = replace(options, output=output, time_limit=left, train_limit=None, **LOADED)
             run_comparison(part, asked)
+            if limit is not None:  # for one that is resumed
+                write_json(folder / runs.REQUEST, kept | {"spent": before + time.perf_counter() - started})
         curve = read_curve(folder)
         curve.save()
         write_figure(curve)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -25,7 +26,8 @@ class Estimate:
     """How long a candidate is expected to take by its plan, for each seed.
 
     most: epochs of its whole recipe. accuracy: what the plan promises, see `trade_offs`. pass_seconds: its part of the
-    frozen pass, which all seeds and all candidates on one backbone share.
+    frozen pass, which all seeds and all candidates on one backbone share; tested_seconds: of these, over test, after
+    training. again_seconds: of training once more on all images, after folds, if it is recommended.
     """
 
     plan: Plan
@@ -34,6 +36,13 @@ class Estimate:
     epoch_seconds: float
     test_seconds: float
     pass_seconds: float
+    tested_seconds: float = 0.0
+    again_seconds: float = 0.0
+
+    @property
+    def run_seconds(self) -> float:
+        """Of one seed, without the pass."""
+        return self.fit_seconds + self.test_seconds + REPORT_SECONDS
 
     @property
     def fit_seconds(self) -> float:
@@ -42,7 +51,7 @@ class Estimate:
 
     def seconds(self, seeds: int) -> float:
         """All of it, for so many seeds, the report included."""
-        return self.pass_seconds + seeds * (self.fit_seconds + self.test_seconds + REPORT_SECONDS)
+        return self.pass_seconds + seeds * self.run_seconds
 
 
 @dataclass(frozen=True)
@@ -64,18 +73,19 @@ class Planner:
         """What the whole recipes take."""
         return [self.options(each, paces[each.name], WHOLE)[-1] for each in self.candidates]
 
-    def estimates(self, limit: float) -> tuple[list[Estimate], list[Estimate]]:
-        """The plan that promises the most accuracy, summed over the candidates, within `limit` seconds, and beside it
-        the whole recipes, which it is where these fit. Where the least of each does not fit, some are left out."""
+    def estimates(self, ends: float) -> tuple[list[Estimate], list[Estimate]]:
+        """The plan that promises the most accuracy, summed over the candidates, until `ends` by `time.perf_counter`,
+        and beside it the whole recipes, which it is where these fit. Where the least of each does not fit, some are
+        left out. What measuring takes is counted."""
         paces = self._paces(stored_pace)
         whole = self.whole(paces)
-        if self._seconds(whole) <= limit / SURELY:
+        if self.seconds(whole) <= (ends - time.perf_counter()) / SURELY:
             return whole, whole
         if not all(pace.is_new for pace in paces.values()):
             paces = self._paces(measured_pace)
         used = [each for each in self.backbones if self.freezing(each)]
         now = replace(self, image_seconds={each: self.backbones[each].frozen_pass.pace() for each in used})
-        return now.within(limit, paces), now.whole(paces)
+        return now.within(max(1.0, ends - time.perf_counter()), paces), now.whole(paces)
 
     def dearest(self, keep: int) -> set[Weights]:
         """The backbones, so many, of which the candidates that are planned take longest by their whole recipes."""
@@ -89,10 +99,10 @@ class Planner:
         """The best plan in any shape. Where none fits, the candidate of which the least takes longest is left out; the
         least of a last one stays."""
         ways = [self.filled(shape, paces, limit) for shape in self._shapes()]
-        fitting = [way for way in ways if self._seconds(way) <= limit]
+        fitting = [way for way in ways if self.seconds(way) <= limit]
         if fitting:
-            return max(fitting, key=lambda way: (sum(each.accuracy for each in way), -self._seconds(way)))
-        quickest = min(ways, key=self._seconds)
+            return max(fitting, key=lambda way: (sum(each.accuracy for each in way), -self.seconds(way)))
+        quickest = min(ways, key=self.seconds)
         if len(quickest) == 1:
             return quickest
         longest = max(quickest, key=lambda each: each.seconds(self.seeds)).plan.candidate
@@ -104,36 +114,46 @@ class Planner:
         most accuracy a second, as long as some fit."""
         options = [self.options(each, paces[each.name], shape) for each in self.candidates]
         chosen = [each[0] for each in options]
-        while steps := [
-            (further.accuracy - now.accuracy, costs, place, further)
-            for place, now in enumerate(chosen)
-            for further in options[place]
-            if further.plan.epochs > now.plan.epochs
-            and (costs := further.seconds(self.seeds) - now.seconds(self.seeds)) <= limit - self._seconds(chosen)
-        ]:
-            _, _, place, further = max(steps, key=lambda step: step[0] / step[1])
+        while steps := self._steps(chosen, options, limit - self.seconds(chosen)):
+            _, place, further = max(steps, key=lambda step: step[0])
             chosen[place] = further
         return chosen
 
+    def _steps(
+        self, chosen: Sequence[Estimate], options: Sequence[Sequence[Estimate]], left: float
+    ) -> list[tuple[float, int, Estimate]]:
+        """What may be chosen in place of one candidate's plan with `left` more seconds: the accuracy that it gains a
+        second, the candidate's place, and the plan."""
+        again, steps = max(each.again_seconds for each in chosen), []
+        for place, now in enumerate(chosen):
+            for further in options[place]:
+                costs = self.seeds * (further.run_seconds - now.run_seconds) + max(0.0, further.again_seconds - again)
+                if now.plan.epochs < further.plan.epochs and costs <= left:
+                    steps.append(((further.accuracy - now.accuracy) / costs, place, further))
+        return steps
+
     def options(self, candidate: Candidate, pace: Pace, shape: Shape) -> list[Estimate]:
         """Ever more epochs of a candidate in this shape, up to its whole recipe."""
-        strategy, recipe, frozen, weights = candidate.strategy, candidate.strategy.recipe, 0.0, candidate.weights
+        strategy, recipe, weights = candidate.strategy, candidate.strategy.recipe, candidate.weights
+        frozen, tested = 0.0, 0.0
         if weights is None or weights not in self.backbones:
             shape = WHOLE
         else:
             shape = self._possible(weights, shape)
             if candidate in (freezing := self.freezing(weights)):
-                frozen = self.pass_seconds(weights, shape) / len(freezing)
+                frozen, tested = (each / len(freezing) for each in self.pass_seconds(weights, shape))
             if shape.image_size is not None and strategy.frozen_share != 1:  # that sees features, as long at any size
                 pace = pace.at(self._area(weights, shape))
         epoch_seconds = pace.epoch_seconds(recipe, self.data)
         test_seconds = pace.test_seconds(strategy, self.data)
+        once_more = epoch_seconds * len(self.data) / len(self.data.train) if len(self.data.splits) > 1 else 0.0
         estimates = []
         for share in SHARES:
             epochs = recipe.epochs if share == 1 else round(share * recipe.epochs, 2)
             plan = Plan(candidate.name, epochs, image_size=shape.image_size, views=shape.views)
             promised = accuracy(strategy, shape, share)
-            estimates.append(Estimate(plan, recipe.epochs, promised, epoch_seconds, test_seconds, frozen))
+            taken = (epoch_seconds, test_seconds, frozen, tested, epochs * once_more)
+            estimates.append(Estimate(plan, recipe.epochs, promised, *taken))
         return estimates
 
     def freezing(self, weights: Weights) -> list[Candidate]:
@@ -141,23 +161,25 @@ class Planner:
         shared = self.backbones[weights]
         return [each for each in self.candidates if each.weights == weights and shared.freezes(each.strategy)]
 
-    def pass_seconds(self, weights: Weights, shape: Shape = WHOLE) -> float:
-        """What the frozen pass over a backbone will take, that over test in float32 included, by the measurement that
-        chose its engines; nothing where it is done."""
+    def pass_seconds(self, weights: Weights, shape: Shape = WHOLE) -> tuple[float, float]:
+        """What the frozen pass over a backbone will take, and how much of that comes after training: that over test,
+        also in float32. By the measurement that chose its engines; nothing where it is done."""
         if self.passed is not None and shape == self._possible(weights, self.passed):
-            return 0.0
+            return 0.0, 0.0
         recipes = [each.strategy.recipe for each in self.freezing(weights)]
         train = {view for recipe in recipes for view in recipe.views[: shape.views]}
         further = {view for recipe in recipes for view in recipe.test_views[1:]}
         trained = np.unique(np.concatenate([rows for each in self.data.splits for rows in (each.train, each.val)]))
         tested = self.data.tested.rows
-        images = len(train) * len(trained) + len(further) * len(tested)
-        images -= len(train & further) * len(np.intersect1d(trained, tested))  # by folds: computed once
+        later = len(further) * len(tested)
+        later -= len(train & further) * len(np.intersect1d(trained, tested))  # by folds: computed once
         engine, exact = (self.backbones[weights].engine(exact) for exact in (False, True))
         now = self.image_seconds.get(weights, engine["image_seconds"])
         slower = now / engine["image_seconds"]
-        seconds = images * now + len(tested) * slower * exact["image_seconds"]
-        return engine["setup_seconds"] + exact["setup_seconds"] + seconds * self._area(weights, shape)
+        area = self._area(weights, shape)
+        before = engine["setup_seconds"] + len(train) * len(trained) * now * area
+        after = exact["setup_seconds"] + (later * now + len(tested) * slower * exact["image_seconds"]) * area
+        return before + after, after
 
     def _area(self, weights: Weights, shape: Shape) -> float:
         """Pixels of an image in this shape, over those of one as it is."""
@@ -191,5 +213,7 @@ class Planner:
             for each in self.candidates
         }
 
-    def _seconds(self, estimates: Sequence[Estimate]) -> float:
-        return sum(each.seconds(self.seeds) for each in estimates)
+    def seconds(self, estimates: Sequence[Estimate]) -> float:
+        """All of these, and once more on all images that which takes longest."""
+        again = max((each.again_seconds for each in estimates), default=0.0)
+        return sum(each.seconds(self.seeds) for each in estimates) + again

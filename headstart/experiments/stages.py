@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,7 +28,7 @@ from headstart.results import runs
 from headstart.results.files import write_json
 from headstart.results.probed import rank
 from headstart.runtime.console import say
-from headstart.strategies import Candidate, Weights, probes
+from headstart.strategies import Candidate, Weights, backbone_name, probes
 from headstart.training.preparation import Pretrained
 
 RESERVE = 0.03  # of a time limit: for what is not measured
@@ -84,6 +85,9 @@ class Stages:
         limit, names = self.options.limit(), [each.name for each in candidates]
         estimates: list[Estimate] = []
         plans, ends = [Plan.of(each) for each in self.kept.get("plan") or self.options.plan], 0.0
+        none = {plan.candidate for plan in plans if not plan.epochs}
+        if none & {it["candidate"] for it in self.kept["trials"]}:
+            self.keep(trials=[it for it in self.kept["trials"] if it["candidate"] not in none])
         if limit is not None and not any(plan.candidate in names for plan in plans):
             estimates, ends = self.plan(limit, candidates)
             plans += (new := [each.plan for each in estimates])
@@ -119,22 +123,22 @@ class Stages:
         """Plan what fits into what is left of `limit` seconds, and say so; returns the plans of these candidates, and
         when the last of them must be over. While it is open which backbones will be retrained, so much time is left for
         that as those take which take longest."""
-        left = max(1.0, (1 - RESERVE) * limit - (time.perf_counter() - self.started))
-        runs_of_each = len(self.options.seed) * len(self.data.splits) + (len(self.data.splits) > 1)  # and once on all
+        ends = self.started + (1 - RESERVE) * limit
+        runs_of_each = len(self.options.seed) * len(self.data.splits)
         size = self.options.image_size
         planner = Planner(candidates, self.data, self.backbones, size, runs_of_each, self.fabric, passed=self.passed)
-        if len(candidates) == len(probes(self.candidates)) > 0:
+        if "probed" not in self.kept and probes(self.candidates):
             used = replace(planner, candidates=self.candidates).dearest(self.options.keep)
             more = [each for each in self.candidates if each.weights is None or each.weights in used]
             planner = replace(planner, candidates=list(dict.fromkeys([*candidates, *more])))
-        estimates, recipes = planner.estimates(left)
-        seeds, names = planner.seeds, [each.name for each in candidates]
+        estimates, recipes = planner.estimates(ends)
+        names = [each.name for each in candidates]
         now = [each for each in estimates if each.plan.candidate in names]
-        later = sum(each.seconds(seeds) for each in estimates if each.plan.candidate not in names)
-        say_plan(now, {each.plan.candidate: each.seconds(seeds) for each in recipes}, names, seeds, left)
+        later = planner.seconds(estimates) - planner.seconds(now)
+        say_plan(planner, now, recipes, names, ends - time.perf_counter())
         if later:
             say(f"  {later:.0f} s of it are for what comes then, if the {self.options.keep} dearest are retrained")
-        return now, self.started + (1 - RESERVE) * limit - later
+        return now, ends - later
 
     @property
     def passed(self) -> Shape | None:
@@ -165,16 +169,16 @@ class Stages:
 
 
 def say_plan(
-    estimates: Sequence[Estimate], whole: Mapping[str, float], names: Sequence[str], seeds: int, left: float
+    planner: Planner, estimates: Sequence[Estimate], recipes: Sequence[Estimate], names: Sequence[str], left: float
 ) -> None:
-    """Say what was planned of the candidates of these names, and what was left out. whole: candidate -> seconds of its
-    whole recipe, of all that `left` seconds are for."""
-    clock = time.time()
-    needed = sum(whole.values())
+    """Say what was planned of the candidates of these names, and what was left out. recipes: the whole ones, of all
+    that `left` seconds are for."""
+    seeds, now = planner.seeds, time.time()
+    whole = {each.plan.candidate: each.seconds(seeds) for each in recipes}
+    needed = planner.seconds(recipes)
     say(f"{left:.0f} s of the limit are left to train in; the whole recipes take about {needed:.0f} s here")
-    for each in sorted(estimates, key=lambda each: each.seconds(1)):
-        clock += each.seconds(seeds)
-        ready = time.strftime("%H:%M:%S", time.localtime(clock))
+    for each, seconds in until_ready(estimates, seeds):
+        ready = time.strftime("%H:%M:%S", time.localtime(now + seconds))
         name, size = each.plan.candidate, f" at {each.plan.image_size} px" if each.plan.image_size else ""
         say(
             f"  {name:12} {each.plan.epochs:g} of {each.most:g} epochs{size}: {each.seconds(seeds):.0f} s "
@@ -183,8 +187,24 @@ def say_plan(
     planned_names = {each.plan.candidate for each in estimates}
     for name in [name for name in names if name not in planned_names]:
         say(f"  {name:12} left out: no time for a tenth of its epochs (whole: {whole[name]:.0f} s)")
-    if (total := sum(each.seconds(seeds) for each in estimates)) > left:
+    if (total := planner.seconds(estimates)) > left:
         say(f"the least of it takes {total:.0f} s: the limit cannot be kept")
+
+
+def until_ready(estimates: Sequence[Estimate], seeds: int) -> list[tuple[Estimate, float]]:
+    """When the last run of each will be over, in seconds from now on: as `in_order` has them, seed by seed, before the
+    first on a backbone the pass over it."""
+    passes, found, clock = defaultdict[str, float](float), dict[str, float](), 0.0
+    for each in estimates:
+        passes[backbone_name(each.plan.candidate)] += each.pass_seconds
+    quickest = sorted(estimates, key=lambda each: each.seconds(1))
+    for _ in range(seeds):
+        for each in quickest:
+            clock += each.run_seconds
+            if each.pass_seconds:
+                clock += passes.pop(backbone_name(each.plan.candidate), 0.0)
+            found[each.plan.candidate] = clock
+    return [(each, found[each.plan.candidate]) for each in quickest]
 
 
 def trial_of(

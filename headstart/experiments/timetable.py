@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from headstart.experiments.planning import REPORT_SECONDS, Estimate
+from headstart.experiments.planning import REPORT_SECONDS, SHARES, Estimate
 from headstart.experiments.trial import Trial, planned
-from headstart.strategies import Candidate
+from headstart.strategies import Candidate, backbone_name
 from headstart.training.fit import Row
 
 LEAST_CHANGE = 0.05  # of the epochs that are left: a smaller one is not made
@@ -17,8 +18,8 @@ LEAST_CHANGE = 0.05  # of the epochs that are left: a smaller one is not made
 class Timetable:
     """What is left to do, and until when.
 
-    Where the machine turns slower than was measured, all that is left is shortened alike; where it turns faster, what
-    was shortened is trained longer, up to its whole recipe.
+    Where the machine turns slower than was measured, all that is left is shortened alike, to a tenth of its recipe at
+    least; where it turns faster, what was shortened is trained longer, up to its whole recipe.
     """
 
     def __init__(
@@ -35,7 +36,14 @@ class Timetable:
         self.estimates = {each.plan.candidate: each for each in estimates}
         self.left = [self.estimates[trial.candidate.name] for trial in trials]
         self.ends, self.on_begin = ends, on_begin
-        self.pass_left = sum(each.pass_seconds for each in estimates)
+        self.split, splits = "", {trial.split for trial in trials}
+        self.passes = defaultdict[str, float](float)  # backbone -> seconds of the frozen pass before training
+        self.tests = defaultdict[tuple[str, str], float](float)  # backbone, split -> of that after its first run
+        for each in estimates:
+            backbone = backbone_name(each.plan.candidate)
+            self.passes[backbone] += each.pass_seconds - each.tested_seconds
+            for split in splits:
+                self.tests[backbone, split] += each.tested_seconds / len(splits)
         self.slower = 1.0  # how many times as long an epoch takes as was estimated, when one was last seen
         self.total = self.done = 0.0  # epochs of the trial that runs
 
@@ -46,7 +54,7 @@ class Timetable:
 
     def begin(self, trial: Trial) -> Trial:
         """The next trial, its epochs planned again by the time that is left."""
-        plan = self.left[0].plan
+        plan, self.split = self.left[0].plan, trial.split
         self.total, self.done = plan.epochs, 0.0
         if (epochs := self.epochs(0.0)) is not None:
             plan = replace(plan, epochs=epochs)
@@ -58,11 +66,13 @@ class Timetable:
         """Be told of a row of the trial's history."""
         self.slower = row["seconds"] / (row["epoch"] - self.done) / self.left[0].epoch_seconds
         self.done = row["epoch"]
-        if self.left[0].pass_seconds:
-            self.pass_left = 0.0  # it came before the first epoch
+        if self.left[0].pass_seconds:  # that came before the first epoch
+            self.passes.pop(backbone_name(self.left[0].plan.candidate), None)
 
     def end(self) -> None:
         """The trial is over."""
+        if self.left[0].pass_seconds:
+            self.tests.pop((backbone_name(self.left[0].plan.candidate), self.split), None)
         del self.left[0]
 
     def epochs(self, done: float) -> float | None:
@@ -71,9 +81,11 @@ class Timetable:
         left = self.total - done
         fits = left / now.plan.epochs * now.fit_seconds + sum(each.fit_seconds for each in later)
         tests = sum(each.test_seconds for each in self.left)
-        fixed = self.pass_left + self.slower * tests + len(self.left) * REPORT_SECONDS
+        again = max(each.again_seconds for each in self.estimates.values())
+        passes = sum(self.passes.values()) + sum(self.tests.values())
+        fixed = passes + self.slower * (tests + again) + len(self.left) * REPORT_SECONDS
         share = (self.ends - time.perf_counter() - fixed) / (self.slower * fits)
-        found = min(now.most, done + max(share * left, 0.01))
+        found = min(now.most, max(SHARES[0] * now.most, done + max(share * left, 0.01)))
         if abs(found - self.total) < LEAST_CHANGE * left:
             return None
         self.total = round(found, 2)

@@ -26,6 +26,7 @@ from headstart.runtime.download import DownloadError, fetch, hub_command
 
 EFFICIENTNET_B0 = "tf_efficientnet_b0.aa_in1k"  # the weights that Keras ships
 EFFICIENTNET_LITE0 = "tf_efficientnet_lite0.in1k"
+AUTO = "auto"  # see `load_backbone`
 IMAGE_SIZE = 192  # pixels a side, where the network takes any: docs/decisions/image-size.md
 
 # Weights that arrive as a pip dependency: architecture -> (package, class in it that knows its file's path).
@@ -94,7 +95,7 @@ class Backbone:
 
 
 def load_backbone(
-    name: str = "auto", image_size: int | None = None, weights: Path | None = None, offline: bool = False
+    name: str = AUTO, image_size: int | None = None, weights: Path | None = None, offline: bool = False
 ) -> Backbone:
     """Build a pre-trained backbone.
 
@@ -104,7 +105,7 @@ def load_backbone(
     touch no network.
     Raises HeadstartError when there is no such model, its weights cannot be had, or they do not fit.
     """
-    if name == "auto":
+    if name == AUTO:
         if weights is not None:
             raise HeadstartError(f"--weights {weights} needs --backbone NAME: the network that these weights belong to")
         try:
@@ -208,7 +209,7 @@ def _on_hub(name: str) -> tuple[str | None, str]:
 
 def check_name(name: str) -> None:
     """Raise HeadstartError where `load_backbone` would find no network of this name, or one without weights."""
-    if name == "auto":
+    if name == AUTO:
         return
     name = SIZES.get(name, name)
     if _on_hub(name)[0] is None and weights_here(name) is None:

@@ -7,16 +7,27 @@ from pathlib import Path
 
 from headstart.errors import HeadstartError
 from headstart.results.files import sha256, write_text
-from headstart.results.runs import CHECKSUMS, LOCK, is_curve, is_finished
+from headstart.results.runs import CHECKSUMS, LOCK, find_runs, is_curve, is_finished
 from headstart.runtime.text import shown
 
 
-def write_checksums(folder: Path) -> None:
+def write_checksums(folder: Path, vouched: Mapping[str, str] | None = None) -> None:
     """Keep the SHA-256 of every file in a folder, in the form of `sha256sum` and for `sha256sum -c`.
 
-    It is the last that is written: a folder that has it is finished.
+    It is the last that is written: a folder that has it is finished. vouched: those that stay as they are, so that what
+    happened to these files since stays found.
     """
-    _write_checksums(folder, {name: sha256(folder / name) for name in files_of(folder)})
+    kept = dict(vouched or {})
+    _write_checksums(folder, kept | {name: sha256(folder / name) for name in files_of(folder) if name not in kept})
+
+
+def checksums_of_runs(folder: Path) -> dict[str, str]:
+    """Those of a finished folder's runs that are still there, which nothing writes again; none of one that is not
+    finished. Raises HeadstartError where they are damaged."""
+    if not is_finished(folder):
+        return {}
+    places = tuple(f"{run.folder.relative_to(folder).as_posix()}/" for run in find_runs(folder))
+    return {name: digest for name, digest in read_checksums(folder).items() if name.startswith(places)}
 
 
 def renew_checksums(folder: Path, *written: str) -> None:

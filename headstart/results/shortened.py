@@ -6,13 +6,15 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from typing import Any
 
 from headstart.plan import Plan
 from headstart.results import runs
-from headstart.strategies import backbone_name, strategy_name
+from headstart.strategies import backbone_name
 
-LIMIT, OUTPUT = "--time-limit", "--output"  # options that the same again must not have
+LIMIT, OUTPUT, SIZES = "--time-limit", "--output", "--sizes"  # options that the same again must not have
+CURVE = "learning-curve"
 
 
 def plan_of(run: runs.Run) -> Plan | None:
@@ -46,6 +48,7 @@ def left_out(request: Mapping[str, Any] | None) -> list[str]:
         return []
     trained = {trial["candidate"] for trial in request["trials"]}
     others = {each["backbone"] for each in request.get("probed", []) if each["behind"] is not None}
+    others |= {backbone_name(name) for name in request.get("failed", {})}  # nothing was retrained of them
     names = [name for name in request.get("strategies", {}) if name not in trained]
     return [name for name in names if backbone_name(name) not in others]
 
@@ -61,18 +64,22 @@ def plans(found: Sequence[runs.Run]) -> list[str]:
 
 def again(found: Sequence[runs.Run], request: Mapping[str, Any] | None = None) -> str:
     """The command that trains the same, bit for bit on such a machine; for runs made from Python, the options."""
-    trained = list(dict.fromkeys(strategy_name(run.candidate) for run in found)) if left_out(request) else []
-    texts, typed = plans(found), found[0].config["command"]
+    texts = [*plans(found), *(str(Plan(name, 0)) for name in left_out(request))]
+    typed = found[0].config["command"]
     if not typed:
-        return f"strategies={trained}, plan={texts}" if trained else f"plan={texts}"
-    words, kept = shlex.split(typed), []
+        return f"plan={texts}"
+    words, kept, more = shlex.split(typed), [], ["--plan", *texts]
     while words:
         word = words.pop(0)
         if word in (LIMIT, OUTPUT):
             words = words[1:]
-        elif not word.startswith((f"{LIMIT}=", f"{OUTPUT}=")):
+        elif word == SIZES:
+            words = list(dropwhile(lambda each: not each.startswith("-"), words))
+        elif not word.startswith((f"{LIMIT}=", f"{OUTPUT}=", f"{SIZES}=")):
             kept.append(word)
-    more = [*(("--strategies", *trained) if trained else ()), "--plan", *texts]
+    if CURVE in kept[:2]:  # of one of its sizes
+        kept[1] = "compare"
+        more += ["--train-limit", str(found[0].config["dataset"]["train"]), "--folds", "none"]
     flags = [place for place, word in enumerate(kept) if word.startswith("-")]
     end = flags[-1] if flags[:1] == [2] else len(kept)  # the place of the images stands behind the last one
     return shlex.join([*kept[:end], *more, *kept[end:]])

@@ -162,7 +162,7 @@ class Board:
         seconds = seconds_left(self.jobs, self.epoch_seconds)
         said = "time left not known yet"
         if seconds is not None:
-            said = f"{timedelta(seconds=round(seconds))} left at most"
+            said = f"{timedelta(seconds=round(seconds))} of training left at most"
         self._draw(self.all, sum(each.done for each in self.jobs), sum(each.planned for each in self.jobs))
         self.progress.update(self.all, said=said)
 

@@ -32,7 +32,7 @@ from headstart.runtime.text import shorten, shown
 from headstart.training.optimizers import Schedule
 from headstart.training.stopping import EarlyStopping
 
-VERSION = 1  # of the file: raise it when an older headstart could not go on from it
+VERSION = 2  # of the file: raise it when an older headstart could not go on from it
 SHARE = 0.01  # of the time to train, that checkpoints may take
 FIRST_RATE = 2e8  # bytes a second that the first one is expected to be written at
 MOST = 2  # that are kept: the last, and the one before it in case the last cannot be read
@@ -75,7 +75,7 @@ class State:
                         found[f"optimizer.{place}.{index}.{name}"] = value
         found |= {"random.batches": self.generator.get_state(), "random.torch": torch.get_rng_state()}
         if torch.cuda.is_initialized():
-            found |= {f"random.cuda.{n}": state for n, state in enumerate(torch.cuda.get_rng_state_all())}
+            found["random.cuda"] = torch.cuda.get_rng_state()  # of the one trained on: others may be gone by then
         return found
 
     def values(self) -> dict[str, Any]:
@@ -108,8 +108,8 @@ class State:
         self.begun = time.perf_counter() - values["seconds"]
         self.generator.set_state(tensors["random.batches"])
         torch.set_rng_state(tensors["random.torch"])
-        if cuda := _below("random.cuda.", tensors):
-            torch.cuda.set_rng_state_all([cuda[str(n)] for n in range(len(cuda))])
+        if "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"])
         name, keys, *rest = values["numpy"]
         np.random.set_state((name, np.array(keys, np.uint32), *rest))  # noqa: NPY002 - as above
         version, numbers, gauss = values["python"]
@@ -167,6 +167,8 @@ class Checkpoints:
                 values = json.loads(tensors.pop(VALUES).numpy().tobytes())
             except (OSError, ValueError) as error:
                 say(f"{shown(path)} cannot be read ({error}): {self.name} goes on without it")
+                if isinstance(error, ValueError):  # damaged for ever: it must not count among those that are kept
+                    path.unlink(missing_ok=True)
                 continue
             if differs := _difference(values["made_by"], self.made_by):
                 key, before, now = differs

@@ -303,6 +303,18 @@ def test_a_finished_comparison_is_read_again_and_told_by_another_preference(tiny
     assert verify(first.folder) == []
 
 
+def test_asking_again_changes_nothing_and_vouches_for_nothing_that_was_damaged(tiny, tmp_path):
+    options = OPTIONS_OF_ONE | {"output": tmp_path / "out"}
+    first = hs.compare(tiny, **options)
+    renamed = replace(tiny, source="the same, by another way")
+    hs.compare(renamed, **options)
+    assert verify(first.folder) == []
+    model = first.runs[0].model
+    model.write_bytes(model.read_bytes()[:-1] + b"!")
+    hs.compare(renamed, metric="f1", **options)
+    assert [finding for finding in verify(first.folder) if str(model.relative_to(first.folder)) in finding]
+
+
 def test_two_processes_do_not_write_one_comparison(tiny, tmp_path):
     hs.compare(tiny, output=tmp_path / "out", **OPTIONS_OF_ONE)
     with writing(tmp_path / "out"), pytest.raises(hs.HeadstartError, match="being written by another process"):

@@ -44,7 +44,7 @@ def planned(case, limit, monkeypatch):
     """Its plans, and the seconds that they are expected to take, where every candidate has the same pace."""
     for measure in ("stored_pace", "measured_pace"):
         monkeypatch.setattr(planning, measure, lambda *about: PACE)
-    estimates, _ = case.estimates(limit)
+    estimates, _ = case.estimates(time.perf_counter() + limit)
     return {each.plan.candidate: each.plan for each in estimates}, sum(each.seconds(1) for each in estimates)
 
 
@@ -103,7 +103,7 @@ def test_an_image_size_that_was_asked_for_stays(tiny, monkeypatch):
 
 def test_a_smaller_image_makes_the_pass_and_the_tail_cheaper_and_not_the_head_on_features(tiny):
     case, small = planner(tiny, "frozen", "last20"), Shape(64)
-    assert case.pass_seconds(WEIGHTS, small) == pytest.approx(case.pass_seconds(WEIGHTS) / 9)
+    assert case.pass_seconds(WEIGHTS, small) == pytest.approx([each / 9 for each in case.pass_seconds(WEIGHTS)])
     frozen, last20 = case.candidates
     assert case.options(frozen, PACE, small)[0].epoch_seconds == case.options(frozen, PACE, WHOLE)[0].epoch_seconds
     assert case.options(last20, PACE, small)[0].epoch_seconds == pytest.approx(
@@ -114,8 +114,9 @@ def test_a_smaller_image_makes_the_pass_and_the_tail_cheaper_and_not_the_head_on
 def test_the_pass_sees_train_and_val_in_every_view_and_test_once_exactly_and_once_mirrored(tiny):
     case = planner(tiny, "frozen")
     trained, tested = len(tiny) - len(tiny.test), len(tiny.test)
-    assert case.pass_seconds(WEIGHTS) == pytest.approx(0.01 * (2 * trained + tested) + 0.03 * tested)
-    assert case.pass_seconds(WEIGHTS, Shape(views=1)) == pytest.approx(0.01 * (trained + tested) + 0.03 * tested)
+    after = (0.01 + 0.03) * tested
+    assert case.pass_seconds(WEIGHTS) == pytest.approx((0.01 * 2 * trained + after, after))
+    assert case.pass_seconds(WEIGHTS, Shape(views=1)) == pytest.approx((0.01 * trained + after, after))
 
 
 def test_by_folds_the_pass_sees_each_image_once_in_each_view(tiny):
@@ -123,7 +124,20 @@ def test_by_folds_the_pass_sees_each_image_once_in_each_view(tiny):
     assert len(folds.splits) == 3
     case = replace(planner(tiny, "frozen"), data=folds)
     everything = len(np.unique(np.concatenate([rows for each in folds.splits for rows in each.parts.values()])))
-    assert case.pass_seconds(WEIGHTS) == pytest.approx(0.01 * 2 * everything + 0.03 * len(folds.tested))
+    after = 0.03 * len(folds.tested)
+    assert case.pass_seconds(WEIGHTS) == pytest.approx((0.01 * 2 * everything + after, after))
+
+
+def test_by_folds_one_training_on_all_images_is_planned_too_of_that_which_takes_longest(tiny):
+    folds = in_folds(replace(tiny, cut=("val", "test")), "3", 0)
+    case = replace(planner(tiny, "base-cnn", "deep-cnn"), data=folds, seeds=3)
+    both = [case.options(each, PACE, WHOLE)[-1] for each in case.candidates]
+    again = [each.fit_seconds * len(folds) / len(folds.train) for each in both]
+    assert case.seconds(both) == pytest.approx(sum(each.seconds(3) for each in both) + max(again))
+    least = [case.options(each, PACE, WHOLE)[0] for each in case.candidates]
+    limit = (case.seconds(least) + case.seconds(both)) / 2
+    chosen = case.filled(WHOLE, {"base-cnn": PACE, "deep-cnn": PACE}, limit)
+    assert 0.9 * limit < case.seconds(chosen) <= limit
 
 
 @pytest.mark.parametrize("name", ["base-cnn", "deep-cnn", "frozen", "last20", "last50", "full", "random-init"])

@@ -111,6 +111,15 @@ def test_going_on_keeps_the_choice(compared, tiny, monkeypatch):
     assert {run.candidate for run in again.runs} == {run.candidate for run in comparison.runs}
 
 
+def test_auto_goes_on_with_what_it_began_with(tiny, at_hand, tmp_path, monkeypatch):
+    options = {**OPTIONS, "strategies": ["frozen"], "backbone": "auto", "output": tmp_path / "out"}
+    monkeypatch.setattr(backbones, "EFFICIENTNET_LITE0", NAMES[1])
+    began = hs.compare(tiny, **options)
+    monkeypatch.setattr(backbones, "EFFICIENTNET_B0", NAMES[0])  # its weights can be had by now
+    assert hs.compare(tiny, **options).rows == began.rows
+    assert hs.compare(tiny, **options | {"output": None}).backbone["name"] == NAMES[0]
+
+
 def test_of_one_backbone_nothing_is_called_otherwise_than_before(tiny, tmp_path):
     one = hs.compare(tiny, backbone=NAMES[0], **{**OPTIONS, "strategies": ["frozen"]}, output=tmp_path / "out")
     request = read_json(tmp_path / "out" / "request.json")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import headstart as hs
@@ -78,6 +80,50 @@ def test_a_trial_that_has_no_time_left_ends_soon(tmp_path, clock):
     clock.now = 100.0
     table.validated(row(1, 100.0))
     assert table.epochs(1) == pytest.approx(1.01)
+
+
+def test_a_trial_for_which_no_time_is_left_has_a_tenth_of_its_epochs(tmp_path, clock):
+    table, (first, second) = table_of(tmp_path, ends=20.0)
+    clock.now = 100.0
+    assert table.begin(first).plan.epochs == 1.0
+    table.end()
+    assert table.begin(second).plan.epochs == 1.0
+
+
+def test_what_the_pass_over_test_takes_after_training_is_not_given_to_epochs(tmp_path, clock):
+    candidates = candidates_of(
+        [hs.STRATEGIES[name] for name in ("frozen", "last20")], [Weights("net", 192, "", "", "")]
+    )
+    trials = [Trial(each, "holdout", 0, Setting(tmp_path)) for each in candidates]
+    estimates = [Estimate(Plan(each.name, 5.0), 10.0, 0.9, 5.0, 0.0, 50.0, 20.0) for each in candidates]
+    table = Timetable(candidates, estimates, trials, ends=150.0 + 2 * REPORT_SECONDS)
+    assert table.begin(trials[0]).plan.epochs == 5.0
+    clock.now = 60.0 + 5.0  # the pass, and an epoch
+    table.validated(row(1, 5.0))
+    assert table.epochs(1) is None
+    clock.now = 60.0 + 25.0 + 40.0 + REPORT_SECONDS
+    table.end()
+    assert table.begin(trials[1]).plan.epochs == 5.0
+
+
+def test_of_several_backbones_each_has_a_pass_to_come(tmp_path, clock):
+    weights = [Weights(name, 192, "", "", "") for name in ("a", "b")]
+    candidates = candidates_of([hs.STRATEGIES["frozen"]], weights)
+    trials = [Trial(each, "holdout", 0, Setting(tmp_path)) for each in candidates]
+    estimates = [Estimate(Plan(each.name, 5.0), 10.0, 0.9, 5.0, 0.0, 40.0) for each in candidates]
+    table = Timetable(candidates, estimates, trials, ends=130.0 + 2 * REPORT_SECONDS)
+    table.begin(trials[0])
+    clock.now = 45.0
+    table.validated(row(1, 5.0))
+    assert table.epochs(1) is None
+
+
+def test_what_is_trained_once_more_on_all_images_is_not_given_to_the_folds(tmp_path, clock):
+    table, (first, _) = table_of(tmp_path, ends=3 * FIT + 2 * REPORT_SECONDS)
+    table.estimates = {name: replace(each, again_seconds=FIT) for name, each in table.estimates.items()}
+    table.left = list(table.estimates.values())
+    assert table.begin(first).plan.epochs == 10.0
+    assert table.epochs(0.0) is None
 
 
 def test_the_pass_is_over_once_a_trial_that_needs_it_has_begun_to_train(tmp_path, clock):

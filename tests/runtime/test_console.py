@@ -67,7 +67,7 @@ def test_a_terminal_shows_each_run_its_accuracy_and_the_time_left(terminal):
     assert of_base.endswith("val accuracy 81.25 %")
     assert of_last.startswith("last20")
     assert "0/2 epochs" in of_last
-    assert of_all.endswith("0:02:15 left at most")
+    assert of_all.endswith("0:02:15 of training left at most")
 
 
 def test_a_row_may_tell_of_several_epochs(terminal):
@@ -77,7 +77,7 @@ def test_a_row_may_tell_of_several_epochs(terminal):
             board.validated(only, ROW | {"epoch": epoch, "seconds": seconds})
         board.progress.refresh()
         assert "6/8 epochs" in lines(terminal)[-2]
-        assert lines(terminal)[-1].endswith("0:00:30 left at most")
+        assert lines(terminal)[-1].endswith("0:00:30 of training left at most")
 
 
 def test_a_run_that_stopped_early_is_a_full_bar(terminal):
@@ -89,7 +89,7 @@ def test_a_run_that_stopped_early_is_a_full_bar(terminal):
         of_base, _, of_all = lines(terminal)[-3:]
     assert "1/1 epochs" in of_base
     assert "1/3 epochs" in of_all
-    assert of_all.endswith("0:02:00 left at most")
+    assert of_all.endswith("0:02:00 of training left at most")
 
 
 def test_a_terminal_shows_no_time_left_that_cannot_be_known(terminal):

@@ -175,6 +175,7 @@ def test_a_damaged_file_is_said_and_the_one_before_it_taken(damage, fabric, tmp_
     said = " ".join(capsys.readouterr().err.split())
     assert "cannot be read (its checksum differs)" in said
     assert "net/seed0 goes on after epoch 2" in said
+    assert not last.exists()
     same(trained(fabric, RECIPE), resumed)
 
 
