@@ -2,9 +2,10 @@
 
     .venv/bin/python fuzz/kills.py --kills 200 --events --minutes 60
 
---kills: so many times, at a random moment of what it computes; the cache is an empty one each time. --events: at every
-event of a file (made, opened to be written, flushed, renamed, removed) in the output of one trial. No more are begun
-after so many minutes. A kill leaves what was written to the system: power cuts are another matter. Linux.
+--kills: so many times, at a random moment of what it computes: half of them of two trials, half of folds and the
+classifier that follows; the cache is an empty one each time. --events: at every event of a file (made, opened to be
+written, flushed, renamed, removed) in the output of one trial. No more are begun after so many minutes. A kill leaves
+what was written to the system: power cuts are another matter. Linux.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from pathlib import Path
 
 import tiny
 
+from headstart.results import runs
+from headstart.results.verification import verify
+
 ENDED = "had ended before"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What came of one kill. kind: of moment. lost: epochs that were trained once more. differ: files with another
-    bit."""
+    bit, and what `verify` finds."""
 
     kind: str
     moment: str
@@ -44,11 +48,11 @@ class Outcome:
 
 
 class Comparisons:
-    """Some of one kind that are killed, beside one that was not. seeds: how many trials each has."""
+    """Some of one of tiny.py's kinds that are killed, beside one that was not."""
 
-    def __init__(self, place: Path, seeds: int):
-        self.place, self.seeds, self.batches = place, seeds, tiny.Batches()
-        self.whole = place / f"whole-{seeds}" / "run"
+    def __init__(self, place: Path, kind: str):
+        self.place, self.kind, self.batches = place, kind, tiny.Batches()
+        self.whole = place / f"whole{kind.replace(' ', '-')}" / "run"
         self.whole.parent.mkdir()
         number = tiny.forked(self._typed(self.whole), self._new_cache(), self._log, batches=self.batches)
         while not os.waitid(os.P_PID, number, os.WEXITED | os.WNOHANG | os.WNOWAIT):
@@ -56,11 +60,15 @@ class Comparisons:
             time.sleep(0.01)
         if tiny.ended(number):
             raise RuntimeError(self._log.read_text())
-        self.epoch = self.batches.count / seeds / tiny.EPOCHS  # batches
+        self.trained = self.batches.count
+        trained = (runs.Run(path.parent) for path in self.whole.rglob(runs.MODEL))
+        self.epoch = self.trained / sum(run.history["epoch"].max() for run in trained)  # batches
 
     def after(self, seconds: float) -> Outcome:
         """Killed once it has computed for so long."""
-        return self._one("random moment", f"{seconds:.3f} s", lambda number: tiny.killed_after(number, seconds))
+        return self._one(
+            f"random moment of {self.kind}", f"{seconds:.3f} s", lambda number: tiny.killed_after(number, seconds)
+        )
 
     def at_event(self, number: int) -> Outcome:
         """Killed before the event of this number."""
@@ -85,13 +93,13 @@ class Comparisons:
             return Outcome(kind, moment, True, said=ENDED)
         arguments = ["resume", str(run)] if (run / "request.json").exists() else self._typed(run)
         code = tiny.ended(tiny.forked(arguments, cache, self._log, batches=self.batches))
-        lost = (self.batches.count - before) / self.epoch - self.seeds * tiny.EPOCHS
+        lost = (self.batches.count - before - self.trained) / self.epoch
         if code:
             return Outcome(kind, moment, False, lost, said=self._log.read_text().strip().splitlines()[-1])
-        return Outcome(kind, moment, True, lost, tuple(tiny.differences(self.whole, run)))
+        return Outcome(kind, moment, True, lost, (*tiny.differences(self.whole, run), *verify(run)))
 
     def _typed(self, run: Path) -> list[str]:
-        return tiny.compare(self.place / "photos", run, self.seeds)
+        return tiny.compare(self.place / "photos", run, self.kind)
 
     def _new(self) -> Path:
         shutil.rmtree(self.place / "killed", ignore_errors=True)
@@ -115,7 +123,7 @@ def soak(place: Path, kills: int, events: int | None, minutes: float) -> Iterato
     all)."""
     until, chance = time.monotonic() + 60 * minutes, random.Random(0)
     if events is None or events:
-        one = Comparisons(place, 1)
+        one = Comparisons(place, tiny.ONE)
         there = one.events()
         chosen = (
             range(len(there)) if events is None else [len(there) * (2 * n + 1) // (2 * events) for n in range(events)]
@@ -123,11 +131,11 @@ def soak(place: Path, kills: int, events: int | None, minutes: float) -> Iterato
         for number in chosen:
             if time.monotonic() < until:
                 yield one.at_event(number)
-    if kills:
-        two = Comparisons(place, tiny.SEEDS)
-        for _ in range(kills):
-            if time.monotonic() < until:
-                yield two.after(chance.uniform(0, two.seconds))
+    for kind, times in ((tiny.TWO, kills - kills // 2), (tiny.FOLDS, kills // 2)):
+        some = Comparisons(place, kind) if times else None
+        for _ in range(times):
+            if some is not None and time.monotonic() < until:
+                yield some.after(chance.uniform(0, some.seconds))
 
 
 def table(found: Sequence[Outcome]) -> str:

@@ -108,20 +108,28 @@ def _repair(
 ) -> None:
     """Move units, in place, until each class is in as many of the parts that want it as it can be: see `placed`.
 
-    part_of: (U,) int. gaps: (U, P) how far each unit is from each part. unit, label: (pairs,) the classes of each unit.
+    part_of: (U,) int. gaps: (U, P) how far each unit is from each part. unit, label: (pairs,) the classes of each unit,
+    in the order of the units.
     wanted: (P, C) bool.
     """
     of_class = np.bincount(label, minlength=len(class_names))
     enough = np.minimum(of_class, wanted.sum(axis=0))
     held = np.zeros(wanted.shape, dtype=int)
     np.add.at(held, (part_of[unit], label), 1)
+    by_class = np.split(np.argsort(label, kind="stable"), np.cumsum(of_class)[:-1])  # class -> its pairs
+    first = np.searchsorted(unit, np.arange(len(part_of) + 1))  # unit -> where its pairs begin
+
+    def alone(pairs: np.ndarray) -> np.ndarray:  # whether the unit is its part's only one of the class
+        at = part_of[unit[pairs]]
+        return wanted[at, label[pairs]] & (held[at, label[pairs]] == 1)
+
+    is_alone = alone(np.arange(len(unit)))
+    needed = np.bincount(unit, is_alone, minlength=len(part_of)).astype(int)  # unit -> of how many classes it is that
     short = np.flatnonzero((wanted & (held > 0)).sum(axis=0) < enough)
     for each in short[np.argsort(of_class[short], kind="stable")]:  # the rarest class chooses first
         while (wanted[:, each] & (held[:, each] > 0)).sum() < enough[each]:
             empty = np.flatnonzero(wanted[:, each] & (held[:, each] == 0))
-            own = part_of[unit]
-            needed = np.bincount(unit, wanted[own, label] & (held[own, label] == 1), minlength=len(part_of))
-            free = (movable := unit[label == each])[needed[movable] == 0]
+            free = (movable := unit[by_class[each]])[needed[movable] == 0]
             if not len(free):
                 raise HeadstartError(
                     f"the images of class {shown(class_names[each])!r} are in groups that also hold other classes, and "
@@ -129,10 +137,13 @@ def _repair(
                 )
             distance = gaps[np.ix_(free, empty)]
             which, where = np.unravel_index(distance.argmin(), distance.shape)
-            moved = label[unit == free[which]]
+            moved = label[first[free[which]] : first[free[which] + 1]]
             held[part_of[free[which]], moved] -= 1
             held[empty[where], moved] += 1
             part_of[free[which]] = empty[where]
+            for pairs in (by_class[other] for other in moved):
+                needed[unit[pairs]] += (now := alone(pairs)).astype(int) - is_alone[pairs]
+                is_alone[pairs] = now
 
 
 def nested_order(labels: np.ndarray, contents: np.ndarray, seed: int) -> np.ndarray:

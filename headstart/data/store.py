@@ -243,6 +243,18 @@ def _contents(listing: Listing) -> tuple[list[str], list[str]]:
     """
     index = cache_dir() / "files" / "seen.sqlite"
     index.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _looked_up(listing, index)
+    except sqlite3.OperationalError:  # locked, or not to be written: not its content
+        raise
+    except sqlite3.DatabaseError as error:
+        say(f"{index} is damaged ({error}): all files are looked at anew")
+        index.unlink(missing_ok=True)
+        return _looked_up(listing, index)
+
+
+def _looked_up(listing: Listing, index: Path) -> tuple[list[str], list[str]]:
+    """See `_contents`. index: the database that says what was found of each file last."""
     with closing(sqlite3.connect(index, timeout=60)) as seen, seen:
         seen.execute("CREATE TABLE IF NOT EXISTS seen (path TEXT PRIMARY KEY, status TEXT, sha256 TEXT) WITHOUT ROWID")
         root = listing.root.resolve()

@@ -7,6 +7,8 @@ finish changes nothing: a run is kept, and a candidate dropped, when all folds b
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -62,7 +64,8 @@ def of_this_machine() -> Iterator[LocalCluster]:
     """Processes on the cores of this machine: so many that each has THREADS of them, or one that has all."""
     workers = max(1, CPU_COUNT // THREADS)
     try:
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": {}}):  # it would be set for this process, for good
+        # Else what is set before a process is spawned would be set for this one, for good.
+        with not_interrupted(), dask.config.set({"distributed.nanny.pre-spawn-environ": {}}):
             found = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=CPU_COUNT // workers,
@@ -77,6 +80,19 @@ def of_this_machine() -> Iterator[LocalCluster]:
         ) from None
     with found:
         yield found
+
+
+@contextmanager
+def not_interrupted() -> Iterator[None]:
+    """Processes started meanwhile do not hear Ctrl-C, which a terminal sends to them too: this one stops them."""
+    if threading.current_thread() is not threading.main_thread():  # nobody else may say what signals do
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run_on(

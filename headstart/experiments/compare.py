@@ -42,11 +42,11 @@ from headstart.results.comparison import Comparison, compare_runs
 from headstart.results.doubts import Audited
 from headstart.results.files import write_json
 from headstart.results.passes import dropped
-from headstart.results.request import begin
+from headstart.results.request import begin, read_request
 from headstart.results.trivial import write_answers
 from headstart.results.writing import new_folder, refuse_parts, refuse_taken, writing
 from headstart.runtime.console import say
-from headstart.runtime.device import describe, make_fabric, precision_of, settings_kept
+from headstart.runtime.device import choosing_as, chosen_probes, describe, make_fabric, precision_of, settings_kept
 from headstart.runtime.failures import known, machine_errors
 from headstart.strategies import Candidate, probes
 from headstart.values import given
@@ -77,7 +77,8 @@ def run_comparison(data: Data, options: Options, started: float | None = None) -
     given("data", data, data_or_name)
     refuse_taken(options.output)
     trackers.refuse_missing(options.log)
-    with settings_kept(), running(options) as run_trials:
+    begun = None if options.output is None else read_request(options.output)
+    with settings_kept(), choosing_as(begun.get("probes", {}) if begun else {}), running(options) as run_trials:
         fabric = make_fabric(options.device)
         backbones = find_backbones(options, options.output)
         data = data_of(data, options)
@@ -169,7 +170,7 @@ class Request:
                 self.look(stages.folder, stage)
             trials += stage
             left = [trial for trial in stage if not runs.is_run(trial.folder)]
-            on_done = partial(self.report_so_far, stages.folder)
+            on_done = partial(self.report_so_far, stages)
             self.run_trials(left, self.data, tracked, on_done, timetable, is_dropped, on_failed)
         if (failed := stages.kept.get("failed")) and not runs.find_runs(stages.folder):
             raise MachineError(next(iter(failed.values())))
@@ -222,9 +223,11 @@ class Request:
             say(f"{behind}: it is not trained on the others")
         return True
 
-    def report_so_far(self, folder: Path, run: runs.Run) -> None:
+    def report_so_far(self, stages: Stages, run: runs.Run) -> None:
         """Write the comparison and its report from the runs that are finished, `run` the last of them; that which ends
-        it all waits for the pictures."""
+        it all waits for the pictures. What was chosen by measuring is kept too, for those that may follow later."""
+        folder = stages.folder
+        stages.keep(probes=chosen_probes())
         comparison = compare_runs(folder, **self.options.of_verdict)
         if comparison.is_complete:
             return

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch.distributed import is_torchelastic_launched
+
 from headstart import __version__
 from headstart.data.dataset import Dataset
 from headstart.data.load import limited
@@ -60,6 +62,8 @@ def run_learning_curve(
 ) -> Curve:
     """`learning_curve`, with its options read. started: see `run_comparison`."""
     started = time.perf_counter() if started is None else started
+    if is_torchelastic_launched():
+        raise HeadstartError("a learning curve is not for torchrun: --devices N starts the processes itself")
     if options.folds not in ("auto", ONE_SPLIT):
         raise HeadstartError("a learning curve tests every size on the same images: it has no --folds")
     options = replace(options, folds=ONE_SPLIT)

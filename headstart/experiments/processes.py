@@ -107,7 +107,7 @@ def _follow(fabric: Fabric) -> NoReturn:
             signal.signal(signal.Signals[name], signal.SIG_IGN)
     fabric.launch()
     data: Dataset | None = None
-    while (told := fabric.broadcast(None)) is not None:
+    while (told := _told(fabric)) is not None:
         what, content, more = told
         if what == "data":
             images = content.by_path() if more is None else more
@@ -120,6 +120,14 @@ def _follow(fabric: Fabric) -> NoReturn:
             train_along(content, data, fabric)
     torch.distributed.destroy_process_group()
     sys.exit()
+
+
+def _told(fabric: Fabric) -> Any:
+    """What the first process says next; ends this one where that is gone, which told why."""
+    try:
+        return fabric.broadcast(None)
+    except RuntimeError:
+        sys.exit(FAILED)
 
 
 def follow(rank: int, devices: int, port: int, device: str, threads: int) -> NoReturn:

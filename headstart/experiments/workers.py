@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 from distributed import Client
-from distributed.comm import CommClosedError
 
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError, MachineError
@@ -39,6 +38,7 @@ class Workers:
         self.name = f"headstart-{uuid4().hex}"
         self.ready: dict[str, str] = {}  # address -> hardware
         self.refused: dict[str, str] = {}
+        self.processes: dict[str, str] = {}  # address -> of which process it was when it was last looked at
         self.looked, self.is_waiting, self.were_ready = -LOOK_SECONDS, False, False
 
     def look(self) -> None:
@@ -47,12 +47,15 @@ class Workers:
         if time.monotonic() - self.looked < LOOK_SECONDS:
             return
         with self._scheduler():
-            there = self.client.nthreads()
-            if gone := self.ready.keys() - there.keys():
+            there: dict[str, str] = self.client.run_on_scheduler(
+                lambda dask_scheduler: {each: worker.server_id for each, worker in dask_scheduler.workers.items()}
+            )
+            if gone := {each for each in self.ready if there.get(each) != self.processes[each]}:
                 self.ready = {address: self.ready[address] for address in self.ready.keys() - gone}
                 say(f"{_counted(len(gone))} gone, {len(self.ready)} left: what they were at is done again by others")
             if new := sorted(there.keys() - self.ready.keys() - self.refused.keys()):
                 self._admit(new)
+            self.processes = there
         self.were_ready |= bool(self.ready)  # then they may come back
         if there and not self.ready and not self.were_ready and self.refused.keys() >= there.keys():
             address, why = next(iter(self.refused.items()))
@@ -115,7 +118,7 @@ class Workers:
     def _ask(self, address: str, function: Callable[..., Any], *content: Any) -> Any:
         """What a function gives on a worker; None where the worker went away, or is refused now as it cannot do it."""
         answer = self.client.run(function, *content, workers=[address], on_error="return").get(address)
-        if isinstance(answer, OSError) and not isinstance(answer, CommClosedError):
+        if isinstance(answer, OSError) and answer.errno is not None:  # without one, it could not be reached
             self._refuse(address, f"{type(answer).__name__}: {answer}")
         elif isinstance(answer, Exception) and not isinstance(answer, OSError):
             self._refuse(address, f"{answer}" if isinstance(answer, HeadstartError) else repr(answer))

@@ -19,7 +19,7 @@ from headstart.runtime.text import shorten, shown
 
 LONGEST = 60  # letters of a value that a message tells
 # From the rest, or from what was measured, chosen or found and is not so again.
-FOLLOWS = ("schema", "plan", "trials", "missing", "probed", "failed", "spent")
+FOLLOWS = ("schema", "plan", "trials", "missing", "probed", "failed", "spent", "probes")
 TYPED = ("command", "directory")  # how it was asked for: another way to ask for the same is no difference
 
 

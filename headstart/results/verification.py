@@ -32,24 +32,37 @@ LONGEST = 60  # letters of a value that is told
 def verify(folder: Path) -> list[str]:
     """What is wrong with a comparison's folder, that of one run in it, or a learning curve's: a line a finding, none
     where all is right. Raises HeadstartError for a folder that is none of these, or that a newer headstart wrote."""
+    findings: list[str] = []
+    try:
+        findings.extend(_findings(folder))  # one by one, changed files first: they stay where a later one raises
+    except runs.NewerSchemaError:  # a changed file may say that of itself, too
+        has_checksums = any(map(runs.is_finished, (folder, folder.resolve().parent.parent)))
+        if not findings or not has_checksums:
+            raise
+    return findings
+
+
+def _findings(folder: Path) -> Iterator[str]:
     if runs.is_curve(folder):
-        return [*changed_files(folder), *_wrong_in_sizes(folder), *_wrong_in_curve(folder)]
-    if (folder / runs.COMPARISON).exists() or runs.find_runs(folder):
-        return [
-            *changed_files(folder),
-            *(finding for run in runs.find_runs(folder) for finding in _wrong_in_run(run)),
-            *_wrong_in_exports(folder),
-            *_wrong_in_comparison(folder),
-        ]
-    if (folder / runs.METRICS).exists() or (folder / runs.PREDICTIONS).exists():
+        yield from changed_files(folder)
+        yield from _wrong_in_sizes(folder)
+        yield from _wrong_in_curve(folder)
+    elif (folder / runs.COMPARISON).exists() or runs.find_runs(folder):
+        yield from changed_files(folder)
+        for run in runs.find_runs(folder):
+            yield from _wrong_in_run(run)
+        yield from _wrong_in_exports(folder)
+        yield from _wrong_in_comparison(folder)
+    elif (folder / runs.METRICS).exists() or (folder / runs.PREDICTIONS).exists():
         run = runs.Run(folder.resolve())
         comparison = run.folder.parent.parent
-        below = f"{run.folder.relative_to(comparison).as_posix()}/"
-        return [*changed_files(comparison, below), *_wrong_in_run(run, named=runs.is_finished(comparison))]
-    raise HeadstartError(
-        f"{shown(folder)} is no run's folder, {runs.why_none(folder)}: name that of a comparison, such as "
-        "runs/cifar10-1, of one run in it, or of a learning curve"
-    )
+        yield from changed_files(comparison, f"{run.folder.relative_to(comparison).as_posix()}/")
+        yield from _wrong_in_run(run, named=runs.is_finished(comparison))
+    else:
+        raise HeadstartError(
+            f"{shown(folder)} is no run's folder, {runs.why_none(folder)}: name that of a comparison, such as "
+            "runs/cifar10-1, of one run in it, or of a learning curve"
+        )
 
 
 def changed_files(folder: Path, below: str = "") -> list[str]:

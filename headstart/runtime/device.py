@@ -226,8 +226,12 @@ def stored_probe(name: str, device: torch.device, measure: Callable[[], dict[str
     """What `measure` found, measured once on such hardware and kept in the cache's folder `probes`: a choice made by
     timing would otherwise differ from run to run, and with it the results. Delete the folder to measure anew."""
     key = hashlib.sha256(f"{name} {hardware(device)}".encode()).hexdigest()[:12]
-    if (path := _probe_path(name, key)).name in _TAKEN:
-        return _TAKEN[path.name]
+    path = _probe_path(name, key)
+    _CHOSEN[path.name] = found = _TAKEN[path.name] if path.name in _TAKEN else _stored(path, measure)
+    return found
+
+
+def _stored(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):  # two at once would disturb each other, and choose differently
         try:
@@ -252,6 +256,23 @@ def kept_probes() -> dict[str, dict[str, Any]]:
     return found
 
 
+def chosen_probes() -> dict[str, dict[str, Any]]:
+    """What `stored_probe` has given to this process: file name -> what was found."""
+    return dict(_CHOSEN)
+
+
+@contextmanager
+def choosing_as(found: Mapping[str, dict[str, Any]]) -> Iterator[None]:
+    """Meanwhile, choose as this hardware did before (its `chosen_probes`), whatever became of the cache since."""
+    before = dict(_TAKEN)
+    take_probes(found)
+    try:
+        yield
+    finally:
+        _TAKEN.clear()
+        _TAKEN.update(before)
+
+
 def take_probes(found: Mapping[str, dict[str, Any]]) -> None:
     """Choose in this process as another machine of the same hardware did (its `kept_probes`), so that the results are
     the same bits; on other hardware this changes nothing."""
@@ -259,6 +280,7 @@ def take_probes(found: Mapping[str, dict[str, Any]]) -> None:
 
 
 _TAKEN: dict[str, dict[str, Any]] = {}
+_CHOSEN: dict[str, dict[str, Any]] = {}
 
 
 def _probe_path(name: str, key: str) -> Path:

@@ -52,7 +52,8 @@ def taking_signals() -> Iterator[None]:
 
 @contextmanager
 def whole_batches() -> Iterator[None]:
-    """While batches are trained on, each of which is to be whole; who does that calls `stop_if_asked` after each."""
+    """While batches are trained on, each of which is to be whole; who does that calls `stop_if_asked` after each, and
+    once afterwards, for what came after the last."""
     _BATCHES.append(True)
     try:
         yield

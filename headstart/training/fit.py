@@ -169,6 +169,7 @@ def fit(
             state.changes.append((done, epochs))
         if checkpoints is not None:
             checkpoints.save(state)
+        stop_if_asked()  # since the last batch
     if state.best is not None:
         model.load_state_dict(state.best)
     return Fitted(history, ended, tuple(state.changes), state.seconds)

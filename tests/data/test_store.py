@@ -219,3 +219,11 @@ def test_a_file_that_changes_while_it_is_read_is_named_and_keeps_no_image_of_ano
             opened(photos)
     photo.write_bytes(content)
     assert same(opened(photos), expected)
+
+
+def test_a_damaged_list_of_files_is_made_anew_and_that_is_said(photos, capsys):
+    before = opened(photos)
+    (cache_dir() / "files" / "seen.sqlite").write_bytes(b"no database" * 1000)
+    after = opened(photos)
+    assert "seen.sqlite is damaged" in " ".join(capsys.readouterr().err.split())
+    assert after.files.equals(before.files) and not after.decoded

@@ -236,6 +236,7 @@ def test_a_stopped_comparison_is_gone_on_with_bit_for_bit(killed_at_the_second, 
     on = hs.compare(tiny, output=tmp_path / "stopped", **OPTIONS_OF_ONE)
     assert killed_at_the_second == [f"base-cnn/holdout-seed{seed}" for seed in (3, 4, 4)]
     assert first.stat().st_mtime_ns == written
+    assert read_json(on.folder / runs.REQUEST)["probes"]
     whole = hs.compare(tiny, output=tmp_path / "whole", **OPTIONS_OF_ONE)
     for run, other in zip(on.runs, whole.runs, strict=True):
         assert run.model.read_bytes() == other.model.read_bytes()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from headstart.cli import main
 from headstart.experiments.learning_curve import chosen_sizes, learning_curve
 from headstart.plan import Plan
 from headstart.results import runs
-from headstart.results.files import read_json
+from headstart.results.files import read_json, write_json
 from headstart.results.request import read_request
 from headstart.results.verification import verify
 
@@ -176,6 +177,23 @@ def test_sizes_that_cannot_be_are_refused_before_anything_is_trained(given, said
 def test_what_cannot_be_is_refused_before_the_data_is_asked_for(options, said):
     with pytest.raises(hs.HeadstartError, match=said):
         learning_curve(lambda: pytest.fail("data was asked for first"), **options)
+
+
+def test_processes_that_torchrun_started_are_refused_a_curve(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    with pytest.raises(hs.HeadstartError, match="not for torchrun: --devices N starts"):
+        learning_curve(lambda: pytest.fail("data was asked for first"))
+
+
+def test_of_a_curve_that_is_resumed_the_limit_goes_on(tiny, tmp_path):
+    options = {"strategies": ["base-cnn"], "time_limit": 1000, "device": "cpu", "output": tmp_path / "curve"}
+    learning_curve(tiny, [30, 96], **options)
+    request = read_json(tmp_path / "curve" / runs.REQUEST)
+    assert 0 < request["spent"] < 1000
+    write_json(tmp_path / "curve" / runs.REQUEST, request | {"spent": 900.0})
+    shutil.rmtree(tmp_path / "curve" / "96")
+    learning_curve(tiny, [30, 96], **options)
+    assert read_request(tmp_path / "curve" / "96")["options"]["time_limit"] < 100
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path):

@@ -82,6 +82,7 @@ def test_a_classifier_of_schema_1_predicts(old, tiny):
 @pytest.mark.parametrize("command", ["report", "slides", "verify"])
 def test_a_folder_of_a_newer_headstart_is_refused_in_one_line(file, command, folder, capsys):
     write_json(folder / file, read_json(folder / file) | {"schema": runs.SCHEMA + 1})
+    write_checksums(folder)
     before = (folder / runs.REPORT).read_bytes()
     with pytest.raises(SystemExit) as ended:
         main([command, str(folder)])
@@ -96,6 +97,7 @@ def test_a_folder_of_a_newer_headstart_is_refused_in_one_line(file, command, fol
 def test_a_run_of_a_newer_headstart_is_neither_verified_nor_loaded(folder):
     place = folder / "base-cnn" / "holdout-seed0"
     write_json(place / runs.CONFIG, read_json(place / runs.CONFIG) | {"schema": "next"})
+    write_checksums(folder)
     for read in (verify, hs.Classifier.load):
         with pytest.raises(hs.HeadstartError, match=r"newer headstart \(schema next"):
             read(place)

@@ -65,6 +65,13 @@ def test_a_damaged_file_is_a_finding_whatever_reading_it_raises(folder):
         path.write_bytes(content)
 
 
+def test_a_file_that_a_flip_made_one_of_a_newer_schema_is_a_finding(folder):
+    path = folder / runs.COMPARISON
+    content = path.read_text(encoding="utf-8")
+    path.write_text(content.replace(f'"schema": {runs.SCHEMA}', f'"schema": {runs.SCHEMA + 1}', 1), encoding="utf-8")
+    assert [f"{runs.COMPARISON} is not as it was written: its SHA-256 differs"] == verify(folder)
+
+
 def leaves(content: Any, way: tuple = ()) -> Iterator[tuple]:
     """The way to every number and text of a JSON file."""
     items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else None

@@ -4,6 +4,7 @@ import logging
 import os
 import platform
 import random
+import shutil
 import subprocess
 import sys
 import warnings
@@ -149,3 +150,13 @@ def test_two_processes_that_measure_at_once_take_one_choice(tmp_path):
     ]
     first, second = (process.communicate()[0] for process in both)
     assert first == second != ""
+
+
+def test_what_was_chosen_once_is_chosen_again_though_the_cache_forgot_it(cache, monkeypatch):
+    cpu = torch.device("cpu")
+    assert device.stored_probe("once", cpu, lambda: {"choice": "a"}) == {"choice": "a"}
+    kept = device.chosen_probes()
+    shutil.rmtree(cache)
+    with device.choosing_as(kept):
+        assert device.stored_probe("once", cpu, lambda: {"choice": "b"}) == {"choice": "a"}
+    assert device.stored_probe("once", cpu, lambda: {"choice": "b"}) == {"choice": "b"}
