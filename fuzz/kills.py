@@ -48,11 +48,11 @@ class Outcome:
 
 
 class Comparisons:
-    """Some of one of tiny.py's kinds that are killed, beside one that was not."""
+    """Some of one of `tiny.KINDS` that are killed, beside one that was not."""
 
     def __init__(self, place: Path, kind: str):
         self.place, self.kind, self.batches = place, kind, tiny.Batches()
-        self.whole = place / f"whole{kind.replace(' ', '-')}" / "run"
+        self.whole = place / f"whole {kind}" / "run"
         self.whole.parent.mkdir()
         number = tiny.forked(self._typed(self.whole), self._new_cache(), self._log, batches=self.batches)
         while not os.waitid(os.P_PID, number, os.WEXITED | os.WNOHANG | os.WNOWAIT):

@@ -34,7 +34,8 @@ torch.set_num_threads(1)  # a fork has its parent's threads no more
 
 CLASSES, PER_CLASS, SIDE = ("red", "green", "blue"), 40, 16
 EPOCHS, BATCH = 4, 16
-ONE, TWO, FOLDS = "--folds none --seeds 1", "--folds none --seeds 2", "--folds 3"  # kinds of comparisons
+ONE, TWO, FOLDS = "one trial", "two trials", "three folds"
+KINDS = {ONE: "--folds none --seeds 1", TWO: "--folds none --seeds 2", FOLDS: "--folds 3"}  # of comparisons
 MEASURED = {"probes", "seconds", "fit_seconds", "frozen_seconds", "images_per_second", "latency_ms"}  # by a clock
 TYPED = {"command", "directory"}  # where it was, as it was
 TOLD_OF_THOSE = ("SHA256SUMS", "MODEL_CARD.md", "report.html", "figures/accuracy_vs_time.png")  # files that have them
@@ -58,7 +59,7 @@ def plant(folder: Path) -> Path:
 
 def compare(photos: Path, output: Path, kind: str = TWO) -> list[str]:
     """What is typed for a comparison of such a kind: short trials of one strategy."""
-    words = f"compare {photos} --strategies base-cnn --epochs {EPOCHS} --device cpu {kind} --output {output}"
+    words = f"compare {photos} --strategies base-cnn --epochs {EPOCHS} --device cpu {KINDS[kind]} --output {output}"
     return words.split()
 
 

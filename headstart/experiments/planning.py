@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from lightning_fabric import Fabric
 
-from headstart.data.dataset import Dataset
+from headstart.data.dataset import Dataset, Subset
 from headstart.experiments.pace import Pace, measured_pace, stored_pace
 from headstart.experiments.trade_offs import WHOLE, Shape, accuracy, shapes
 from headstart.plan import Plan
@@ -58,7 +59,8 @@ class Estimate:
 class Planner:
     """What is to be planned. backbones: those that candidates share. image_size: pixels a side that was asked for.
     seeds: how many runs of each candidate there are to be. image_seconds: of the frozen pass over each backbone (where
-    it lacks one, as it was when its engine was chosen). passed: the shape in which all of them are done already."""
+    it lacks one, as it was when its engine was chosen). passed: the shape in which all of them are done already.
+    counted: how many images a pass lacks, once that was asked, which takes a second for 100,000."""
 
     candidates: Sequence[Candidate]
     data: Dataset
@@ -68,6 +70,7 @@ class Planner:
     fabric: Fabric
     image_seconds: Mapping[Weights, float] = field(default_factory=dict)
     passed: Shape | None = None
+    counted: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
     def whole(self, paces: Mapping[str, Pace]) -> list[Estimate]:
         """What the whole recipes take."""
@@ -171,15 +174,29 @@ class Planner:
         further = {view for recipe in recipes for view in recipe.test_views[1:]}
         trained = np.unique(np.concatenate([rows for each in self.data.splits for rows in (each.train, each.val)]))
         tested = self.data.tested.rows
-        later = len(further) * len(tested)
-        later -= len(train & further) * len(np.intersect1d(trained, tested))  # by folds: computed once
+        untrained = np.setdiff1d(tested, trained)  # by folds there is none
+        sooner = sum(self._missing(weights, shape, trained, view) for view in train)
+        later = sum(self._missing(weights, shape, untrained if view in train else tested, view) for view in further)
+        exactly = self._missing(weights, shape, tested, "identity", exact=True)
         engine, exact = (self.backbones[weights].engine(exact) for exact in (False, True))
         now = self.image_seconds.get(weights, engine["image_seconds"])
         slower = now / engine["image_seconds"]
         area = self._area(weights, shape)
-        before = engine["setup_seconds"] + len(train) * len(trained) * now * area
-        after = exact["setup_seconds"] + (later * now + len(tested) * slower * exact["image_seconds"]) * area
+        before = engine["setup_seconds"] + sooner * now * area
+        after = exact["setup_seconds"] + (later * now + exactly * slower * exact["image_seconds"]) * area
         return before + after, after
+
+    def _missing(self, weights: Weights, shape: Shape, rows: np.ndarray, view: str, exact: bool = False) -> int:
+        """How many of these images a frozen pass has yet to see in a view; all of them, where that was not asked yet,
+        or in another size."""
+        if weights not in self.image_seconds or shape.image_size is not None or not len(rows):
+            return len(rows)
+        key = (weights, rows.tobytes(), view, exact)
+        if key not in self.counted:
+            strategies = [each.strategy for each in self.freezing(weights)]
+            part = Subset(self.data, rows)
+            self.counted[key] = self.backbones[weights].missing(strategies, part, [view], exact)
+        return self.counted[key]
 
     def _area(self, weights: Weights, shape: Shape) -> float:
         """Pixels of an image in this shape, over those of one as it is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from importlib import metadata
@@ -95,6 +95,13 @@ class FrozenPass:
         with torch.inference_mode():
             outputs = self.chain.tapped(blank, self.cuts)
         return {cut: tuple(output.shape[1:]) for cut, output in zip(self.cuts, outputs, strict=True)}
+
+    @kept_or_not
+    def missing(self, part: Subset, views: Iterable[str], cut: int) -> int:
+        """How many of these images, each in every view, are still to be computed."""
+        table = self._table(part.dataset.collection, cut)
+        known = (table.known([f"{digest} {view}" for digest in part.digests]) for view in views)
+        return sum(int(np.count_nonzero(~each)) for each in known)
 
     @kept_or_not
     def samples(self, part: Subset, views: tuple[str, ...], cut: int) -> tuple[Samples, float]:

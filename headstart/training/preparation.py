@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -74,6 +74,13 @@ class Pretrained:
         measured."""
         choice = (self.exact_pass if exact else self.frozen_pass).choice
         return choice["measured"][choice["engine"]]
+
+    def missing(self, strategies: Iterable[Strategy], part: Subset, views: Iterable[str], exact: bool = False) -> int:
+        """How many of these images, each in every view, a frozen pass (exact: in float32) has yet to see for strategies
+        that freeze some of the backbone."""
+        frozen = self.exact_pass if exact else self.frozen_pass
+        cuts = {self.cuts[each.frozen_share] for each in strategies if each.frozen_share}
+        return max(frozen.missing(part, views, cut) for cut in cuts)
 
     def describe(self, strategies: Sequence[Strategy]) -> None:
         """Say what the backbone is, how its frozen part runs, and what each strategy retrains."""

@@ -35,6 +35,7 @@ def planner(tiny, *names, image_size=None):
         freezes=lambda strategy: bool(strategy.frozen_share),
         engine=lambda exact=False: {"setup_seconds": 0.0, "image_seconds": 0.03 if exact else 0.01},
         frozen_pass=SimpleNamespace(pace=lambda: 0.01),
+        missing=lambda strategies, part, views, exact=False: len(part) * len(views),
     )
     rows = candidates_of([hs.STRATEGIES[name] for name in names], [WEIGHTS])
     return Planner(rows, tiny, {WEIGHTS: pretrained}, image_size, seeds=1, fabric=None)
@@ -126,6 +127,23 @@ def test_by_folds_the_pass_sees_each_image_once_in_each_view(tiny):
     everything = len(np.unique(np.concatenate([rows for each in folds.splits for rows in each.parts.values()])))
     after = 0.03 * len(folds.tested)
     assert case.pass_seconds(WEIGHTS) == pytest.approx((0.01 * 2 * everything + after, after))
+
+
+def test_what_a_pass_has_seen_already_is_not_planned_again(tiny):
+    case, asked = planner(tiny, "frozen", "last20"), []
+
+    def missing(strategies, part, views, exact=False):
+        asked.append((len(part), *views, exact))
+        return 0
+
+    case.backbones[WEIGHTS].missing = missing
+    assert case.pass_seconds(WEIGHTS)[0] > 0 and not asked  # only where time is short
+    pressed = replace(case, image_seconds={WEIGHTS: 0.01})
+    assert pressed.pass_seconds(WEIGHTS) == pressed.pass_seconds(WEIGHTS) == (0, 0)
+    trained, tested = len(tiny) - len(tiny.test), len(tiny.test)
+    views = {(trained, "identity", False), (trained, "mirror", False), (tested, "mirror", False)}
+    assert set(asked) == views | {(tested, "identity", True)} and len(asked) == 4
+    assert pressed.pass_seconds(WEIGHTS, Shape(64))[0] > 0  # by another network
 
 
 def test_by_folds_one_training_on_all_images_is_planned_too_of_that_which_takes_longest(tiny):
