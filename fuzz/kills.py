@@ -52,7 +52,7 @@ class Comparisons:
 
     def __init__(self, place: Path, kind: str):
         self.place, self.kind, self.batches = place, kind, tiny.Batches()
-        self.whole = place / f"whole {kind}" / "run"
+        self.whole = place / f"whole-{kind.replace(' ', '-')}" / "run"
         self.whole.parent.mkdir()
         number = tiny.forked(self._typed(self.whole), self._new_cache(), self._log, batches=self.batches)
         while not os.waitid(os.P_PID, number, os.WEXITED | os.WNOHANG | os.WNOWAIT):
