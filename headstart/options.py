@@ -173,6 +173,8 @@ class Options:
         named = {strategy_name(Plan.of(each).candidate) for each in self.plan}
         if strange := [] if len(self.backbone) > 1 else sorted(named - {*self.strategies}):  # several are probed first
             raise HeadstartError(f"the plan is of {strange[0]}, which is none of the strategies that are asked for")
+        if {Plan.of(each).candidate for each in self.plan if not Plan.of(each).epochs} >= {*self.strategies}:
+            raise HeadstartError("the plan leaves out every strategy that is asked for")
         if len(fixed) == 2:
             raise HeadstartError("a plan says the epochs: give one of the two, not both")
 

@@ -37,7 +37,7 @@ from headstart.report.card import write_card
 from headstart.report.html import write_report, write_waiting
 from headstart.report.words import so_far
 from headstart.results import runs
-from headstart.results.checksums import checksums_of_runs, write_checksums
+from headstart.results.checksums import put_aside, write_checksums
 from headstart.results.comparison import Comparison, compare_runs
 from headstart.results.doubts import Audited
 from headstart.results.files import write_json
@@ -46,7 +46,7 @@ from headstart.results.request import begin, read_request
 from headstart.results.trivial import write_answers
 from headstart.results.writing import new_folder, refuse_parts, refuse_taken, writing
 from headstart.runtime.console import say
-from headstart.runtime.device import choosing_as, chosen_probes, describe, make_fabric, precision_of, settings_kept
+from headstart.runtime.device import choosing_as, describe, make_fabric, precision_of, settings_kept
 from headstart.runtime.failures import known, machine_errors
 from headstart.strategies import Candidate, probes
 from headstart.values import given
@@ -71,16 +71,19 @@ def compare(data: Data = "cifar10", strategies: Sequence[str] | None = None, **o
 
 
 @machine_errors()
-def run_comparison(data: Data, options: Options, started: float | None = None) -> Comparison:
-    """`compare`, with its options read. started: when it was asked for, by `time.perf_counter` (None: now)."""
+def run_comparison(
+    data: Data, options: Options, started: float | None = None, whole: Mapping[str, Any] | None = None
+) -> Comparison:
+    """`compare`, with its options read. started: when it was asked for, by `time.perf_counter` (None: now). whole: the
+    request of the learning curve that it is a size of; it begins with what that has found."""
     started = time.perf_counter() if started is None else started
     given("data", data, data_or_name)
     refuse_taken(options.output)
     trackers.refuse_missing(options.log)
-    begun = None if options.output is None else read_request(options.output)
+    begun = (None if options.output is None else read_request(options.output)) or whole
     with settings_kept(), choosing_as(begun.get("probes", {}) if begun else {}), running(options) as run_trials:
         fabric = make_fabric(options.device)
-        backbones = find_backbones(options, options.output)
+        backbones = find_backbones(options, begun)
         data = data_of(data, options)
         for line in summary(data):
             say(line)
@@ -123,8 +126,7 @@ class Request:
                 say(f"{folder}: {done} of {len(kept['trials'])} runs were finished before")
             if before := self.finished(folder, kept):
                 return before
-            vouched = checksums_of_runs(folder)
-            (folder / runs.CHECKSUMS).unlink(missing_ok=True)  # it is not finished any more
+            put_aside(folder)  # it is not finished any more
             write_json(folder / runs.AUDIT, found.as_json())
             if kept.pop("failed", None):  # they are tried again
                 write_json(folder / runs.REQUEST, kept)
@@ -144,7 +146,7 @@ class Request:
                 write_card(comparison)
                 tracked.pictures(folder)
             shutil.rmtree(folder / runs.CHECKPOINTS, ignore_errors=True)  # of who was dropped meanwhile
-            write_checksums(folder, vouched)
+            write_checksums(folder)
         return comparison
 
     def finished(self, folder: Path, kept: Mapping[str, Any]) -> Comparison | None:
@@ -227,7 +229,7 @@ class Request:
         """Write the comparison and its report from the runs that are finished, `run` the last of them; that which ends
         it all waits for the pictures. What was chosen by measuring is kept too, for those that may follow later."""
         folder = stages.folder
-        stages.keep(probes=chosen_probes())
+        stages.keep_probes()
         comparison = compare_runs(folder, **self.options.of_verdict)
         if comparison.is_complete:
             return

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from headstart.errors import HeadstartError
 from headstart.experiments.trial import weights_of
 from headstart.models.backbones import AUTO, WeightsError, check_name, load_backbone
+from headstart.networks import SIZES
 from headstart.options import Options
-from headstart.results.request import read_request
 from headstart.runtime.console import say
 from headstart.strategies import STRATEGIES, Weights
 
@@ -31,11 +30,11 @@ class Found:
         return content if len(content) > 1 else next(iter(content), None)
 
 
-def find_backbones(options: Options, folder: Path | None = None) -> Found:
+def find_backbones(options: Options, begun: Mapping[str, Any] | None = None) -> Found:
     """The pre-trained weights that the strategies asked for need.
 
-    folder: where a comparison may have begun: what was missing then is not looked for, and "auto" is what it was then,
-    so that it goes on as it began.
+    begun: the request of a comparison that goes on, or of what it is a part of: what was missing then is not looked
+    for, and "auto" is what it was then.
     Raises HeadstartError, before any weights are looked for, for a name that is none or has no pre-trained weights; and
     where those of the only backbone, or of all, cannot be had. A network that is named twice is taken once.
     """
@@ -43,20 +42,19 @@ def find_backbones(options: Options, folder: Path | None = None) -> Found:
         return Found()
     for name in options.backbone if options.weights is None else ():
         check_name(name)
-    request = None if folder is None else read_request(folder)
-    missing: dict[str, str] = {} if request is None else dict(request.get("missing", {}))
+    missing: dict[str, str] = {} if begun is None else dict(begun.get("missing", {}))
     found: dict[str, Weights] = {}
-    begun_with = _names(request)
+    named = {SIZES.get(name, name) for name in options.backbone}
+    auto = next((name for name in _names(begun) if name not in named), AUTO)
     for name in options.backbone:
         if name in missing:
             say(f"{name} is left out, as it was when this comparison began: {missing[name]}")
             continue
         try:
-            as_begun = next((each for each in begun_with if each not in options.backbone), AUTO)
-            taken = as_begun if name == AUTO else name
+            taken = auto if name == AUTO else name
             backbone = load_backbone(taken, options.image_size, options.weights, options.offline)
         except WeightsError as error:
-            if len(options.backbone) == 1 or request is not None:
+            if len(options.backbone) == 1 or begun is not None:
                 raise
             missing[name] = error.reason
             say(f"{error}; the others go on")

@@ -24,6 +24,7 @@ from headstart.results.learning_curve import Curve, read_curve
 from headstart.results.request import begin, read_request
 from headstart.results.writing import new_folder, refuse_taken, writing
 from headstart.runtime.console import say
+from headstart.runtime.device import chosen_probes
 from headstart.runtime.failures import machine_errors
 from headstart.values import ALL, NO_LIMIT, given
 from headstart.values import sizes as read_sizes
@@ -72,7 +73,8 @@ def run_learning_curve(
     given("data", data, data_or_name)
     refuse_taken(options.output, "learning curve")
     options = replace(options, keep=len(options.backbone))  # a curve needs every candidate at every size
-    found = find_backbones(options, options.output)
+    begun = None if options.output is None else read_request(options.output)
+    found = find_backbones(options, begun)
     data = data_of(data, options)
     parts = {size: limited(data, size) for size in chosen_sizes(data, sizes)}
     request = {
@@ -98,9 +100,16 @@ def run_learning_curve(
                 left = max(1.0, (limit - before - (time.perf_counter() - started)) / (len(parts) - place))
                 left = (read_request(output) or {"options": {"time_limit": left}})["options"]["time_limit"]
             asked = replace(options, output=output, time_limit=left, train_limit=None, **LOADED)
-            run_comparison(part, asked)
-            if limit is not None:  # for one that is resumed
-                write_json(folder / runs.REQUEST, kept | {"spent": before + time.perf_counter() - started})
+            if runs.is_finished(output):
+                run_comparison(part, asked)
+                continue
+            (folder / runs.CHECKSUMS).unlink(missing_ok=True)  # it is not finished any more
+            try:
+                run_comparison(part, asked, whole=kept)
+            finally:  # for one that is resumed
+                kept["probes"] = {**kept.get("probes", {}), **chosen_probes()}
+                kept["spent"] = before + time.perf_counter() - started
+                write_json(folder / runs.REQUEST, kept)
         curve = read_curve(folder)
         curve.save()
         write_figure(curve)

@@ -28,6 +28,7 @@ from headstart.results import runs
 from headstart.results.files import write_json
 from headstart.results.probed import rank
 from headstart.runtime.console import say
+from headstart.runtime.device import chosen_probes
 from headstart.strategies import Candidate, Weights, backbone_name, probes
 from headstart.training.preparation import Pretrained
 
@@ -105,6 +106,7 @@ class Stages:
                 if it["candidate"] in by_name
             ]
         )
+        self.keep_probes()
         if not estimates:
             return trials, None
         return trials, Timetable(candidates, estimates, trials, ends, self.keep_plan)
@@ -113,6 +115,10 @@ class Stages:
         """So that it goes on by the same plan if it is interrupted."""
         assert trial.plan is not None
         self.keep(plan=[*self.kept["plan"], str(replace(trial.plan, seed=trial.seed))])
+
+    def keep_probes(self) -> None:
+        """So that what runs later chooses as this process did, whatever becomes of the cache."""
+        self.keep(probes={**self.kept.get("probes", {}), **chosen_probes()})
 
     def keep(self, **decided: Any) -> None:
         """Keep what was decided in request.json."""

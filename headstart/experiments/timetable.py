@@ -34,9 +34,9 @@ class Timetable:
         must be over, by `time.perf_counter`. on_begin: told of every trial as it is planned in the end."""
         self.candidates = {each.name: each for each in candidates}
         self.estimates = {each.plan.candidate: each for each in estimates}
-        self.left = [self.estimates[trial.candidate.name] for trial in trials]
+        self.left = [(trial.split, self.estimates[trial.candidate.name]) for trial in trials]
         self.ends, self.on_begin = ends, on_begin
-        self.split, splits = "", {trial.split for trial in trials}
+        splits = {trial.split for trial in trials}
         self.passes = defaultdict[str, float](float)  # backbone -> seconds of the frozen pass before training
         self.tests = defaultdict[tuple[str, str], float](float)  # backbone, split -> of that after its first run
         for each in estimates:
@@ -46,6 +46,7 @@ class Timetable:
                 self.tests[backbone, split] += each.tested_seconds / len(splits)
         self.slower = 1.0  # how many times as long an epoch takes as was estimated, when one was last seen
         self.total = self.done = 0.0  # epochs of the trial that runs
+        self.has_begun = False
 
     @property
     def epoch_seconds(self) -> dict[str, float]:
@@ -54,8 +55,8 @@ class Timetable:
 
     def begin(self, trial: Trial) -> Trial:
         """The next trial, its epochs planned again by the time that is left."""
-        plan, self.split = self.left[0].plan, trial.split
-        self.total, self.done = plan.epochs, 0.0
+        _, now = self.left[0]
+        plan, self.total, self.done, self.has_begun = now.plan, now.plan.epochs, 0.0, True
         if (epochs := self.epochs(0.0)) is not None:
             plan = replace(plan, epochs=epochs)
         trial = replace(trial, plan=plan, candidate=planned(self.candidates[plan.candidate], plan))
@@ -64,25 +65,29 @@ class Timetable:
 
     def validated(self, row: Row) -> None:
         """Be told of a row of the trial's history."""
-        self.slower = row["seconds"] / (row["epoch"] - self.done) / self.left[0].epoch_seconds
+        _, now = self.left[0]
+        self.slower = row["seconds"] / (row["epoch"] - self.done) / now.epoch_seconds
         self.done = row["epoch"]
-        if self.left[0].pass_seconds:  # that came before the first epoch
-            self.passes.pop(backbone_name(self.left[0].plan.candidate), None)
+        if now.pass_seconds:  # that came before the first epoch
+            self.passes.pop(backbone_name(now.plan.candidate), None)
 
     def end(self) -> None:
-        """The trial is over."""
-        if self.left[0].pass_seconds:
-            self.tests.pop((backbone_name(self.left[0].plan.candidate), self.split), None)
-        del self.left[0]
+        """The trial is over, or was dropped before it began."""
+        split, now = self.left.pop(0)
+        if self.has_begun and now.pass_seconds:
+            self.tests.pop((backbone_name(now.plan.candidate), split), None)
+        self.has_begun = False
 
     def epochs(self, done: float) -> float | None:
         """How many epochs the trial is to have of which so many are over; None where that is as it should be."""
-        now, *later = self.left
+        now, *later = [each for _, each in self.left]
         left = self.total - done
         fits = left / now.plan.epochs * now.fit_seconds + sum(each.fit_seconds for each in later)
-        tests = sum(each.test_seconds for each in self.left)
+        tests = sum(each.test_seconds for _, each in self.left)
         again = max(each.again_seconds for each in self.estimates.values())
-        passes = sum(self.passes.values()) + sum(self.tests.values())
+        to_come = {(backbone_name(each.plan.candidate), split) for split, each in self.left if each.pass_seconds}
+        passes = sum(self.passes[backbone] for backbone in {backbone for backbone, _ in to_come})
+        passes += sum(self.tests[each] for each in to_come)
         fixed = passes + self.slower * (tests + again) + len(self.left) * REPORT_SECONDS
         share = (self.ends - time.perf_counter() - fixed) / (self.slower * fits)
         found = min(now.most, max(SHARES[0] * now.most, done + max(share * left, 0.01)))

@@ -10,24 +10,34 @@ from headstart.results.files import sha256, write_text
 from headstart.results.runs import CHECKSUMS, LOCK, find_runs, is_curve, is_finished
 from headstart.runtime.text import shown
 
+ASIDE = ".SHA256SUMS"  # of a folder that was finished, and is changed
 
-def write_checksums(folder: Path, vouched: Mapping[str, str] | None = None) -> None:
+
+def write_checksums(folder: Path) -> None:
     """Keep the SHA-256 of every file in a folder, in the form of `sha256sum` and for `sha256sum -c`.
 
-    It is the last that is written: a folder that has it is finished. vouched: those that stay as they are, so that what
-    happened to these files since stays found.
+    It is the last that is written: a folder that has it is finished. Those of runs that were `put_aside` stay as they
+    were, so that what happened to these files since stays found.
     """
-    kept = dict(vouched or {})
+    kept = _aside(folder)
     _write_checksums(folder, kept | {name: sha256(folder / name) for name in files_of(folder) if name not in kept})
+    (folder / ASIDE).unlink(missing_ok=True)
 
 
-def checksums_of_runs(folder: Path) -> dict[str, str]:
-    """Those of a finished folder's runs that are still there, which nothing writes again; none of one that is not
-    finished. Raises HeadstartError where they are damaged."""
-    if not is_finished(folder):
+def put_aside(folder: Path) -> None:
+    """A folder is not finished any more; what its checksums say of its runs, which nothing writes again, is kept until
+    it is. Raises HeadstartError where they are damaged."""
+    if is_finished(folder):
+        read_checksums(folder)
+        (folder / CHECKSUMS).replace(folder / ASIDE)
+
+
+def _aside(folder: Path) -> dict[str, str]:
+    """What was put aside of the runs that are still there."""
+    if not (folder / ASIDE).exists():
         return {}
     places = tuple(f"{run.folder.relative_to(folder).as_posix()}/" for run in find_runs(folder))
-    return {name: digest for name, digest in read_checksums(folder).items() if name.startswith(places)}
+    return {name: digest for name, digest in read_checksums(folder, ASIDE).items() if name.startswith(places)}
 
 
 def renew_checksums(folder: Path, *written: str) -> None:
@@ -46,9 +56,9 @@ def renew_checksums(folder: Path, *written: str) -> None:
     _write_checksums(folder, kept | {name: sha256(folder / name) for name in files_of(folder) if renewed(name)})
 
 
-def read_checksums(folder: Path) -> dict[str, str]:
+def read_checksums(folder: Path, file: str = CHECKSUMS) -> dict[str, str]:
     """Name of a file, from `folder` on -> its SHA-256; HeadstartError where they are missing or not as written."""
-    path = folder / CHECKSUMS
+    path = folder / file
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
@@ -73,7 +83,7 @@ def files_of(folder: Path) -> list[str]:
     """
     found = folder.glob("*") if is_curve(folder) else folder.rglob("*")
     files = (path.relative_to(folder).as_posix() for path in found if path.is_file())
-    return sorted(name for name in files if name not in (CHECKSUMS, LOCK))
+    return sorted(name for name in files if name not in (CHECKSUMS, ASIDE, LOCK))
 
 
 def _write_checksums(folder: Path, checksums: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from headstart.plan import Plan
 from headstart.results import runs
-from headstart.strategies import backbone_name
+from headstart.strategies import PROBE, backbone_name, strategy_name
 
 LIMIT, OUTPUT, SIZES = "--time-limit", "--output", "--sizes"  # options that the same again must not have
 CURVE = "learning-curve"
@@ -25,7 +25,13 @@ def plan_of(run: runs.Run) -> Plan | None:
 
 def shortened(found: Sequence[runs.Run], request: Mapping[str, Any] | None) -> dict[str, str]:
     """Candidate -> what of its whole recipe was left out, in words; only of those that were shortened, or left out."""
-    said = dict.fromkeys(left_out(request), "left out, as there was no time for a tenth of its epochs")
+    asked = {str(each) for each in (request or {}).get("options", {}).get("plan") or ()}
+    said = {
+        name: "left out, as the plan says"
+        if str(Plan(name, 0)) in asked
+        else "left out, as there was no time for a tenth of its epochs"
+        for name in left_out(request)
+    }
     for run in found:
         plan, whole = plan_of(run), (request or {}).get("strategies", {}).get(run.candidate)
         if plan is None or whole is None:
@@ -48,7 +54,8 @@ def left_out(request: Mapping[str, Any] | None) -> list[str]:
         return []
     trained = {trial["candidate"] for trial in request["trials"]}
     others = {each["backbone"] for each in request.get("probed", []) if each["behind"] is not None}
-    others |= {backbone_name(name) for name in request.get("failed", {})}  # nothing was retrained of them
+    if "probed" in request:  # nothing was retrained of those whose probe failed
+        others |= {backbone_name(name) for name in request.get("failed", {}) if strategy_name(name) == PROBE}
     names = [name for name in request.get("strategies", {}) if name not in trained]
     return [name for name in names if backbone_name(name) not in others]
 
@@ -80,6 +87,8 @@ def again(found: Sequence[runs.Run], request: Mapping[str, Any] | None = None) -
     if CURVE in kept[:2]:  # of one of its sizes
         kept[1] = "compare"
         more += ["--train-limit", str(found[0].config["dataset"]["train"]), "--folds", "none"]
+        if len(backbones := {backbone_name(run.candidate) for run in found} - {""}) > 1:  # a curve keeps all
+            more += ["--keep", str(len(backbones))]
     flags = [place for place, word in enumerate(kept) if word.startswith("-")]
     end = flags[-1] if flags[:1] == [2] else len(kept)  # the place of the images stands behind the last one
     return shlex.join([*kept[:end], *more, *kept[end:]])

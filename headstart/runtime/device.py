@@ -224,7 +224,8 @@ def hardware(device: torch.device) -> str:
 @kept_or_not
 def stored_probe(name: str, device: torch.device, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `measure` found, measured once on such hardware and kept in the cache's folder `probes`: a choice made by
-    timing would otherwise differ from run to run, and with it the results. Delete the folder to measure anew."""
+    timing would otherwise differ from run to run, and with it the results. Delete the folder to measure
+    anew; a comparison that is resumed chooses as it did before."""
     key = hashlib.sha256(f"{name} {hardware(device)}".encode()).hexdigest()[:12]
     path = _probe_path(name, key)
     _CHOSEN[path.name] = found = _TAKEN[path.name] if path.name in _TAKEN else _stored(path, measure)
@@ -248,12 +249,12 @@ def _stored(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]
 
 
 def kept_probes() -> dict[str, dict[str, Any]]:
-    """All that `stored_probe` keeps: file name -> what was found."""
+    """All that `stored_probe` keeps, and what this process was told: file name -> what was found."""
     found = {}
     for path in _probe_path("*", "*").parent.glob("*.json"):
         with suppress(OSError, ValueError):  # removed meanwhile, or damaged
             found[path.name] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return found | _TAKEN
 
 
 def chosen_probes() -> dict[str, dict[str, Any]]:
@@ -265,6 +266,7 @@ def chosen_probes() -> dict[str, dict[str, Any]]:
 def choosing_as(found: Mapping[str, dict[str, Any]]) -> Iterator[None]:
     """Meanwhile, choose as this hardware did before (its `chosen_probes`), whatever became of the cache since."""
     before = dict(_TAKEN)
+    _CHOSEN.clear()
     take_probes(found)
     try:
         yield

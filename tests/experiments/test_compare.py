@@ -304,6 +304,10 @@ def test_a_finished_comparison_is_read_again_and_told_by_another_preference(tiny
     assert verify(first.folder) == []
 
 
+def interrupted(*asked):
+    raise KeyboardInterrupt
+
+
 def test_asking_again_changes_nothing_and_vouches_for_nothing_that_was_damaged(tiny, tmp_path):
     options = OPTIONS_OF_ONE | {"output": tmp_path / "out"}
     first = hs.compare(tiny, **options)
@@ -312,6 +316,9 @@ def test_asking_again_changes_nothing_and_vouches_for_nothing_that_was_damaged(t
     assert verify(first.folder) == []
     model = first.runs[0].model
     model.write_bytes(model.read_bytes()[:-1] + b"!")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("headstart.experiments.compare.write_report", interrupted)
+        hs.compare(renamed, metric="f1", **options)
     hs.compare(renamed, metric="f1", **options)
     assert [finding for finding in verify(first.folder) if str(model.relative_to(first.folder)) in finding]
 

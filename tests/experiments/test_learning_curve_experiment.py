@@ -189,7 +189,9 @@ def test_of_a_curve_that_is_resumed_the_limit_goes_on(tiny, tmp_path):
     options = {"strategies": ["base-cnn"], "time_limit": 1000, "device": "cpu", "output": tmp_path / "curve"}
     learning_curve(tiny, [30, 96], **options)
     request = read_json(tmp_path / "curve" / runs.REQUEST)
-    assert 0 < request["spent"] < 1000
+    assert 0 < request["spent"] < 1000 and request["probes"]
+    learning_curve(tiny, [30, 96], **options)
+    assert read_json(tmp_path / "curve" / runs.REQUEST) == request  # there was nothing left to do
     write_json(tmp_path / "curve" / runs.REQUEST, request | {"spent": 900.0})
     shutil.rmtree(tmp_path / "curve" / "96")
     learning_curve(tiny, [30, 96], **options)

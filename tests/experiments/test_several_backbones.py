@@ -15,7 +15,10 @@ from headstart.cli import main
 from headstart.errors import HeadstartError
 from headstart.evaluation.scores import SCORES
 from headstart.experiments import runner, stages
+from headstart.experiments.found import find_backbones
 from headstart.models import backbones
+from headstart.networks import SIZES
+from headstart.options import Options
 from headstart.report.words import absent, ranked
 from headstart.results import runs
 from headstart.results.comparison import compare_runs
@@ -117,7 +120,11 @@ def test_auto_goes_on_with_what_it_began_with(tiny, at_hand, tmp_path, monkeypat
     began = hs.compare(tiny, **options)
     monkeypatch.setattr(backbones, "EFFICIENTNET_B0", NAMES[0])  # its weights can be had by now
     assert hs.compare(tiny, **options).rows == began.rows
-    assert hs.compare(tiny, **options | {"output": None}).backbone["name"] == NAMES[0]
+    assert find_backbones(Options.of({"backbone": "auto"})).weights[0].name == NAMES[0]
+    monkeypatch.setitem(SIZES, "small", NAMES[0])  # beside an alias of one, auto is the other
+    both = {"weights": [{"name": NAMES[0]}, {"name": NAMES[1]}]}
+    names = [each.name for each in find_backbones(Options.of({"backbone": ["small", "auto"]}), both).weights]
+    assert names == [NAMES[0], NAMES[1]]
 
 
 def test_of_one_backbone_nothing_is_called_otherwise_than_before(tiny, tmp_path):

@@ -119,11 +119,23 @@ def test_of_several_backbones_each_has_a_pass_to_come(tmp_path, clock):
 
 
 def test_what_is_trained_once_more_on_all_images_is_not_given_to_the_folds(tmp_path, clock):
-    table, (first, _) = table_of(tmp_path, ends=3 * FIT + 2 * REPORT_SECONDS)
+    table, (first, _) = table_of(tmp_path, ends=3 * FIT + 2 * REPORT_SECONDS, most=20.0)
+    assert table.epochs(0.0) is not None  # there would be time for more
     table.estimates = {name: replace(each, again_seconds=FIT) for name, each in table.estimates.items()}
-    table.left = list(table.estimates.values())
     assert table.begin(first).plan.epochs == 10.0
-    assert table.epochs(0.0) is None
+
+
+def test_a_trial_that_is_dropped_has_no_pass_and_leaves_the_others_theirs(tmp_path, clock):
+    both = candidates_of([hs.STRATEGIES[name] for name in ("base-cnn", "frozen")], [Weights("net", 192, "", "", "")])
+    trials = [Trial(each, split, 0, Setting(tmp_path)) for split in ("one", "two") for each in both]
+    estimates = [Estimate(Plan(each.name, 5.0), 20.0, 0.9, 5.0, 0.0, 0.0) for each in both]
+    estimates[1] = replace(estimates[1], pass_seconds=100.0, tested_seconds=20.0)
+    table = Timetable(both, estimates, trials, ends=200.0 + 4 * REPORT_SECONDS)
+    assert table.begin(trials[0]).plan.epochs == 5.0
+    table.end()
+    table.end()  # frozen of one, which was dropped
+    left = 200.0 + 4 * REPORT_SECONDS - 90.0  # the pass, and half of what follows training
+    assert table.begin(trials[2]).plan.epochs == pytest.approx((left - 2 * REPORT_SECONDS) / 10)
 
 
 def test_the_pass_is_over_once_a_trial_that_needs_it_has_begun_to_train(tmp_path, clock):

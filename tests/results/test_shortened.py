@@ -51,6 +51,13 @@ def test_of_what_memory_did_not_suffice_for_it_is_not_said_that_time_was_short()
     trials = [{"candidate": name} for name in ("frozen@a", "frozen@b", "last20@a")]
     request = {"strategies": strategies, "trials": trials, "failed": {"frozen@b": "not enough memory"}, "probed": []}
     assert shortened([], request) == {}
+    time_short = {"strategies": {"last20": RECIPE, "full": RECIPE}, "trials": [{"candidate": "last20"}]}
+    assert list(shortened([], time_short | {"failed": {"last20": "not enough memory"}})) == ["full"]
+
+
+def test_what_the_plan_leaves_out_is_not_said_to_have_had_no_time():
+    request = REQUEST | {"strategies": {"last20": RECIPE, "full": RECIPE}, "options": {"plan": ["full=0"]}}
+    assert shortened([], request) == {"full": "left out, as the plan says"}
 
 
 def test_the_place_of_the_images_stays_where_it_was_typed():
