@@ -109,8 +109,7 @@ def _repair(
     """Move units, in place, until each class is in as many of the parts that want it as it can be: see `placed`.
 
     part_of: (U,) int. gaps: (U, P) how far each unit is from each part. unit, label: (pairs,) the classes of each unit,
-    in the order of the units.
-    wanted: (P, C) bool.
+    in the order of the units. wanted: (P, C) bool.
     """
     of_class = np.bincount(label, minlength=len(class_names))
     enough = np.minimum(of_class, wanted.sum(axis=0))

@@ -224,8 +224,8 @@ def hardware(device: torch.device) -> str:
 @kept_or_not
 def stored_probe(name: str, device: torch.device, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `measure` found, measured once on such hardware and kept in the cache's folder `probes`: a choice made by
-    timing would otherwise differ from run to run, and with it the results. Delete the folder to measure
-    anew; a comparison that is resumed chooses as it did before."""
+    timing would otherwise differ from run to run, and with it the results. Delete the folder to measure anew;
+    a comparison that is resumed chooses as it did before."""
     key = hashlib.sha256(f"{name} {hardware(device)}".encode()).hexdigest()[:12]
     path = _probe_path(name, key)
     _CHOSEN[path.name] = found = _TAKEN[path.name] if path.name in _TAKEN else _stored(path, measure)
