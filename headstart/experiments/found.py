@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headstart.errors import HeadstartError
@@ -51,8 +51,10 @@ def find_backbones(options: Options, begun: Mapping[str, Any] | None = None) -> 
             say(f"{name} is left out, as it was when this comparison began: {missing[name]}")
             continue
         try:
-            taken = auto if name == AUTO else name
-            backbone = load_backbone(taken, options.image_size, options.weights, options.offline)
+            backbone = load_backbone(name, options.image_size, options.weights, options.offline)
+            if name == AUTO and auto not in (AUTO, backbone.name):  # other weights can be had by now, or no more
+                backbone = load_backbone(auto, options.image_size, options.weights, options.offline)
+                backbone = replace(backbone, why="auto: what it was at the beginning")
         except WeightsError as error:
             if len(options.backbone) == 1 or begun is not None:
                 raise
